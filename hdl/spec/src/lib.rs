@@ -1,0 +1,2 @@
+//! Facts of the instruction set and the chip: plain data, no dependency.
+pub mod registers;

@@ -1,0 +1,20 @@
+//! The chip: an IA-32 core and what surrounds it, described in Rust-HDL.
+//!
+//! Kernels (`#[hdl_gen]`) are written in `rust-hdl` and turned into Verilog by [`emit`], our own sound printer of
+//! rust-hdl's syntax tree: it knows the width of every expression and refuses what it cannot translate exactly.
+// Kernels must stay in the form that rust-hdl translates; these lints ask for forms it does not know.
+#![allow(
+    clippy::useless_conversion,
+    clippy::single_match,
+    clippy::nonminimal_bool,
+    clippy::collapsible_if,
+    clippy::collapsible_else_if
+)]
+
+pub mod bundles;
+pub mod constants;
+pub mod emit;
+pub mod execute;
+pub mod memory;
+pub mod prelude;
+pub mod soc;
