@@ -1,1 +1,4 @@
-//! .
+//! The test bench: what the whole machine is checked with.
+#![warn(missing_docs)]
+
+pub mod silicon;
