@@ -487,7 +487,7 @@ mod tests {
                 assert_eq!(entry & needed, needed, "{linear:08X}");
                 frame = entry & paging::FRAME;
             }
-            frame | linear % paging::PAGE_BYTES
+            frame | (linear % paging::PAGE_BYTES)
         }
 
         fn deliver(&mut self, vector: u8, error_code: Option<u16>) {
