@@ -30,8 +30,10 @@ pub fn build() -> Result<(), String> {
     create(&cache)?;
     // All profiles, clippy and rust-analyzer come here; one builds, the others wait and find it done.
     let lock_path = cache.join("lock");
-    let lock = File::create(&lock_path).map_err(|error| format!("cannot create {}: {error}", lock_path.display()))?;
-    lock.lock().map_err(|error| format!("cannot lock {}: {error}", lock_path.display()))?;
+    let lock = File::create(&lock_path)
+        .map_err(|error| format!("cannot create {}: {error}", lock_path.display()))?;
+    lock.lock()
+        .map_err(|error| format!("cannot lock {}: {error}", lock_path.display()))?;
 
     let verilator = toolchain::find(&target)?;
     let version = verilator.version()?;
@@ -42,26 +44,48 @@ pub fn build() -> Result<(), String> {
     verilog += &ports::wrapper(CHIP, &chip_ports)?;
 
     let include = verilator.root.join("include");
-    let zlib = PathBuf::from(env::var_os("DEP_Z_INCLUDE").ok_or("libz-sys did not say where its headers are")?);
-    let lz4 = PathBuf::from(env::var_os("DEP_LZ4_INCLUDE").ok_or("lz4-sys did not say where its headers are")?);
+    let zlib = PathBuf::from(
+        env::var_os("DEP_Z_INCLUDE").ok_or("libz-sys did not say where its headers are")?,
+    );
+    let lz4 = PathBuf::from(
+        env::var_os("DEP_LZ4_INCLUDE").ok_or("lz4-sys did not say where its headers are")?,
+    );
 
     // Verilator's runtime.
-    let runtime = cache.join(format!("runtime-{}", key(&[&version, &compiler, "runtime 1"])));
+    let runtime = cache.join(format!(
+        "runtime-{}",
+        key(&[&version, &compiler, "runtime 1"])
+    ));
     once(&runtime, |folder| {
         let mut build = compiler_for(folder, "2");
-        build.include(&include).include(include.join("vltstd")).include(&zlib).include(&lz4);
-        for source in ["verilated.cpp", "verilated_fst_c.cpp", "verilated_threads.cpp"] {
+        build
+            .include(&include)
+            .include(include.join("vltstd"))
+            .include(&zlib)
+            .include(&lz4);
+        for source in [
+            "verilated.cpp",
+            "verilated_fst_c.cpp",
+            "verilated_threads.cpp",
+        ] {
             build.file(include.join(source));
         }
         compile(&build, "sysgate_verilated")
     })?;
 
     // The chip.
-    let model_key = key(&[&verilog, &version, &compiler, &VERILATOR_FLAGS.join(" "), "model 1"]);
+    let model_key = key(&[
+        &verilog,
+        &version,
+        &compiler,
+        &VERILATOR_FLAGS.join(" "),
+        "model 1",
+    ]);
     let model = cache.join(&model_key);
     once(&model, |folder| {
         let source = folder.join("sysgate.v");
-        fs::write(&source, &verilog).map_err(|error| format!("cannot write {}: {error}", source.display()))?;
+        fs::write(&source, &verilog)
+            .map_err(|error| format!("cannot write {}: {error}", source.display()))?;
         let output = Command::new(&verilator.binary)
             .args(VERILATOR_FLAGS)
             .arg("sysgate.v")
@@ -75,15 +99,22 @@ pub fn build() -> Result<(), String> {
             let _ = fs::write(&kept, &verilog);
             eprintln!("{findings}");
             let first = findings.lines().next().unwrap_or("no message").to_string();
-            return Err(format!("Verilator refused the chip ({first}); the Verilog is {}", kept.display()));
+            return Err(format!(
+                "Verilator refused the chip ({first}); the Verilog is {}",
+                kept.display()
+            ));
         }
         let (fast, slow) = generated_sources(folder)?;
         // One translation unit of what runs each clock, one of what runs once: compiles several times faster than the
         // many small files, and only the first is worth optimising.
         let unity = |name: &str, files: &[String]| -> Result<PathBuf, String> {
             let path = folder.join(name);
-            let text: String = files.iter().map(|file| format!("#include \"{file}\"\n")).collect();
-            fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+            let text: String = files
+                .iter()
+                .map(|file| format!("#include \"{file}\"\n"))
+                .collect();
+            fs::write(&path, text)
+                .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
             Ok(path)
         };
         let fast = unity("unity_fast.cpp", &fast)?;
@@ -92,14 +123,28 @@ pub fn build() -> Result<(), String> {
             let (folder, include) = (folder.to_path_buf(), include.clone());
             move || {
                 let mut build = compiler_for(&folder, "0");
-                build.include(&folder).include(&include).include(include.join("vltstd")).file(slow);
-                build.try_compile_intermediates().map_err(|error| compiler_message(&error))
+                build
+                    .include(&folder)
+                    .include(&include)
+                    .include(include.join("vltstd"))
+                    .file(slow);
+                build
+                    .try_compile_intermediates()
+                    .map_err(|error| compiler_message(&error))
             }
         });
         let mut build = compiler_for(folder, "2");
-        build.include(folder).include(&include).include(include.join("vltstd")).file(fast);
-        let fast_objects = build.try_compile_intermediates().map_err(|error| compiler_message(&error));
-        let slow_objects = slow_thread.join().map_err(|_| "the compiler's thread panicked".to_string())?;
+        build
+            .include(folder)
+            .include(&include)
+            .include(include.join("vltstd"))
+            .file(fast);
+        let fast_objects = build
+            .try_compile_intermediates()
+            .map_err(|error| compiler_message(&error));
+        let slow_objects = slow_thread
+            .join()
+            .map_err(|_| "the compiler's thread panicked".to_string())?;
         let mut archive = compiler_for(folder, "2");
         archive.objects(fast_objects?).objects(slow_objects?);
         compile(&archive, "sysgate_model")
@@ -108,15 +153,22 @@ pub fn build() -> Result<(), String> {
     // The shim.
     let mut shim_sources = String::new();
     for file in ["shim/shim.cpp", "shim/shim.h"] {
-        shim_sources += &fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"))?;
+        shim_sources +=
+            &fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"))?;
     }
     let shim = model.join(format!("shim-{}", key(&[&shim_sources, "shim 1"])));
     once(&shim, |folder| {
         let mut build = compiler_for(folder, "2");
-        build.include("shim").include(&model).include(&include).include(include.join("vltstd")).file("shim/shim.cpp");
+        build
+            .include("shim")
+            .include(&model)
+            .include(&include)
+            .include(include.join("vltstd"))
+            .file("shim/shim.cpp");
         compile(&build, "sysgate_shim")
     })?;
-    lock.unlock().map_err(|error| format!("cannot unlock {}: {error}", lock_path.display()))?;
+    lock.unlock()
+        .map_err(|error| format!("cannot unlock {}: {error}", lock_path.display()))?;
 
     for folder in [&shim, &model, &runtime] {
         println!("cargo:rustc-link-search=native={}", folder.display());
@@ -143,7 +195,8 @@ fn chip_verilog() -> Result<String, String> {
 /// The fast and the slow C++ files that Verilator wrote, from the list it leaves for make.
 fn generated_sources(folder: &Path) -> Result<(Vec<String>, Vec<String>), String> {
     let path = folder.join("Vsysgate_classes.mk");
-    let list = fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let list = fs::read_to_string(&path)
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let (mut fast, mut slow) = (Vec::new(), Vec::new());
     let mut section = "";
     for line in list.lines() {
@@ -174,7 +227,8 @@ fn once(folder: &Path, make: impl FnOnce(&Path) -> Result<(), String>) -> Result
         return Ok(());
     }
     if folder.exists() {
-        fs::remove_dir_all(folder).map_err(|error| format!("cannot delete {}: {error}", folder.display()))?;
+        fs::remove_dir_all(folder)
+            .map_err(|error| format!("cannot delete {}: {error}", folder.display()))?;
     }
     create(folder)?;
     make(folder)?;
@@ -182,7 +236,8 @@ fn once(folder: &Path, make: impl FnOnce(&Path) -> Result<(), String>) -> Result
 }
 
 fn create(folder: &Path) -> Result<(), String> {
-    fs::create_dir_all(folder).map_err(|error| format!("cannot create {}: {error}", folder.display()))
+    fs::create_dir_all(folder)
+        .map_err(|error| format!("cannot create {}: {error}", folder.display()))
 }
 
 fn key(parts: &[&str]) -> String {
@@ -214,7 +269,9 @@ fn compiler_for(folder: &Path, optimisation: &str) -> cc::Build {
 }
 
 fn compile(build: &cc::Build, library: &str) -> Result<(), String> {
-    build.try_compile(library).map_err(|error| compiler_message(&error))
+    build
+        .try_compile(library)
+        .map_err(|error| compiler_message(&error))
 }
 
 fn compiler_message(error: &cc::Error) -> String {
@@ -234,7 +291,11 @@ fn compiler_name() -> Result<String, String> {
         let program = tool.path().display();
         format!("cannot run the C++ compiler {program} ({error}); install g++ or clang++ (Debian: apt-get install g++), or set CXX")
     })?;
-    Ok(format!("{} {}", tool.path().display(), String::from_utf8_lossy(&output.stdout)))
+    Ok(format!(
+        "{} {}",
+        tool.path().display(),
+        String::from_utf8_lossy(&output.stdout)
+    ))
 }
 
 fn cpp_runtime() -> Option<&'static str> {
@@ -250,8 +311,16 @@ fn target_folder() -> Result<PathBuf, String> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     // <target>/[<triple>/]<profile>/build/<package>-<hash>/out
     let above: Vec<&Path> = out.ancestors().skip(1).take(6).collect();
-    let tagged = above.iter().rev().find(|folder| folder.join("CACHEDIR.TAG").is_file());
-    let named = above.iter().rev().find(|folder| folder.file_name() == Some(OsStr::new("target")));
+    let tagged = above
+        .iter()
+        .rev()
+        .find(|folder| folder.join("CACHEDIR.TAG").is_file());
+    let named = above
+        .iter()
+        .rev()
+        .find(|folder| folder.file_name() == Some(OsStr::new("target")));
     let found = tagged.or(named).copied().or_else(|| out.ancestors().nth(4));
-    found.map(Path::to_path_buf).ok_or_else(|| format!("no target folder above {}", out.display()))
+    found
+        .map(Path::to_path_buf)
+        .ok_or_else(|| format!("no target folder above {}", out.display()))
 }

@@ -109,10 +109,14 @@ pub const PORTS: &[(Direction, &str, u32)] = &[
 pub fn parse(verilog: &str, module: &str) -> Result<BTreeMap<String, (Direction, u32)>, String> {
     let mut ports = BTreeMap::new();
     let mut lines = verilog.lines().skip_while(|line| {
-        let rest = line.trim_start().strip_prefix("module").map(str::trim_start);
+        let rest = line
+            .trim_start()
+            .strip_prefix("module")
+            .map(str::trim_start);
         !rest.is_some_and(|rest| {
-            rest.strip_prefix(module)
-                .is_some_and(|tail| tail.is_empty() || tail.starts_with(|c: char| c == '(' || c.is_whitespace()))
+            rest.strip_prefix(module).is_some_and(|tail| {
+                tail.is_empty() || tail.starts_with(|c: char| c == '(' || c.is_whitespace())
+            })
         })
     });
     let Some(header) = lines.next() else {
@@ -144,12 +148,21 @@ pub fn parse(verilog: &str, module: &str) -> Result<BTreeMap<String, (Direction,
                 }
             }
             if let Some(range) = rest.strip_prefix('[') {
-                let (range, tail) = range.split_once(']').ok_or_else(|| format!("port range in `{line}`"))?;
+                let (range, tail) = range
+                    .split_once(']')
+                    .ok_or_else(|| format!("port range in `{line}`"))?;
                 let high = range.split(':').next().unwrap_or_default().trim();
-                width = high.parse::<u32>().map_err(|error| format!("port range in `{line}`: {error}"))? + 1;
+                width = high
+                    .parse::<u32>()
+                    .map_err(|error| format!("port range in `{line}`: {error}"))?
+                    + 1;
                 rest = tail;
             }
-            for name in rest.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            for name in rest
+                .split(',')
+                .map(str::trim)
+                .filter(|name| !name.is_empty())
+            {
                 ports.insert(name.to_string(), (direction, width));
             }
         }
@@ -161,24 +174,40 @@ pub fn parse(verilog: &str, module: &str) -> Result<BTreeMap<String, (Direction,
 ///
 /// With every input registered, nothing in the chip hangs combinationally on the shim's writes: the model settles once a
 /// clock, at the rising edge, instead of twice.
-pub fn wrapper(chip_module: &str, chip: &BTreeMap<String, (Direction, u32)>) -> Result<String, String> {
+pub fn wrapper(
+    chip_module: &str,
+    chip: &BTreeMap<String, (Direction, u32)>,
+) -> Result<String, String> {
     for (name, &(direction, width)) in chip {
         match PORTS.iter().find(|port| port.1 == name) {
             Some(&port) if port == (direction, name, width) => {}
             Some(port) => {
-                return Err(format!("port `{name}` is {direction:?} of {width} bits, the simulator knows {port:?}"));
+                return Err(format!(
+                    "port `{name}` is {direction:?} of {width} bits, the simulator knows {port:?}"
+                ));
             }
-            None => return Err(format!("port `{name}` ({direction:?}, {width} bits) is not known to the simulator")),
+            None => {
+                return Err(format!(
+                    "port `{name}` ({direction:?}, {width} bits) is not known to the simulator"
+                ));
+            }
         }
     }
     let mut text = String::from("\nmodule sysgate(\n");
-    let range = |width: u32| if width == 1 { String::new() } else { format!("[{}:0] ", width - 1) };
+    let range = |width: u32| {
+        if width == 1 {
+            String::new()
+        } else {
+            format!("[{}:0] ", width - 1)
+        }
+    };
     for &(direction, name, width) in PORTS {
         let keyword = if direction == In { "input" } else { "output" };
         writeln!(text, "    {keyword} wire {}{name},", range(width)).unwrap();
     }
     // Text lanes for the waveform, written by the shim.
-    text += "    input wire [255:0] journey_where,\n    input wire [255:0] journey_instruction\n);\n";
+    text +=
+        "    input wire [255:0] journey_where,\n    input wire [255:0] journey_instruction\n);\n";
     for &(direction, name, width) in PORTS {
         if direction == In && name != "clock" {
             writeln!(text, "    reg {}{name}_reg;", range(width)).unwrap();
@@ -194,13 +223,18 @@ pub fn wrapper(chip_module: &str, chip: &BTreeMap<String, (Direction, u32)>) -> 
         .iter()
         .filter(|port| chip.contains_key(port.1))
         .map(|&(direction, name, _)| {
-            let suffix = if direction == In && name != "clock" { "_reg" } else { "" };
+            let suffix = if direction == In && name != "clock" {
+                "_reg"
+            } else {
+                ""
+            };
             format!("        .{name}({name}{suffix})")
         })
         .collect();
     text += &connections.join(",\n");
     text += "\n    );\nendmodule\n\n";
     text += "// What the retiring instruction is, as ASCII text beside the wires.\n";
-    text += "module journey(input wire [255:0] where, input wire [255:0] instruction);\nendmodule\n";
+    text +=
+        "module journey(input wire [255:0] where, input wire [255:0] instruction);\nendmodule\n";
     Ok(text)
 }

