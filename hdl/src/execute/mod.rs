@@ -1,1 +1,15 @@
-//! .
+//! The execute stage's arithmetic: what each [`ExecuteOp`] computes and which flags it changes.
+//!
+//! [`ExecuteUnit`] is what the stage connects to; the other blocks are its parts. Each ends with its own tests, which
+//! compare the kernel with a model in plain Rust.
+mod alu;
+mod condition;
+mod flags;
+#[cfg(test)]
+mod testing;
+mod unit;
+
+pub use alu::Alu;
+pub use condition::ConditionUnit;
+pub use flags::FlagsUnit;
+pub use unit::ExecuteUnit;
