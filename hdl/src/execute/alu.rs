@@ -142,3 +142,128 @@ impl Logic for Alu {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::execute::testing::{Random, WIDTHS, settle, sign_extend, truncate, width_bits};
+
+    /// Result, carry, carry out of bit 3 and signed overflow.
+    type Outcome = (u32, bool, bool, bool);
+
+    fn outcome_of_block(alu: &mut Alu, width: Width) -> Outcome {
+        settle(alu);
+        (
+            truncate(alu.result.val().to_u32(), width),
+            alu.carry_out.val(),
+            alu.auxiliary_out.val(),
+            alu.overflow_out.val(),
+        )
+    }
+
+    fn expected(op: ExecuteOp, width: Width, a: u32, b: u32, carry: bool) -> Outcome {
+        let carry_in = i64::from(carry && matches!(op, ExecuteOp::Adc | ExecuteOp::Sbb));
+        let (a, b) = if op == ExecuteOp::Neg { (0, a) } else { (a, b) };
+        let sign = match op {
+            ExecuteOp::Add | ExecuteOp::Adc => 1,
+            _ => -1,
+        };
+        let compute = |a: i64, b: i64| a + sign * (b + carry_in);
+        let unsigned = compute(truncate(a, width).into(), truncate(b, width).into());
+        let signed = compute(sign_extend(a, width).into(), sign_extend(b, width).into());
+        let low_digit = compute((a & 15).into(), (b & 15).into());
+        let limit = 1_i64 << (width_bits(width) - 1);
+        (
+            truncate(unsigned as u32, width),
+            unsigned < 0 || unsigned >= 2 * limit,
+            !(0..16).contains(&low_digit),
+            signed < -limit || signed >= limit,
+        )
+    }
+
+    fn check_sum(alu: &mut Alu, op: ExecuteOp, width: Width, a: u32, b: u32, carry: bool) {
+        alu.op.next = op;
+        alu.width.next = width;
+        alu.a.next = u64::from(a).into();
+        alu.b.next = u64::from(b).into();
+        alu.carry.next = carry;
+        assert_eq!(
+            outcome_of_block(alu, width),
+            expected(op, width, a, b, carry),
+            "{op:?} {width:?} a={a:#x} b={b:#x} carry={carry}"
+        );
+    }
+
+    #[test]
+    fn every_sum_and_difference_of_two_bytes_has_its_result_and_flags() {
+        let mut alu = Alu::default();
+        for op in [ExecuteOp::Adc, ExecuteOp::Sbb] {
+            for carry in [false, true] {
+                for operands in 0..0x1_0000 {
+                    let (a, b) = (operands & 0xFF, operands >> 8);
+                    check_sum(&mut alu, op, Width::Byte, a, b, carry);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sums_and_differences_of_any_width_ignore_bits_beyond_it() {
+        const SEED: u64 = 0x5EED_0001;
+        println!("seed {SEED:#x}");
+        let mut random = Random::new(SEED);
+        let mut alu = Alu::default();
+        for _ in 0..3000 {
+            for op in [
+                ExecuteOp::Add,
+                ExecuteOp::Adc,
+                ExecuteOp::Sub,
+                ExecuteOp::Sbb,
+                ExecuteOp::Neg,
+            ] {
+                for width in WIDTHS {
+                    let (a, b) = (random.operand(), random.operand());
+                    let carry = random.bits64() & 1 != 0;
+                    check_sum(&mut alu, op, width, a, b, carry);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn logic_and_moves_work_bit_by_bit() {
+        const SEED: u64 = 0x5EED_0002;
+        println!("seed {SEED:#x}");
+        let mut random = Random::new(SEED);
+        let mut alu = Alu::default();
+        for _ in 0..1000 {
+            let (a, b) = (random.operand(), random.operand());
+            let (direction, holds) = (random.bits64() & 1 != 0, random.bits64() & 1 != 0);
+            alu.width.next = Width::Dword;
+            alu.a.next = u64::from(a).into();
+            alu.b.next = u64::from(b).into();
+            alu.direction.next = direction;
+            alu.condition_holds.next = holds;
+            let step = if direction { b.wrapping_neg() } else { b };
+            for (op, expected) in [
+                (ExecuteOp::PassA, a),
+                (ExecuteOp::PassB, b),
+                (ExecuteOp::And, a & b),
+                (ExecuteOp::Or, a | b),
+                (ExecuteOp::Xor, a ^ b),
+                (ExecuteOp::Not, !a),
+                (ExecuteOp::Step, a.wrapping_add(step)),
+                (ExecuteOp::ConditionalMove, if holds { b } else { a }),
+                (ExecuteOp::Sahf, a),
+            ] {
+                alu.op.next = op;
+                settle(&mut alu);
+                assert_eq!(
+                    alu.result.val().to_u32(),
+                    expected,
+                    "{op:?} a={a:#x} b={b:#x}"
+                );
+            }
+        }
+    }
+}
