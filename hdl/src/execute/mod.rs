@@ -5,6 +5,7 @@
 mod alu;
 mod bits;
 mod condition;
+mod divide;
 mod flags;
 mod multiply;
 mod shifter;
@@ -15,6 +16,7 @@ mod unit;
 pub use alu::Alu;
 pub use bits::BitUnit;
 pub use condition::ConditionUnit;
+pub use divide::Divider;
 pub use flags::FlagsUnit;
 pub use multiply::{Multiplier, ProductRegister};
 pub use shifter::Shifter;
