@@ -1,2 +1,3 @@
 //! Facts of the instruction set and the chip: plain data, no dependency.
+pub mod opcodes;
 pub mod registers;
