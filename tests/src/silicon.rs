@@ -5,6 +5,7 @@
 //! [`USER`] not present, and inside them zeros but for the code and the [window](window).
 
 pub mod compare;
+pub mod machine;
 pub mod pack;
 pub mod replay;
 
