@@ -72,12 +72,12 @@ pub struct Case {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The file system or the decompressor failed.
-    #[error("cannot read the vector file {}: {source}", path.display())]
+    #[error("cannot read the vector file {}: {error}", path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// What went wrong.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// There is not a single record.
     #[error("the vector file has no records")]
@@ -113,9 +113,9 @@ pub enum ReadError {
 /// # Errors
 /// See [`ReadError`]; a record is refused whole, so that no case is ever half of one.
 pub fn read_file(path: &Path) -> Result<Vec<Case>, ReadError> {
-    let failed = |source| ReadError::File {
+    let failed = |error| ReadError::File {
         path: path.to_owned(),
-        source,
+        error,
     };
     let file = std::fs::read(path).map_err(failed)?;
     if !file.starts_with(b"\xFD7zXZ\0") {

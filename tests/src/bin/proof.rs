@@ -28,7 +28,7 @@ enum Command {
         #[arg(long, default_value = "tests/vectors/silicon.bin.xz")]
         out: PathBuf,
     },
-    /// Runs the cases of a vector file on the simulated machine; exits with 1 if any ends otherwise
+    /// Runs the cases of a vector file on the simulated machine; exits with 1 if any ends otherwise, with 2 if it cannot
     Replay {
         /// The vector file
         file: PathBuf,
@@ -47,8 +47,15 @@ enum Command {
     },
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    run(Arguments::parse().command).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(2)
+    })
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
         Command::Pack {
             input,
             per_encoding,
