@@ -243,7 +243,9 @@ pub enum Control {
     None,
     /// EIP = operand a.
     Jump,
-    /// EIP = immediate (already relative to the next instruction) if the condition holds.
+    /// EIP = immediate, the target of a relative branch.
+    JumpRelative,
+    /// EIP = immediate if the x86 condition holds.
     JumpIf,
     /// Like JumpIf, when the result is not zero and the loop condition holds.
     Loop,
@@ -263,13 +265,13 @@ pub enum Control {
     LoadNewStack,
     /// SS takes what LoadNewStack loaded.
     CommitStack,
-    /// CS takes selector a and the descriptor that passed the code check; level changes to the checked one.
+    /// CS takes selector a and the descriptor that passed the code check, at the level checked; EIP = operand b.
     LoadCode,
     /// EFLAGS takes what POPF may change.
     PopFlags,
     /// EFLAGS takes what IRET may change.
     ReturnFlags,
-    /// EFLAGS of a delivered event: TF NT RF VM, and IF for interrupt gates, are cleared.
+    /// EFLAGS of a delivered event: TF NT RF VM, and IF for interrupt gates and in real mode, are cleared.
     EnterFlags,
     ClearInterrupt,
     SetInterrupt,
@@ -293,8 +295,6 @@ pub enum Control {
     Sysenter,
     /// CS becomes the flat code of level 3, EIP = operand a.
     Sysexit,
-    /// Ends the delivery of an event: EIP = operand a.
-    Delivered,
     /// Null selectors in DS ES FS GS whose level the new CPL may not use.
     DropSegments,
     /// The task register's descriptor becomes busy in its cache.
@@ -358,6 +358,8 @@ pub enum Check {
     CallGate,
     LocalTable,
     TaskState,
+    /// Operand b lies within the code segment that passed its check, else #GP(0).
+    CodeTarget,
     /// A not-null selector, else #GP(0).
     NotNull,
     /// A not-null stack selector from the TSS, else #TS.

@@ -1,3 +1,10 @@
 //! Facts of the instruction set and the chip: plain data, no dependency.
+pub mod control_registers;
+pub mod cpuid;
+pub mod exceptions;
+pub mod flags;
+pub mod msr;
 pub mod opcodes;
+pub mod paging;
 pub mod registers;
+pub mod segments;

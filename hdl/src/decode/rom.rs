@@ -2,7 +2,7 @@
 use crate::prelude::*;
 
 /// A combinational table of 2^A rows.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct AsyncRom<T: Synth, const A: usize> {
     pub address: Signal<In, Bits<A>>,
     pub row: Signal<Out, T>,
@@ -38,7 +38,7 @@ impl<T: Synth, const A: usize> Logic for AsyncRom<T, A> {
 }
 
 /// A table of 2^A rows in block RAM: the row of `address` is there in the next clock.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct SyncRom<T: Synth, const A: usize> {
     pub clock: Signal<In, Clock>,
     pub address: Signal<In, Bits<A>>,

@@ -13,6 +13,8 @@ pub struct Shape {
     pub grouped: Bit,
     pub group: Bits<5>,
     pub prefix: Bit,
+    /// ModRM.mod is taken as 3 (MOV of control and debug registers).
+    pub ignores_mode: Bit,
 }
 
 /// The immediate bytes that follow.
@@ -77,6 +79,7 @@ fn shape(map: Map, byte: u8, groups: &[(Map, u8)]) -> Shape {
         immediate_of_test: test,
         grouped: group.is_some(),
         group: (group.unwrap_or(0) as u64).into(),
+        ignores_mode: row.is_some_and(|row| row.ignores_mod()),
         prefix: row.is_some_and(|row| row.kind == opcodes::Kind::Prefix),
     }
 }
