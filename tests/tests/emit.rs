@@ -118,10 +118,18 @@ fn no_clock<T>(_top: &mut T, _level: bool) {}
 #[test]
 fn expressions_that_rust_hdl_mistranslates_keep_their_meaning() {
     let mut random = Random::new(1);
-    let run = Run { name: "mistranslated", clocks: 2000, clock: no_clock };
+    let run = Run {
+        name: "mistranslated",
+        clocks: 2000,
+        clock: no_clock,
+    };
     compare(&run, &mut Mistranslated::default(), |top, _| {
         top.a.next = random.bits(8).into();
-        top.b.next = if random.one_in(4) { top.a.val() + random.below(3) - 1 } else { random.bits(8).into() };
+        top.b.next = if random.one_in(4) {
+            top.a.val() + random.below(3) - 1
+        } else {
+            random.bits(8).into()
+        };
         top.c.next = random.one_in(2);
         top.d.next = random.one_in(2);
         top.n.next = random.bits(3).into();
@@ -213,7 +221,7 @@ pub struct Constructs {
     mirrors: [Mirror; 3],
     lanes: [Signal<Local, Bits<8>>; 5],
     stage: DFF<Bundle>,
-    initial: Constant<Bundle>,
+    power_up: Constant<Bundle>,
     key: Constant<Bits<8>>,
     busy: Signal<Local, Bit>,
 }
@@ -221,7 +229,12 @@ pub struct Constructs {
 impl Default for Constructs {
     fn default() -> Self {
         Constructs {
-            initial: Constant::new(Bundle { valid: true, colour: Colour::Blue, wide: 77.into(), narrow: 5.into() }),
+            power_up: Constant::new(Bundle {
+                valid: true,
+                colour: Colour::Blue,
+                wide: 77.into(),
+                narrow: 5.into(),
+            }),
             key: Constant::new(42.into()),
             clock: Default::default(),
             reset: Default::default(),
@@ -256,7 +269,7 @@ impl Logic for Constructs {
             self.counters[i].clock.next = self.clock.val();
             self.counters[i].step.next = self.step.val();
             self.mirrors[i].key.next = self.key.val();
-            MasterJoin::join(&mut self.counters[i].bus, &mut self.mirrors[i].bus);
+            Master::join(&mut self.counters[i].bus, &mut self.mirrors[i].bus);
         }
         self.lanes[0].next = self.step.val();
         for i in 0..4 {
@@ -270,7 +283,7 @@ impl Logic for Constructs {
         self.parity.next = false;
         self.reversed.next = 0.into();
         for i in 0..8 {
-            self.total.next = self.total.val() + bit_cast::<10, 1>(self.step.val().get_bit(i).into());
+            self.total.next = self.total.val() + self.step.val().get_bit(i);
             self.parity.next = self.parity.val() ^ self.step.val().get_bit(i);
             self.reversed.next = self.reversed.val().replace_bit(7 - i, self.lanes[4].val().get_bit(i));
         }
@@ -282,7 +295,7 @@ impl Logic for Constructs {
             self.stage.d.next.valid = true;
         }
         if self.reset.val() {
-            self.stage.d.next = self.initial.val();
+            self.stage.d.next = self.power_up.val();
         }
         self.bundle.next = self.stage.q.val();
         self.bundle_bits.next = self.bundle.val().narrow;
@@ -303,13 +316,21 @@ impl Logic for Constructs {
 #[test]
 fn every_construct_means_the_same_in_verilog() {
     let mut random = Random::new(2);
-    let run = Run { name: "constructs", clocks: 1000, clock: |top: &mut Constructs, level| top.clock.next = level.into() };
+    let run = Run {
+        name: "constructs",
+        clocks: 1000,
+        clock: |top: &mut Constructs, level| top.clock.next = level.into(),
+    };
     let report = compare(&run, &mut Constructs::default(), |top, clock| {
         top.reset.next = clock == 0 || random.one_in(20);
         top.step.next = random.bits(8).into();
         let (low, high): (Bits<100>, Bits<100>) = (random.bits(64).into(), random.bits(36).into());
         top.wide.next = low | (high << 64);
     });
-    let counters = report.modules.iter().filter(|module| module.name.ends_with("$count")).count();
+    let counters = report
+        .modules
+        .iter()
+        .filter(|module| module.name.ends_with("$count"))
+        .count();
     assert_eq!(counters, 3, "sub-blocks of arrays are compared, too");
 }

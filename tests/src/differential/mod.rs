@@ -61,9 +61,21 @@ pub fn compare<T: Block>(run: &Run<T>, top: &mut T, stimulus: impl FnMut(&mut T,
     let recording = Recording::take(run, top, &verilog.modules, stimulus);
     let answers = replay::replay(run.name, &verilog, &recording);
     let differences = recording.differences(&answers);
-    assert!(differences.is_empty(), "Rust and Verilog differ:\n{}", differences.join("\n"));
+    assert!(
+        differences.is_empty(),
+        "Rust and Verilog differ:\n{}",
+        differences.join("\n")
+    );
     let report = recording.report();
-    let idle: Vec<&str> = report.iter().filter(|row| row.input_changes == 0).map(|row| row.name.as_str()).collect();
-    assert!(idle.is_empty(), "these modules got no vectors, their inputs never changed: {}", idle.join(", "));
+    let idle: Vec<&str> = report
+        .iter()
+        .filter(|row| row.input_changes == 0)
+        .map(|row| row.name.as_str())
+        .collect();
+    assert!(
+        idle.is_empty(),
+        "these modules got no vectors, their inputs never changed: {}",
+        idle.join(", ")
+    );
     Report { modules: report }
 }

@@ -66,7 +66,11 @@ impl Recording {
                     PortDirection::InOut => panic!("{}: inout ports cannot be compared", info.name),
                 }
             }
-            Recorded { info: info.clone(), inputs, outputs }
+            Recorded {
+                info: info.clone(),
+                inputs,
+                outputs,
+            }
         };
         let modules = modules.iter().map(recorded).collect();
         let mut steps = Vec::new();
@@ -77,10 +81,17 @@ impl Recording {
                     stimulus(top, clock);
                 }
                 settle(top);
-                let mut reader = Reader { modules: Vec::new(), open: Vec::new() };
+                let mut reader = Reader {
+                    modules: Vec::new(),
+                    open: Vec::new(),
+                };
                 top.accept(run.name, &mut reader);
                 let (inputs, outputs): (Vec<_>, Vec<_>) = reader.modules.into_iter().unzip();
-                steps.push(Step { high, inputs: inputs.concat(), outputs: outputs.concat() });
+                steps.push(Step {
+                    high,
+                    inputs: inputs.concat(),
+                    outputs: outputs.concat(),
+                });
             }
         }
         Recording { modules, steps }
@@ -88,14 +99,20 @@ impl Recording {
 
     /// One line for the first difference of each port between the recorded outputs and `answers` (words per step).
     pub fn differences(&self, answers: &[Vec<u32>]) -> Vec<String> {
-        assert_eq!(answers.len(), self.steps.len(), "the model answered all steps");
+        assert_eq!(
+            answers.len(),
+            self.steps.len(),
+            "the model answered all steps"
+        );
         let mut lines = Vec::new();
         let (mut first_input, mut first) = (0, 0);
         for module in &self.modules {
             for (port, width, word) in &module.outputs.ports {
                 let words = first + word..first + word + width.div_ceil(32);
                 let wrong: Vec<usize> = (0..self.steps.len())
-                    .filter(|step| self.steps[*step].outputs[words.clone()] != answers[*step][words.clone()])
+                    .filter(|step| {
+                        self.steps[*step].outputs[words.clone()] != answers[*step][words.clone()]
+                    })
                     .collect();
                 if let Some(step) = wrong.first().copied() {
                     let inputs: Vec<String> = module
@@ -133,12 +150,17 @@ impl Recording {
         let mut rows = Vec::new();
         for module in &self.modules {
             let words = first..first + module.inputs.words;
-            let changed = |pair: &[Step]| pair[0].inputs[words.clone()] != pair[1].inputs[words.clone()];
+            let changed =
+                |pair: &[Step]| pair[0].inputs[words.clone()] != pair[1].inputs[words.clone()];
             let input_changes = match module.inputs.words {
                 0 => self.steps.len(),
                 _ => self.steps.windows(2).filter(|pair| changed(pair)).count(),
             };
-            rows.push(ModuleReport { name: module.info.name.clone(), vectors: self.steps.len(), input_changes });
+            rows.push(ModuleReport {
+                name: module.info.name.clone(),
+                vectors: self.steps.len(),
+                input_changes,
+            });
             first += module.inputs.words;
         }
         rows
@@ -146,7 +168,11 @@ impl Recording {
 }
 
 fn hexadecimal(words: &[u32]) -> String {
-    let digits: String = words.iter().rev().map(|word| format!("{word:08x}")).collect();
+    let digits: String = words
+        .iter()
+        .rev()
+        .map(|word| format!("{word:08x}"))
+        .collect();
     match digits.trim_start_matches('0') {
         "" => "0".into(),
         digits => digits.into(),
@@ -183,7 +209,9 @@ impl Probe for Reader {
     }
 
     fn visit_atom(&mut self, _name: &str, atom: &dyn Atom) {
-        let Some(module) = self.open.last() else { return };
+        let Some(module) = self.open.last() else {
+            return;
+        };
         let (inputs, outputs) = &mut self.modules[*module];
         let words = match atom.kind() {
             AtomKind::InputParameter if atom.descriptor().name == "clock" => return,
@@ -192,10 +220,16 @@ impl Probe for Reader {
             _ => return,
         };
         let printed = format!("{:x}", atom.verilog());
-        let digits = printed.split_once("'h").expect("rust-hdl prints literals as width'hdigits").1.as_bytes();
+        let digits = printed
+            .split_once("'h")
+            .expect("rust-hdl prints literals as width'hdigits")
+            .1
+            .as_bytes();
         let mut chunks = digits.rchunks(8);
         for _ in 0..atom.bits().div_ceil(32) {
-            let chunk = chunks.next().map_or("0", |chunk| std::str::from_utf8(chunk).expect("digits are ASCII"));
+            let chunk = chunks.next().map_or("0", |chunk| {
+                std::str::from_utf8(chunk).expect("digits are ASCII")
+            });
             words.push(u32::from_str_radix(chunk, 16).expect("rust-hdl prints hexadecimal digits"));
         }
     }

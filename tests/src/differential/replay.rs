@@ -11,8 +11,10 @@ use super::verilator;
 pub fn replay(name: &str, verilog: &Verilog, recording: &Recording) -> Vec<Vec<u32>> {
     let folder = verilator::folder(name);
     fs::write(folder.join("design.sv"), &verilog.text).expect("the folder can be written");
-    fs::write(folder.join("differential.sv"), wrapper(&recording.modules)).expect("the folder can be written");
-    fs::write(folder.join("driver.cpp"), driver(&recording.modules)).expect("the folder can be written");
+    fs::write(folder.join("differential.sv"), wrapper(&recording.modules))
+        .expect("the folder can be written");
+    fs::write(folder.join("driver.cpp"), driver(&recording.modules))
+        .expect("the folder can be written");
     let mut vectors = Vec::new();
     for step in &recording.steps {
         vectors.extend(u32::from(step.high).to_le_bytes());
@@ -20,16 +22,29 @@ pub fn replay(name: &str, verilog: &Verilog, recording: &Recording) -> Vec<Vec<u
     }
     fs::write(folder.join("vectors"), vectors).expect("the folder can be written");
 
-    let program = verilator::build(&folder, "differential", &["differential.sv", "design.sv"], "driver.cpp");
+    let program = verilator::build(
+        &folder,
+        "differential",
+        &["differential.sv", "design.sv"],
+        "driver.cpp",
+    );
     verilator::run(std::process::Command::new(program).current_dir(&folder));
 
-    let words: usize = recording.modules.iter().map(|module| module.outputs.words).sum();
+    let words: usize = recording
+        .modules
+        .iter()
+        .map(|module| module.outputs.words)
+        .sum();
     let answers = fs::read(folder.join("answers")).expect("the model wrote its answers");
     let answers: Vec<u32> = answers
         .chunks_exact(4)
         .map(|bytes| u32::from_le_bytes(bytes.try_into().expect("chunks of four bytes")))
         .collect();
-    assert_eq!(answers.len(), words * recording.steps.len(), "the model answered all steps");
+    assert_eq!(
+        answers.len(),
+        words * recording.steps.len(),
+        "the model answered all steps"
+    );
     match words {
         0 => vec![Vec::new(); recording.steps.len()],
         _ => answers.chunks_exact(words).map(<[u32]>::to_vec).collect(),
@@ -47,8 +62,18 @@ fn wrapper(modules: &[Recorded]) -> String {
     let mut instances = String::new();
     for (number, module) in modules.iter().enumerate() {
         let top_bit = |words| bus_words(words) * 32 - 1;
-        write!(ports, ",\n  input wire [{}:0] in{number}", top_bit(module.inputs.words)).expect("a String");
-        write!(ports, ",\n  output wire [{}:0] out{number}", top_bit(module.outputs.words)).expect("a String");
+        write!(
+            ports,
+            ",\n  input wire [{}:0] in{number}",
+            top_bit(module.inputs.words)
+        )
+        .expect("a String");
+        write!(
+            ports,
+            ",\n  output wire [{}:0] out{number}",
+            top_bit(module.outputs.words)
+        )
+        .expect("a String");
         let mut connections = Vec::new();
         let mut used = vec![false; bus_words(module.outputs.words) * 32];
         for port in &module.info.ports {
@@ -60,14 +85,28 @@ fn wrapper(modules: &[Recorded]) -> String {
                 PortDirection::Input => (&module.inputs, "in"),
                 _ => (&module.outputs, "out"),
             };
-            let (_, width, word) = bus.ports.iter().find(|(name, ..)| *name == port.name).expect("every port is on a bus");
+            let (_, width, word) = bus
+                .ports
+                .iter()
+                .find(|(name, ..)| *name == port.name)
+                .expect("every port is on a bus");
             let low = word * 32;
             if name == "out" {
                 used[low..low + width].fill(true);
             }
-            connections.push(format!(".{}({name}{number}[{}:{low}])", port.name, low + width - 1));
+            connections.push(format!(
+                ".{}({name}{number}[{}:{low}])",
+                port.name,
+                low + width - 1
+            ));
         }
-        writeln!(instances, "  {} module{number}({});", module.info.name, connections.join(", ")).expect("a String");
+        writeln!(
+            instances,
+            "  {} module{number}({});",
+            module.info.name,
+            connections.join(", ")
+        )
+        .expect("a String");
         for (bit, _) in used.iter().enumerate().filter(|(_, used)| !**used) {
             writeln!(instances, "  assign out{number}[{bit}] = 1'b0;").expect("a String");
         }

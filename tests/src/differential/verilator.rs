@@ -19,7 +19,9 @@ fn kept() -> PathBuf {
 
 /// The folder with `bin/verilator_bin` and `include/`.
 fn root() -> PathBuf {
-    std::env::var_os("VERILATOR_ROOT").map(PathBuf::from).expect("VERILATOR_ROOT names Verilator's folder")
+    std::env::var_os("VERILATOR_ROOT")
+        .map(PathBuf::from)
+        .expect("VERILATOR_ROOT names Verilator's folder")
 }
 
 /// Verilates `sources` (in `folder`) with warnings as errors and compiles them with the C++ file `driver`.
@@ -27,22 +29,58 @@ pub fn build(folder: &Path, top: &str, sources: &[&str], driver: &str) -> PathBu
     let root = root();
     let mut verilate = Command::new(root.join("bin/verilator_bin"));
     verilate.env("VERILATOR_ROOT", &root).current_dir(folder);
-    verilate.args(["--cc", "--top-module", top, "--Mdir", "model", "-O3", "--x-assign", "fast", "--x-initial", "fast"]);
-    verilate.args(["-Wall", "-Wno-UNUSEDPARAM", "-Wno-UNUSEDSIGNAL", "-Wno-DECLFILENAME", "--no-timing"]);
+    verilate.args([
+        "--cc",
+        "--top-module",
+        top,
+        "--Mdir",
+        "model",
+        "-O3",
+        "--x-assign",
+        "fast",
+        "--x-initial",
+        "fast",
+    ]);
+    verilate.args([
+        "-Wall",
+        "-Wno-UNUSEDPARAM",
+        "-Wno-UNUSEDSIGNAL",
+        "-Wno-DECLFILENAME",
+        "--no-timing",
+    ]);
     run(verilate.args(sources));
 
     let include = root.join("include");
     let compiler = std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
     let compile = |unit: &Path, object: &Path| {
         let mut command = Command::new(&compiler);
-        command.args(["-std=c++20", "-O1", "-w", "-DVERILATOR=1", "-DVM_TRACE=0", "-DVM_COVERAGE=0", "-DVM_SC=0", "-c"]);
-        command.arg("-I").arg(&include).arg("-I").arg(include.join("vltstd")).arg("-I").arg(folder.join("model"));
+        command.args([
+            "-std=c++20",
+            "-O1",
+            "-w",
+            "-DVERILATOR=1",
+            "-DVM_TRACE=0",
+            "-DVM_COVERAGE=0",
+            "-DVM_SC=0",
+            "-c",
+        ]);
+        command
+            .arg("-I")
+            .arg(&include)
+            .arg("-I")
+            .arg(include.join("vltstd"))
+            .arg("-I")
+            .arg(folder.join("model"));
         run(command.arg("-o").arg(object).arg(unit));
     };
     let runtime = kept().join("runtime.o");
     if !runtime.exists() {
         let unit = folder.join("runtime.cpp");
-        fs::write(&unit, "#include \"verilated.cpp\"\n#include \"verilated_threads.cpp\"\n").expect("a file can be written");
+        fs::write(
+            &unit,
+            "#include \"verilated.cpp\"\n#include \"verilated_threads.cpp\"\n",
+        )
+        .expect("a file can be written");
         // Tests may do this at the same time; the last rename wins.
         let object = folder.join("runtime.o");
         compile(&unit, &object);
@@ -64,7 +102,12 @@ pub fn build(folder: &Path, top: &str, sources: &[&str], driver: &str) -> PathBu
     let object = folder.join("unity.o");
     compile(&unit, &object);
     let program = folder.join("program");
-    run(Command::new(&compiler).arg("-o").arg(&program).arg(object).arg(runtime).arg("-pthread"));
+    run(Command::new(&compiler)
+        .arg("-o")
+        .arg(&program)
+        .arg(object)
+        .arg(runtime)
+        .arg("-pthread"));
     program
 }
 
@@ -73,8 +116,13 @@ pub fn build(folder: &Path, top: &str, sources: &[&str], driver: &str) -> PathBu
 /// # Panics
 /// With its error output, if it fails.
 pub fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
     if !output.status.success() {
-        panic!("{command:?} failed:\n{}", String::from_utf8_lossy(&output.stderr));
+        panic!(
+            "{command:?} failed:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }
