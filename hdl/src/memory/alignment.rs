@@ -208,8 +208,8 @@ mod tests {
             assert!(simulate(&mut block, 20));
             let expected = (0..8)
                 .filter(|i| enable >> i & 1 == 1)
-                .fold(0, |mask, i| mask | 0xFF << (8 * i));
-            assert_eq!(block.mask.val(), expected as u64);
+                .fold(0u64, |mask, i| mask | 0xFF << (8 * i));
+            assert_eq!(block.mask.val(), expected);
         }
     }
 }

@@ -560,3 +560,227 @@ impl Logic for DataUnit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::testing::*;
+
+    #[test]
+    fn an_aligned_load_takes_one_clock_and_loads_follow_each_other_every_clock() {
+        let mut bench = Bench::new(1);
+        let loads: Vec<Access> = (0..40).map(|i| Access::load(0x8000 + 4 * i, 4)).collect();
+        let begin = bench.cycle;
+        bench.run(&loads, &mut |_, _, _| ());
+        // One clock each, one for the last to pass execute, one to see that all is done.
+        assert!(bench.cycle - begin <= 42, "{} clocks", bench.cycle - begin);
+    }
+
+    #[test]
+    fn stores_without_loads_take_one_clock_each() {
+        let mut bench = Bench::new(1);
+        let stores: Vec<Access> = (0..40)
+            .map(|i| Access::store(0x8000 + 8 * i, 8, i.into()))
+            .collect();
+        let begin = bench.cycle;
+        bench.run(&stores, &mut |_, _, _| ());
+        assert!(bench.cycle - begin <= 46, "{} clocks", bench.cycle - begin);
+        assert_eq!(word(&bench.memory, 0x8000 + 8 * 39), 39);
+    }
+
+    #[test]
+    fn read_modify_writes_of_one_address_take_one_clock_each() {
+        let mut bench = Bench::new(1);
+        let adds = [Access::read_modify_write(0x8004, 4, 1); 40];
+        let begin = bench.cycle;
+        bench.run(&adds, &mut |_, _, _| ());
+        assert!(bench.cycle - begin <= 44, "{} clocks", bench.cycle - begin);
+        assert_eq!(dword(&bench.memory, 0x8004), 40);
+    }
+
+    #[test]
+    fn read_modify_writes_of_many_addresses_take_two_clocks_each() {
+        let mut bench = Bench::new(1);
+        let adds: Vec<Access> = (0..40)
+            .map(|i| Access::read_modify_write(0x8000 + 8 * i, 4, 1))
+            .collect();
+        let begin = bench.cycle;
+        bench.run(&adds, &mut |_, _, _| ());
+        assert!(bench.cycle - begin <= 90, "{} clocks", bench.cycle - begin);
+    }
+
+    fn random_access(random: &mut Random, pages: &[u32]) -> Access {
+        let page = pages[random.below(pages.len() as u64) as usize];
+        let offset = match random.below(8) {
+            0 => 0xFF0 + random.below(16),
+            1 => random.below(0x1000),
+            _ => random.below(40),
+        } as u32;
+        let size = 1 << random.below(4);
+        let linear = page
+            + if random.chance(70) {
+                offset & !(size - 1)
+            } else {
+                offset
+            };
+        let user = random.chance(30);
+        let operand = random.next();
+        match random.below(12) {
+            0..4 => Access {
+                user,
+                ..Access::load(linear, size)
+            },
+            4..7 => Access {
+                user,
+                ..Access::store(linear, size, operand)
+            },
+            7..10 => Access {
+                user,
+                ..Access::read_modify_write(linear, size, operand)
+            },
+            10 => Access::default(),
+            _ => {
+                let port = Access {
+                    linear: linear & 0xFFF,
+                    size: size.min(4),
+                    operand,
+                    io: true,
+                    ..Access::default()
+                };
+                if random.chance(50) {
+                    Access { read: true, ..port }
+                } else {
+                    Access {
+                        write: true,
+                        ..port
+                    }
+                }
+            }
+        }
+    }
+
+    fn random_disturbance(random: &mut Random) -> Disturbance {
+        let mut pick = |values: [u64; 4]| values[random.below(4) as usize];
+        Disturbance {
+            wait: pick([0, 0, 30, 70]),
+            stall: pick([0, 10, 30, 60]),
+            bubble: pick([0, 0, 20, 50]),
+            flush: pick([0, 1, 3, 10]),
+        }
+    }
+
+    #[test]
+    fn random_accesses_without_paging_do_what_the_model_does() {
+        for seed in 0..12 {
+            let mut bench = Bench::new(seed);
+            let mut random = Random(seed + 1000);
+            bench.disturbance = random_disturbance(&mut random);
+            let mut model = Model::new(&bench);
+            let pages = [0x8000, 0x9000];
+            let accesses: Vec<Access> = (0..250)
+                .map(|_| random_access(&mut random, &pages))
+                .collect();
+            run_against_model(&mut bench, &mut model, &accesses);
+        }
+    }
+
+    /// Page tables at the bottom of memory; returns the linear pages that are worth an access.
+    fn random_page_tables(random: &mut Random, memory: &mut [u8]) -> Vec<u32> {
+        let mut pages = Vec::new();
+        let tables = [
+            (0u32, 0x2000u32),
+            (1, 0x3000),
+            (0x200, 0x4000),
+            (0x3FF, 0x5000),
+        ];
+        for (index, table) in tables {
+            let rights = if random.chance(70) {
+                7
+            } else {
+                random.below(8) as u32
+            };
+            set_dword(memory, DIRECTORY + index * 4, table | rights);
+            for page in [0u32, 1, 2, 31, 32, 33, 64, 0x3FE, 0x3FF] {
+                pages.push(index << 22 | page << 12);
+                set_page(random, memory, table + page * 4);
+            }
+        }
+        // A large page: its linear pages above the tables are used.
+        let rights = if random.chance(70) {
+            7
+        } else {
+            random.below(8) as u32
+        };
+        set_dword(memory, DIRECTORY + 0x80 * 4, 0x80 | rights);
+        for page in [8u32, 9, 10, 0x20] {
+            pages.push(0x80 << 22 | page << 12);
+        }
+        pages
+    }
+
+    fn set_page(random: &mut Random, memory: &mut [u8], entry: u32) {
+        let frame = FIRST_DATA_PAGE + 0x1000 * random.below(16) as u32;
+        let rights = match random.below(10) {
+            0..7 => 7,
+            _ => random.below(8) as u32,
+        };
+        let marks = if random.chance(30) {
+            random.below(4) as u32 * 0x20
+        } else {
+            0
+        };
+        set_dword(memory, entry, frame | rights | marks);
+    }
+
+    #[test]
+    fn random_accesses_with_paging_do_what_the_model_does() {
+        for seed in 0..16 {
+            let mut random = Random(seed + 2000);
+            let mut bench = Bench::new(seed);
+            bench.disturbance = random_disturbance(&mut random);
+            bench.control = PagingControl {
+                paging: true,
+                write_protect: random.chance(50),
+                page_size_extension: seed % 2 == 0,
+            };
+            let mut pages = random_page_tables(&mut random, &mut bench.memory);
+            if !bench.control.page_size_extension {
+                // Without PSE the large entry means a table at address 0, whose entries are not present.
+                pages.truncate(pages.len() - 3);
+            }
+            let mut model = Model::new(&bench);
+            for _ in 0..5 {
+                let near: Vec<u32> = (0..6)
+                    .map(|_| pages[random.below(pages.len() as u64) as usize])
+                    .collect();
+                let accesses: Vec<Access> =
+                    (0..50).map(|_| random_access(&mut random, &near)).collect();
+                run_against_model(&mut bench, &mut model, &accesses);
+                for _ in 0..6 {
+                    let linear = near[random.below(6) as usize] + random.below(0x1000) as u32;
+                    let user = random.chance(50);
+                    let expected = model.translate(linear, false, user);
+                    assert_eq!(bench.fetch(linear, user), expected, "fetch of {linear:08x}");
+                }
+                // The tables change, and the translations that may be stale are dropped.
+                let everything = random.chance(30);
+                for _ in 0..if everything { 8 } else { 1 } {
+                    let page = near[random.below(6) as usize];
+                    let directory = dword(&model.memory, DIRECTORY + (page >> 22) * 4);
+                    if directory & 0x80 == 0 {
+                        let entry = (directory & !0xFFF) + (page >> 12 & 0x3FF) * 4;
+                        set_page(&mut random, &mut model.memory, entry);
+                        let new = dword(&model.memory, entry);
+                        set_dword(&mut bench.memory, entry, new);
+                    }
+                    if !everything {
+                        bench.flush_translations(Some(page + 0x123));
+                    }
+                }
+                if everything {
+                    bench.flush_translations(None);
+                }
+            }
+        }
+    }
+}
