@@ -1,4 +1,7 @@
-//! What the tests of the whole machine share.
+//! The test bench: what the whole machine is checked with.
+#![warn(missing_docs)]
+
+pub mod silicon;
 
 pub mod differential;
 pub mod random;
