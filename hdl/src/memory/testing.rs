@@ -211,8 +211,8 @@ impl Bench {
         self.settle();
         self.unit.clock.next = true.into();
         self.settle();
+        // Nothing looks at the falling edge: it settles with the inputs of the next clock.
         self.unit.clock.next = false.into();
-        self.settle();
         self.cycle += 1;
     }
 
@@ -318,6 +318,10 @@ impl Bench {
         self.unit.flush.next = false;
         self.settle();
 
+        // An interrupt instead of the micro-op in execute, or a branch that kills what is younger.
+        let interrupt = !self.unit.committed.val() && self.random.chance(self.disturbance.flush);
+        let branch = self.random.chance(self.disturbance.flush);
+
         // Execute: a load that was ready stays ready, with the same data.
         let load_ready = self.unit.load_ready.val();
         let load_data = u64::from(self.unit.load_data.val());
@@ -330,9 +334,9 @@ impl Bench {
             if load_ready && access.read && fault.is_none() {
                 self.held_load = Some(load_data);
             }
-            wants_to_retire = load_ready
-                && (self.unit.committed.val() && access.io && access.write
-                    || !self.random.chance(self.disturbance.stall));
+            let writes_port = self.unit.committed.val() && access.io && access.write;
+            let holds = !writes_port && self.random.chance(self.disturbance.stall);
+            wants_to_retire = load_ready && !interrupt && !holds;
             if access.write && fault.is_none() && wants_to_retire {
                 let operand = if access.read {
                     load_data.wrapping_add(access.operand)
@@ -341,14 +345,13 @@ impl Bench {
                 };
                 self.unit.store_valid.next = true;
                 self.unit.store_data.next = (operand & access.mask()).into();
+                self.settle();
             }
         }
-        self.settle();
-        let retires =
-            wants_to_retire && (!self.unit.store_valid.val() || self.unit.store_ready.val());
+        let stores = self.unit.store_valid.val();
+        let retires = wants_to_retire && (!stores || self.unit.store_ready.val());
         let faults = retires && matches!(self.in_execute, Some((_, Some(_))));
-        let flush =
-            faults || (!self.unit.committed.val() && self.random.chance(self.disturbance.flush));
+        let flush = interrupt || faults || (branch && retires);
         let advances = self.in_memory.is_some()
             && self.unit.memory_ready.val()
             && (self.in_execute.is_none() || retires)
@@ -409,7 +412,7 @@ impl Bench {
         }
     }
 
-    /// Runs `accesses` and returns what became of each.
+    /// Runs `accesses` one after the other and returns what became of each.
     pub fn outcomes(&mut self, accesses: &[Access]) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         self.run(accesses, &mut |_, outcome, _| outcomes.push(outcome));
