@@ -1,4 +1,5 @@
-//! Repeatable random numbers.
+//! Repeatable random values for signals.
+use rust_hdl_core::prelude::{Bits, Synth, TypeKind};
 
 /// SplitMix64: small, and good enough for test vectors.
 pub struct Random(u64);
@@ -38,8 +39,54 @@ impl Random {
         self.next() % end
     }
 
+    /// One of `variants`, which must be all of an enum's.
+    pub fn variant<T: Synth>(&mut self, variants: &[T]) -> T {
+        match T::descriptor().kind {
+            TypeKind::Enum(all) => assert_eq!(
+                variants.len(),
+                all.len(),
+                "all variants of {}",
+                T::descriptor().name
+            ),
+            other => panic!("{other:?} is no enum"),
+        }
+        variants[self.below(variants.len() as u64) as usize]
+    }
+
     /// True one time in `n`.
     pub fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
+}
+
+/// A type of signal that random values can be made of.
+pub trait Draw {
+    /// The next random value.
+    fn draw(random: &mut Random) -> Self;
+}
+
+impl Draw for bool {
+    fn draw(random: &mut Random) -> bool {
+        random.one_in(2)
+    }
+}
+
+impl<const N: usize> Draw for Bits<N> {
+    fn draw(random: &mut Random) -> Bits<N> {
+        let first = random.bits(N.min(32) as u32);
+        let mut value: Bits<N> = first.into();
+        for _ in 1..N.div_ceil(32) {
+            let more: Bits<N> = random.bits(32).into();
+            value = (value << 32u64) | more;
+        }
+        value
+    }
+}
+
+/// Sets inputs of a block to random values: `draw_inputs!(top, random, address, data)`.
+#[macro_export]
+macro_rules! draw_inputs {
+    ($top:ident, $random:expr, $($port:ident),* $(,)?) => {
+        $($top.$port.next = $crate::random::Draw::draw(&mut $random);)*
+    };
 }

@@ -189,6 +189,7 @@ mod tests {
     }
 
     #[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+    #[allow(dead_code, reason = "only the names matter")]
     enum Colour {
         Red,
         Green,

@@ -454,7 +454,7 @@ impl Printer<'_> {
                 .split(';')
                 .next()?;
             let value = BigUint::parse_bytes(value.as_bytes(), 16)?;
-            (width != 64 && value.bits() <= width as u64).then(|| (value, width))
+            (width != 64 && value.bits() <= width as u64).then_some((value, width))
         });
         match register {
             Some((value, width)) => {
