@@ -334,3 +334,48 @@ fn every_construct_means_the_same_in_verilog() {
         .count();
     assert_eq!(counters, 3, "sub-blocks of arrays are compared, too");
 }
+
+/// A block whose Verilog is not what its Rust says: one bit differs for one value in 256.
+#[derive(LogicBlock, Default)]
+pub struct Wrong {
+    pub a: Signal<In, Bits<8>>,
+    pub b: Signal<Out, Bits<8>>,
+}
+
+impl Logic for Wrong {
+    fn update(&mut self) {
+        self.b.next = self.a.val();
+    }
+
+    fn connect(&mut self) {
+        self.b.connect();
+    }
+
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom("always @(*) b = a == 8'd77 ? 8'd76 : a;".into())
+    }
+}
+
+#[test]
+#[should_panic(expected = "wrong.b: 2 of 512 vectors; clock 77 low: Rust 4d, Verilog 4c; a=4d")]
+fn a_difference_is_found() {
+    let run = Run {
+        name: "wrong",
+        clocks: 256,
+        clock: no_clock,
+    };
+    compare(&run, &mut Wrong::default(), |top, clock| {
+        top.a.next = (clock as u64).into()
+    });
+}
+
+#[test]
+#[should_panic(expected = "these modules got no vectors, their inputs never changed: idle")]
+fn a_block_without_vectors_is_found() {
+    let run = Run {
+        name: "idle",
+        clocks: 10,
+        clock: no_clock,
+    };
+    compare(&run, &mut Wrong::default(), |top, _| top.a.next = 5.into());
+}

@@ -107,8 +107,17 @@ fn wrapper(modules: &[Recorded]) -> String {
             connections.join(", ")
         )
         .expect("a String");
-        for (bit, _) in used.iter().enumerate().filter(|(_, used)| !**used) {
-            writeln!(instances, "  assign out{number}[{bit}] = 1'b0;").expect("a String");
+        let mut bit = 0;
+        for run in used.chunk_by(|left, right| left == right) {
+            if !run[0] {
+                writeln!(
+                    instances,
+                    "  assign out{number}[{}:{bit}] = '0;",
+                    bit + run.len() - 1
+                )
+                .expect("a String");
+            }
+            bit += run.len();
         }
     }
     format!("module differential(\n  {ports}\n);\n{instances}endmodule\n")
