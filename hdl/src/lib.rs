@@ -8,7 +8,8 @@
     clippy::single_match,
     clippy::nonminimal_bool,
     clippy::collapsible_if,
-    clippy::collapsible_else_if
+    clippy::collapsible_else_if,
+    clippy::collapsible_match
 )]
 
 pub mod bundles;
