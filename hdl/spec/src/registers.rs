@@ -32,7 +32,9 @@ pub const TR: u8 = 7;
 /// Only base and limit.
 pub const GDTR: u8 = 8;
 pub const IDTR: u8 = 9;
-pub const SEGMENT: [&str; 10] = ["es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr", "gdtr", "idtr"];
+pub const SEGMENT: [&str; 10] = [
+    "es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr", "gdtr", "idtr",
+];
 
 /// Selector of segment s is `SELECTOR + s`, likewise the parts of its descriptor cache.
 pub const SELECTOR: u8 = 0x20;
