@@ -33,6 +33,7 @@ pub struct Uart {
     pub rx: Signal<In, Bit>,
     // state
     divisor_reg: DFF<Bits<16>>,
+    divisor_written_reg: DFF<Bit>,
     interrupt_enable_reg: DFF<Bits<4>>,
     line_control_reg: DFF<Bits<8>>,
     modem_control_reg: DFF<Bits<5>>,
@@ -108,6 +109,7 @@ impl Uart {
             tx: Default::default(),
             rx: Default::default(),
             divisor_reg: Default::default(),
+            divisor_written_reg: Default::default(),
             interrupt_enable_reg: Default::default(),
             line_control_reg: Default::default(),
             modem_control_reg: Default::default(),
@@ -173,6 +175,7 @@ impl Logic for Uart {
             self,
             clock,
             divisor_reg,
+            divisor_written_reg,
             interrupt_enable_reg,
             line_control_reg,
             modem_control_reg,
@@ -221,7 +224,8 @@ impl Logic for Uart {
             self.read_here.val() & (self.register.val() == UART_MODEM_STATUS);
 
         // Plain registers.
-        self.sample_clock.restart.next = false;
+        self.divisor_written_reg.d.next = false;
+        self.sample_clock.restart.next = self.divisor_written_reg.q.val();
         self.clear_fifos.next = false;
         self.clear_transmit.next = false;
         self.clear_receive.next = false;
@@ -232,14 +236,14 @@ impl Logic for Uart {
                     if self.divisor_access.val() {
                         self.divisor_reg.d.next = (self.divisor_reg.q.val() & 0xFF00)
                             | bit_cast::<16, 8>(self.write_data.val());
-                        self.sample_clock.restart.next = true;
+                        self.divisor_written_reg.d.next = true;
                     }
                 }
                 UART_INTERRUPT_ENABLE => {
                     if self.divisor_access.val() {
                         self.divisor_reg.d.next = (self.divisor_reg.q.val() & 0x00FF)
                             | (bit_cast::<16, 8>(self.write_data.val()) << 8);
-                        self.sample_clock.restart.next = true;
+                        self.divisor_written_reg.d.next = true;
                     } else {
                         self.interrupt_enable_reg.d.next = bit_cast::<4, 8>(self.write_data.val());
                         self.enable_holding_empty.next = self.write_data.val().get_bit(1)
@@ -479,6 +483,7 @@ impl Logic for Uart {
 
         if self.reset.val() {
             self.divisor_reg.d.next = 1.into();
+            self.divisor_written_reg.d.next = true;
             self.interrupt_enable_reg.d.next = 0.into();
             self.line_control_reg.d.next = 3.into();
             self.modem_control_reg.d.next = 0.into();
@@ -504,8 +509,10 @@ mod tests {
     use spec::ports::{COM1, uart::*};
     clocked!(Uart);
 
-    /// Slow enough for short tests: a bit lasts 32 clocks at divisor 1.
-    const TEST_CLOCK_HZ: u64 = 2 * spec::clock::UART_HZ;
+    /// Slow, for short tests.
+    const TEST_CLOCK_HZ: u64 = spec::clock::UART_HZ;
+    /// Clocks that a bit lasts at divisor 1.
+    const BIT: usize = 16;
     const FIFO_ON: u8 = 0x07;
 
     /// The serial port, its two ends joined by a wire that a test may cut.
@@ -564,10 +571,12 @@ mod tests {
         }
         fn send_polling(&mut self, text: &[u8]) {
             for &byte in text {
-                while self.read(LINE_STATUS) & HOLDING_EMPTY == 0 {}
+                self.wait_for(20_000, |line| line.read(LINE_STATUS) & HOLDING_EMPTY != 0);
                 self.write(DATA, byte);
             }
-            while self.read(LINE_STATUS) & TRANSMITTER_EMPTY == 0 {}
+            self.wait_for(100_000, |line| {
+                line.read(LINE_STATUS) & TRANSMITTER_EMPTY != 0
+            });
         }
         fn wait_for(&mut self, clocks: usize, condition: fn(&mut Self) -> bool) {
             for _ in 0..clocks {
@@ -620,7 +629,7 @@ mod tests {
             line.write(LINE_CONTROL, EIGHT_BITS);
             for byte in [0x00, 0xFF, 0x55, 0xAA, 0x31] {
                 line.send_polling(&[byte]);
-                line.clocks(64 * divisor as usize);
+                line.clocks(2 * BIT * divisor as usize);
                 assert_eq!(
                     line.read(LINE_STATUS),
                     0x61,
@@ -629,7 +638,7 @@ mod tests {
                 assert_eq!(line.read(DATA), byte, "divisor {divisor}");
                 assert_eq!(line.read(LINE_STATUS), 0x60);
             }
-            let clocks_per_bit = 32.0 * divisor as f64;
+            let clocks_per_bit = (BIT * divisor as usize) as f64;
             let text = decode(&line.levels, clocks_per_bit);
             assert_eq!(text, [0x00, 0xFF, 0x55, 0xAA, 0x31], "divisor {divisor}");
         }
@@ -643,7 +652,7 @@ mod tests {
             let mask = 0xFFu8 >> (3 - (format & 3));
             for byte in [0xA7, 0x58] {
                 line.send_polling(&[byte]);
-                line.clocks(64);
+                line.clocks(2 * BIT);
                 assert_eq!(line.read(LINE_STATUS), 0x61, "LCR {format:02X}");
                 assert_eq!(line.read(DATA), byte & mask, "LCR {format:02X}");
             }
@@ -653,12 +662,12 @@ mod tests {
     #[test]
     fn a_wrong_parity_is_reported_with_its_byte() {
         let mut line = Line::new(TEST_CLOCK_HZ);
-        // Sent with no parity and two stop bits, received with even parity: the first stop bit is the parity bit.
+        // Sent without parity, received with even parity: the stop bit is taken for the parity bit.
         line.write(LINE_CONTROL, EIGHT_BITS);
         line.write(DATA, 0x03);
-        line.clocks(64);
+        line.clocks(6);
         line.write(LINE_CONTROL, EIGHT_BITS | 0x18);
-        line.clocks(32 * 12);
+        line.clocks(BIT * 12);
         assert_eq!(line.read(LINE_STATUS), 0x65);
         assert_eq!(line.read(LINE_STATUS), 0x61, "reading clears the error");
         assert_eq!(line.read(DATA), 0x03);
@@ -668,11 +677,11 @@ mod tests {
     fn a_break_is_received_once() {
         let mut line = Line::new(TEST_CLOCK_HZ);
         line.write(LINE_CONTROL, EIGHT_BITS | 0x40);
-        line.clocks(32 * 30);
+        line.clocks(BIT * 30);
         assert_eq!(line.read(LINE_STATUS), 0x79);
         assert_eq!(line.read(DATA), 0);
         line.write(LINE_CONTROL, EIGHT_BITS);
-        line.clocks(32 * 30);
+        line.clocks(BIT * 30);
         assert_eq!(line.read(LINE_STATUS), 0x60);
     }
 
@@ -686,10 +695,8 @@ mod tests {
             line.write(DATA, byte);
             line.clocks(4);
         }
-        line.wait_for(32 * 200, |line| {
-            line.read(LINE_STATUS) & TRANSMITTER_EMPTY != 0
-        });
-        line.clocks(64);
+        line.clocks(BIT * 10 * 17);
+        line.clocks(2 * BIT);
         // The seventeenth found the receiver's FIFO full.
         assert_eq!(line.read(LINE_STATUS), 0x63);
         for byte in 0..16 {
@@ -702,8 +709,10 @@ mod tests {
     #[test]
     fn without_fifo_the_last_byte_replaces_the_one_before() {
         let mut line = Line::new(TEST_CLOCK_HZ);
-        line.send_polling(b"AB");
-        line.clocks(64);
+        line.write(DATA, b'A');
+        line.clocks(BIT);
+        line.write(DATA, b'B');
+        line.clocks(BIT * 22);
         assert_eq!(line.read(LINE_STATUS), 0x63);
         assert_eq!(line.read(DATA), b'B');
         assert_eq!(line.read(LINE_STATUS), 0x60);
@@ -721,9 +730,9 @@ mod tests {
         line.write(INTERRUPT_IDENTIFICATION, FIFO_ON);
         line.write(DATA, 1);
         line.write(DATA, 2);
-        line.clocks(64);
+        line.clocks(2 * BIT);
         assert!(!line.interrupt(), "one byte still waits");
-        line.wait_for(32 * 12, Line::interrupt);
+        line.wait_for(BIT * 12, Line::interrupt);
         line.write(DATA, 3);
         assert!(!line.interrupt(), "writing answers it too");
     }
@@ -735,14 +744,14 @@ mod tests {
         line.write(INTERRUPT_ENABLE, ENABLE_RECEIVED);
         line.write(MODEM_CONTROL, INTERRUPT_OUT);
         line.send_polling(&[1, 2, 3]);
-        line.clocks(64);
+        line.clocks(2 * BIT);
         assert!(!line.interrupt());
-        line.wait_for(32 * 45, Line::interrupt);
+        line.wait_for(BIT * 45, Line::interrupt);
         assert_eq!(line.read(INTERRUPT_IDENTIFICATION), 0xCC);
         assert_eq!(line.read(DATA), 1);
         assert!(!line.interrupt());
         line.send_polling(&[4, 5]);
-        line.clocks(32);
+        line.clocks(BIT);
         assert!(line.interrupt());
         assert_eq!(line.read(INTERRUPT_IDENTIFICATION), 0xC4);
         assert_eq!([2, 3, 4, 5], [(); 4].map(|()| line.read(DATA)));
@@ -762,7 +771,7 @@ mod tests {
         assert_eq!(line.read(MODEM_STATUS), 0x90);
         line.levels.clear();
         line.send_polling(b"x");
-        line.clocks(64);
+        line.clocks(2 * BIT);
         assert!(line.levels.iter().all(|&level| level));
         assert_eq!(line.read(DATA), b'x');
     }

@@ -6,7 +6,7 @@ use crate::prelude::*;
 pub struct SampleClock {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
-    /// Begin a new period: the divisor has changed.
+    /// Begin a new period, because the divisor has changed.
     pub restart: Signal<In, Bit>,
     /// 0 counts as 1.
     pub divisor: Signal<In, Bits<16>>,

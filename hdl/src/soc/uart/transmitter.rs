@@ -90,8 +90,8 @@ impl Logic for Transmitter {
             self.bits_left_reg.d.next = self.bits_left_reg.q.val() - 1;
         }
         if self.data_valid.val()
-            & self.last_tick.val()
-            & (self.idle.val() | (self.bits_left_reg.q.val() == 1))
+            & ((self.sample_tick.val() & self.idle.val())
+                | (self.last_tick.val() & (self.bits_left_reg.q.val() == 1)))
         {
             self.take.next = true;
             self.spaces_reg.d.next = (bit_cast::<11, 9>(!self.payload.val()) << 1) | 1;
