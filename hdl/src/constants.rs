@@ -42,4 +42,6 @@ constants! {
     IF = 9;
     DF = 10;
     OF = 11;
+    /// EFLAGS without CF, PF, AF, ZF, SF and OF.
+    OTHER_THAN_ARITHMETIC_FLAGS = 0xFFFF_F72A_u64;
 }
