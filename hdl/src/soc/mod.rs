@@ -2,6 +2,7 @@
 pub mod data_router;
 pub mod io_bus;
 pub mod pic;
+pub mod pit;
 pub mod system_ports;
 pub mod uart;
 
