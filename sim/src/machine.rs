@@ -447,6 +447,12 @@ impl Machine {
         unsafe { raw::sg_trace_close(self.raw.as_ptr()) }
     }
 
+    /// Stops writing to the waveform, or goes on. The signals seem to stand still in between.
+    pub fn pause_wave(&mut self, paused: bool) {
+        // SAFETY: `raw` is a live machine.
+        unsafe { raw::sg_trace_pause(self.raw.as_ptr(), paused) }
+    }
+
     /// Fills the waveform's text lanes `journey.where` and `journey.instruction`.
     pub fn set_lanes(&mut self, lanes: Lanes) {
         let mut lanes = Box::new(lanes);

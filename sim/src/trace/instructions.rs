@@ -29,6 +29,8 @@ pub struct Instruction {
     pub cs: u16,
     /// Base of CS when it began.
     pub cs_base: u32,
+    /// Base of CS when it had retired.
+    pub next_cs_base: u32,
     /// EFLAGS when it began.
     pub eflags_before: u32,
     /// Micro-ops it took.
@@ -156,6 +158,7 @@ impl Instructions {
             retired: *retired,
             cs,
             cs_base,
+            next_cs_base: self.cs_base,
             eflags_before: self.eflags_before,
             micro_ops: std::mem::take(&mut self.micro_ops),
             delivered: self.delivered.take(),
