@@ -1,6 +1,6 @@
 //! What travels between the stages: the pipeline's contract.
 use rust_hdl_core::prelude::*;
-use rust_hdl_macros::{LogicState, LogicStruct};
+use rust_hdl_macros::LogicState;
 
 /// Operand width of a micro-op.
 #[derive(Copy, Clone, Debug, PartialEq, LogicState)]
