@@ -471,7 +471,11 @@ struct sg_machine {
             if (keep_retired) retired.push(retirement());
             eip = t.retire_next_eip;
             if (t.retire_system_write) {
-                if (t.retire_system_number == SYSTEM_CS_SELECTOR) cs = static_cast<uint16_t>(t.retire_system_data);
+                if (t.retire_system_number == SYSTEM_CS_SELECTOR) {
+                    cs = static_cast<uint16_t>(t.retire_system_data);
+                    // Protected mode: zero unless a record says otherwise. Else 16 times the selector.
+                    cs_base = (mode & 3) == 1 ? 0 : uint32_t{cs} << 4;
+                }
                 if (t.retire_system_number == SYSTEM_CS_BASE) cs_base = t.retire_system_data;
             }
             if (t.retire_last) {
