@@ -27,7 +27,7 @@ pub struct Uart {
     pub read_data: Signal<Out, Bits<8>>,
     pub selected: Signal<Out, Bit>,
     // to the interrupt controller
-    pub interrupt: Signal<Out, Bit>,
+    pub interrupt_line: Signal<Out, Bit>,
     // the line: 1 is idle
     pub tx: Signal<Out, Bit>,
     pub rx: Signal<In, Bit>,
@@ -105,7 +105,7 @@ impl Uart {
             write_data: Default::default(),
             read_data: Default::default(),
             selected: Default::default(),
-            interrupt: Default::default(),
+            interrupt_line: Default::default(),
             tx: Default::default(),
             rx: Default::default(),
             divisor_reg: Default::default(),
@@ -425,7 +425,7 @@ impl Logic for Uart {
         } else if self.interrupt_modem.val() {
             self.identification.next = 0.into();
         }
-        self.interrupt.next = !self.identification.val().get_bit(0)
+        self.interrupt_line.next = !self.identification.val().get_bit(0)
             & self.modem_control_reg.q.val().get_bit(3)
             & !self.loopback.val();
 
@@ -560,7 +560,7 @@ mod tests {
         }
         fn interrupt(&mut self) -> bool {
             settle(&mut self.uart);
-            self.uart.interrupt.val()
+            self.uart.interrupt_line.val()
         }
         fn set_divisor(&mut self, divisor: u16) {
             let line_control = self.read(LINE_CONTROL);
