@@ -499,7 +499,10 @@ mod tests {
         machine.lines(0);
         assert!(!machine.requests());
         assert_eq!(machine.acknowledge(), MASTER_VECTOR + 7);
-        assert_eq!((machine.in_service(MASTER), machine.in_service(SLAVE)), (0, 0));
+        assert_eq!(
+            (machine.in_service(MASTER), machine.in_service(SLAVE)),
+            (0, 0)
+        );
     }
 
     #[test]
