@@ -1,1 +1,9 @@
-//! .
+//! Runs the chip's Verilog and shows what happens: the machine, its records, and the views made from them.
+#![warn(missing_docs)]
+
+pub mod cli;
+#[cfg(feature = "model")]
+pub mod machine;
+pub mod trace;
+
+pub use verilator_sys::{PortAccess, Retired};

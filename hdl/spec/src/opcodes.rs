@@ -4,9 +4,11 @@
 //! escape, or undefined. Instructions that the core does not build yet have their rows too.
 //! MMX, SSE and later sets are undefined here, as on a processor without them.
 
+mod listing;
 mod one_byte;
 mod two_byte;
 
+pub use listing::{Line, State, listing};
 pub use one_byte::ONE_BYTE;
 pub use two_byte::TWO_BYTE;
 
