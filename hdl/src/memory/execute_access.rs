@@ -1,7 +1,6 @@
 //! The access of the micro-op in execute: load data arrive here, stores and port writes leave.
 use crate::memory::{LoadAlignment, StoreAlignment};
 use crate::prelude::*;
-use rust_hdl_widgets::dff_setup;
 
 /// What is known about an access when it comes from the memory stage.
 #[derive(Copy, Clone, Debug, PartialEq, Default, LogicStruct)]

@@ -1,6 +1,5 @@
 //! The fetch side of translation: hit, physical address, walk request and page fault.
 use crate::prelude::*;
-use rust_hdl_widgets::dff_setup;
 
 /// Decides on a fetch address with what the instruction TLB and the walker know.
 #[derive(LogicBlock, Default)]

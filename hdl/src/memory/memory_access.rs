@@ -1,7 +1,6 @@
 //! The access of the micro-op in the memory stage: translation, permission, reads, both halves of a crossing access.
 use crate::memory::{AccessLanes, PortUse};
 use crate::prelude::*;
-use rust_hdl_widgets::dff_setup;
 
 /// Takes an access to the point where its micro-op may move into execute.
 ///

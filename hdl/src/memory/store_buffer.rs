@@ -1,7 +1,6 @@
 //! Four stores that have retired and wait for the data port.
 use crate::memory::ByteMask;
 use crate::prelude::*;
-use rust_hdl_widgets::dff_setup;
 
 /// A queue of stores, oldest in entry 0, that younger loads look through.
 ///

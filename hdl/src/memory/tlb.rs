@@ -1,6 +1,5 @@
 //! Translation look-aside buffers: the translations of pages that were walked before.
 use crate::prelude::*;
-use rust_hdl_widgets::dff_setup;
 
 /// Number of entries; linear address bits 16:12 choose one.
 const ENTRIES: usize = 32;
