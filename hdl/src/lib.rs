@@ -14,8 +14,16 @@
 
 pub mod bundles;
 pub mod constants;
+pub mod cpu;
+pub mod decode;
 pub mod emit;
 pub mod execute;
+pub mod fetch;
+pub mod hazard;
 pub mod memory;
+pub mod microcode;
 pub mod prelude;
+pub mod privilege;
+pub mod retire;
+pub mod segmentation;
 pub mod soc;

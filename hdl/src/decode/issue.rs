@@ -66,7 +66,7 @@ pub struct Issue {
     word: Signal<Local, MicroInstruction>,
     byte_operation: Signal<Local, Bit>,
     static_taken: Signal<Local, Bit>,
-    repeats: Signal<Local, Bit>,
+    left_out: Signal<Local, Bit>,
     next_address: Signal<Local, Bits<11>>,
     rom_address: Signal<Local, Bits<11>>,
     row_address: Signal<Local, Bits<11>>,
@@ -79,7 +79,6 @@ pub struct Issue {
     taken: Signal<Local, Bit>,
     width: Signal<Local, Width>,
     access_size: Signal<Local, Bits<4>>,
-    memory_form: Signal<Local, Bit>,
     mode: Signal<Local, Bits<2>>,
     rm: Signal<Local, Bits<3>>,
     has_sib: Signal<Local, Bit>,
@@ -140,7 +139,6 @@ impl Logic for Issue {
                 | self.beyond_limit.val());
 
         // Decisions taken here.
-        self.repeats.next = false;
         self.static_taken.next = false;
         match self.word.val().static_condition {
             StaticCondition::Never => {}
@@ -152,7 +150,6 @@ impl Logic for Issue {
             }
             StaticCondition::Repeat => {
                 self.static_taken.next = self.held.val().repeat;
-                self.repeats.next = self.held.val().repeat & !self.in_routine.q.val();
             }
             StaticCondition::OperandSize16 => {
                 self.static_taken.next = self.held.val().operand16;
@@ -164,6 +161,7 @@ impl Logic for Issue {
                 self.static_taken.next = self.ports_restricted.val();
             }
         }
+        self.left_out.next = self.static_taken.val() & !self.in_routine.q.val();
         self.last.next = (self.word.val().last & !self.static_taken.val()) | self.faults.val();
         self.next_address.next = self.micro_address.q.val() + 1;
         if !self.in_routine.q.val() {
@@ -318,12 +316,10 @@ impl Logic for Issue {
                 self.stack_default.next = (self.rm.val() == 5) & (self.mode.val() != 0);
             }
         }
-        self.memory_form.next = self.word.val().address == AddressMode::ModRm;
-
         // The access as the address stage wants it.
         self.constant.next = (bit_cast::<32, 12>(self.word.val().constant) ^ 0x800) - 0x800;
         self.operand_segment.next = 3.into();
-        if self.memory_form.val() & self.stack_default.val() {
+        if (self.word.val().segment == SegmentSelect::Operand) & self.stack_default.val() {
             self.operand_segment.next = 2.into();
         }
         if self.held.val().segment_override {
@@ -335,6 +331,7 @@ impl Logic for Issue {
         self.stack.next = false;
         match self.word.val().segment {
             SegmentSelect::Operand => {}
+            SegmentSelect::Data => {}
             SegmentSelect::Es => {
                 self.segment.next = 0.into();
             }
@@ -343,6 +340,10 @@ impl Logic for Issue {
                 self.address16.next = !self.stack32.val();
             }
             SegmentSelect::Tss => {
+                self.segment.next = 7.into();
+                self.address16.next = false;
+            }
+            SegmentSelect::PortBitmap => {
                 self.segment.next = 7.into();
                 self.address16.next = false;
             }
@@ -365,7 +366,7 @@ impl Logic for Issue {
         }
         match self.word.val().address {
             AddressMode::ModRm => {
-                self.displacement.next = self.held.val().displacement;
+                self.displacement.next = self.held.val().displacement + self.constant.val();
             }
             AddressMode::Direct => {
                 self.base_valid.next = false;
@@ -433,7 +434,7 @@ impl Logic for Issue {
         self.micro_op.next.access_size = self.access_size.val();
         self.micro_op.next.address = self.word.val().address;
         self.micro_op.next.segment = self.segment.val();
-        self.micro_op.next.table_access = self.word.val().segment == SegmentSelect::Table;
+        self.micro_op.next.table_access = self.word.val().segment == SegmentSelect::PortBitmap;
         self.micro_op.next.system_access = self.word.val().system_access;
         self.micro_op.next.address16 = self.address16.val();
         self.micro_op.next.base = self.base.val();
@@ -477,7 +478,7 @@ impl Logic for Issue {
         self.micro_op.next.fault = self.faults.val();
         self.micro_op.next.fault_vector = 6.into();
         self.micro_op.next.fault_code = 0.into();
-        if self.repeats.val() | self.faults.val() {
+        if self.left_out.val() | self.faults.val() {
             self.micro_op.next.memory = MemoryOp::None;
             self.micro_op.next.address = AddressMode::Based;
             self.micro_op.next.stack = false;

@@ -247,6 +247,9 @@ impl Logic for Predecode {
         self.immediate.next = self.immediate_raw.val().get_bits::<32>(0);
         self.second_immediate.next = self.immediate_raw.val().get_bits::<16>(32);
         match self.shape.val().immediate {
+            ImmediateKind::None => {
+                self.immediate.next = 0.into();
+            }
             ImmediateKind::Byte => {
                 self.immediate.next = bit_cast::<32, 8>(self.immediate_raw.val().get_bits::<8>(0));
             }

@@ -36,12 +36,22 @@ pub enum ImmediateKind {
     Offset,
 }
 
+/// Moves of segment, control and debug registers: not every register exists, and they differ in what is checked.
+const BY_REGISTER: [(Map, u8); 6] = [
+    (Map::OneByte, 0x8C),
+    (Map::OneByte, 0x8E),
+    (Map::TwoByte, 0x20),
+    (Map::TwoByte, 0x21),
+    (Map::TwoByte, 0x22),
+    (Map::TwoByte, 0x23),
+];
+
 /// Opcode bytes with one row per ModRM.reg, in the order of their group numbers.
 pub fn groups() -> Vec<(Map, u8)> {
     let mut found = Vec::new();
     for map in [Map::OneByte, Map::TwoByte] {
         for byte in 0..=255 {
-            if opcodes::is_group(map, byte) {
+            if opcodes::is_group(map, byte) || BY_REGISTER.contains(&(map, byte)) {
                 found.push((map, byte));
             }
         }

@@ -222,9 +222,9 @@ impl Logic for CheckUnit {
                 self.code.next = 0.into();
             }
             Check::ControlRegister4 => {
-                // TSD, DE, PSE, PGE and PCE may be set.
+                // Only PSE exists.
                 self.fails.next =
-                    ((self.result.val() & 0xFFFF_FE63_u64) != 0) | (self.cpl.val() != 0);
+                    ((self.result.val() & 0xFFFF_FFEF_u64) != 0) | (self.cpl.val() != 0);
                 self.code.next = 0.into();
             }
         }

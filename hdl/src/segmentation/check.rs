@@ -28,6 +28,9 @@ pub struct SegmentCheck {
     pub access_io: Signal<Out, Bit>,
     pub access_user: Signal<Out, Bit>,
     pub access_blocked: Signal<Out, Bit>,
+    pub access_linear: Signal<Out, Bits<32>>,
+    /// Bytes: 1, 2, 4 or 8.
+    pub access_size: Signal<Out, Bits<4>>,
     // from the data unit
     pub page_fault: Signal<In, Bit>,
     pub page_fault_code: Signal<In, Bits<3>>,
@@ -119,6 +122,8 @@ impl Logic for SegmentCheck {
         self.access_read.next = self.is_read.val();
         self.access_write.next = self.is_write.val();
         self.access_io.next = self.is_port.val();
+        self.access_linear.next = self.linear_reg.q.val();
+        self.access_size.next = self.op.val().access_size;
         self.access_user.next = (self.cpl.val() == 3) & !self.op.val().system_access;
         self.access_blocked.next = self.op.val().fault
             | self.segment_fault.val()
@@ -137,7 +142,7 @@ impl Logic for SegmentCheck {
             if self.on_stack.val() {
                 self.micro_op.next.fault_vector = 12.into();
             }
-            if self.segment_reg.q.val() == 7 {
+            if (self.segment_reg.q.val() == 7) & !self.op.val().table_access {
                 self.micro_op.next.fault_vector = 10.into();
             }
             if self.page_fault.val() {

@@ -1,1 +1,10 @@
-//! .
+//! The chip around the core: serial port, interrupt controllers, timer, and the buses that reach them.
+pub mod data_router;
+pub mod io_bus;
+pub mod pic;
+pub mod pit;
+pub mod system_ports;
+pub mod uart;
+
+#[cfg(test)]
+mod testing;
