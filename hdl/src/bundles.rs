@@ -148,6 +148,8 @@ pub enum BSource {
     Immediate,
     /// The micro-instruction's own small signed constant.
     Constant,
+    /// 1, where the constant is a displacement.
+    One,
     EffectiveAddress,
     NextEip,
     /// The system register whose number is in `system`.

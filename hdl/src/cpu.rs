@@ -142,7 +142,11 @@ pub struct Cpu {
 impl Cpu {
     /// A core with its decode tables and microcode in place.
     pub fn new() -> Self {
-        Self { predecode: Predecode::new(), issue: Issue::new(), ..Default::default() }
+        Self {
+            predecode: Predecode::new(),
+            issue: Issue::new(),
+            ..Default::default()
+        }
     }
 }
 
@@ -150,7 +154,8 @@ impl Logic for Cpu {
     #[hdl_gen]
     fn update(&mut self) {
         clock!(
-            self, clock, fetch, predecode, issue, address, memory, data, execute, segments, system, events, state
+            self, clock, fetch, predecode, issue, address, memory, data, execute, segments, system,
+            events, state
         );
         self.issue_op.next = self.issue.micro_op.val();
         self.address_op.next = self.address.micro_op.val();
@@ -225,7 +230,8 @@ impl Logic for Cpu {
         self.address.segment_access.next = self.segments.address_access.val();
         self.address.vector.next = self.events.vector.val();
         self.address.real_mode.next = self.real_mode.val();
-        self.address.esp_restore.next = self.hazard.flush_back.val() | self.execute.writes_esp.val();
+        self.address.esp_restore.next =
+            self.hazard.flush_back.val() | self.execute.writes_esp.val();
         self.address.esp_value.next = self.execute.esp_next.val();
         if self.execute.micro_redirect.val() {
             self.address.esp_value.next = self.execute.esp_after.val();
@@ -271,7 +277,8 @@ impl Logic for Cpu {
         self.data.cr3.next = self.system.cr3.val();
         self.invalidates_page.next =
             self.execute.retires.val() & (self.op.val().control == Control::InvalidatePage);
-        self.data.tlb_flush.next = self.system.flush_translations.val() | self.debug_invalidate.val();
+        self.data.tlb_flush.next =
+            self.system.flush_translations.val() | self.debug_invalidate.val();
         self.data.tlb_flush_linear.next = self.invalidates_page.val();
         self.data.tlb_flush_address.next = self.execute.linear_address.val();
         self.data.fetch_valid.next = self.fetch.translate_valid.val();
@@ -432,7 +439,8 @@ impl Logic for Cpu {
         self.events.retires_last.next = self.execute.retires.val() & self.op.val().last;
         self.events.single_step.next = self.state.eflags.val().get_bit(8);
         self.events.shadow.next = self.op.val().shadow;
-        self.events.halts.next = self.execute.retires.val() & (self.op.val().control == Control::Halt);
+        self.events.halts.next =
+            self.execute.retires.val() & (self.op.val().control == Control::Halt);
         self.events.returns.next =
             self.execute.retires.val() & (self.op.val().control == Control::ReturnFlags);
         self.events.interrupts_enabled.next = self.state.eflags.val().get_bit(9);
@@ -467,9 +475,10 @@ impl Logic for Cpu {
         }
 
         // retire port
-        self.delivers.next = self.events.delivers_exception.val() | self.events.delivers_interrupt.val();
-        self.is_port.next =
-            (self.op.val().address == AddressMode::Port) | (self.op.val().address == AddressMode::PortImmediate);
+        self.delivers.next =
+            self.events.delivers_exception.val() | self.events.delivers_interrupt.val();
+        self.is_port.next = (self.op.val().address == AddressMode::Port)
+            | (self.op.val().address == AddressMode::PortImmediate);
         self.is_load.next = (self.op.val().memory == MemoryOp::Load)
             | (self.op.val().memory == MemoryOp::Modify)
             | (self.op.val().memory == MemoryOp::LoadForWrite);
@@ -494,11 +503,13 @@ impl Logic for Cpu {
         self.retire_esp_write.next = self.execute.esp_write.val();
         self.retire_esp_data.next = self.execute.esp_after.val();
         self.retire_eflags.next = self.state.eflags_next.val();
-        self.retire_system_write.next = self.state.system_write.val() | self.state.write_selector.val();
+        self.retire_system_write.next =
+            self.state.system_write.val() | self.state.write_selector.val();
         self.retire_system_number.next = self.state.system_number.val();
         self.retire_system_data.next = self.state.system_data.val();
         if self.state.write_selector.val() {
-            self.retire_system_number.next = bit_cast::<8, 4>(self.state.write_segment.val()) | 0x20;
+            self.retire_system_number.next =
+                bit_cast::<8, 4>(self.state.write_segment.val()) | 0x20;
             self.retire_system_data.next = bit_cast::<32, 16>(self.state.selector.val());
         }
         self.retire_load.next = self.is_load.val() & !self.delivers.val();

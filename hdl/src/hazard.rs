@@ -147,15 +147,16 @@ impl Logic for Hazard {
                 | (self.needs_esp.val() & (self.memory_destination.val() == 4))))
             | (self.execute_writes.val()
                 & ((self.needs_base.val() & (self.execute_destination.val() == self.base.val()))
-                    | (self.needs_index.val() & (self.execute_destination.val() == self.index.val()))
+                    | (self.needs_index.val()
+                        & (self.execute_destination.val() == self.index.val()))
                     | (self.needs_esp.val() & (self.execute_destination.val() == 4))));
         self.memory_segments.valid.next = self.memory_valid.val();
         self.memory_segments.control.next = self.memory_op.val().control;
         self.execute_segments.valid.next = self.execute_valid.val();
         self.execute_segments.control.next = self.execute_op.val().control;
         self.accesses.next = self.address_op.val().memory != MemoryOp::None;
-        self.address_stall_on_segment.next =
-            self.accesses.val() & (self.memory_segments.writes.val() | self.execute_segments.writes.val());
+        self.address_stall_on_segment.next = self.accesses.val()
+            & (self.memory_segments.writes.val() | self.execute_segments.writes.val());
 
         // An instruction's fields stay in issue until its micro-branches are decided.
         self.branch_under_way.next = (self.address_valid.val()
@@ -186,8 +187,9 @@ impl Logic for Hazard {
         self.flush_issue.next = self.flush_all.val();
         self.flush_front.next = self.flush_all.val() | self.issue_predicts.val();
         self.fetch_stop.next = self.event.val() | self.stop.val();
-        self.fetch_redirect.next = (self.execute_redirect.val() | self.issue_predicts.val() | self.resume.val())
-            & !self.fetch_stop.val();
+        self.fetch_redirect.next =
+            (self.execute_redirect.val() | self.issue_predicts.val() | self.resume.val())
+                & !self.fetch_stop.val();
         self.fetch_eip.next = self.issue_predicted_eip.val();
         self.base_then.next = self.code_base.val();
         if self.resume.val() {
@@ -206,9 +208,15 @@ impl Logic for Hazard {
 
         self.stalls.next = bit_cast::<16, 1>(self.execute_stall.val().into())
             | (bit_cast::<16, 1>(self.memory_stall.val().into()) << 1)
-            | (bit_cast::<16, 1>((self.address_valid.val() & self.address_stall_on_register.val()).into()) << 2)
-            | (bit_cast::<16, 1>((self.address_valid.val() & self.address_stall_on_segment.val()).into()) << 3)
-            | (bit_cast::<16, 1>((self.issue_valid.val() & self.issue_stall_on_branch.val()).into()) << 4)
+            | (bit_cast::<16, 1>(
+                (self.address_valid.val() & self.address_stall_on_register.val()).into(),
+            ) << 2)
+            | (bit_cast::<16, 1>(
+                (self.address_valid.val() & self.address_stall_on_segment.val()).into(),
+            ) << 3)
+            | (bit_cast::<16, 1>(
+                (self.issue_valid.val() & self.issue_stall_on_branch.val()).into(),
+            ) << 4)
             | (bit_cast::<16, 1>((!self.issue_busy.val()).into()) << 5);
     }
 }

@@ -116,7 +116,15 @@ impl Logic for Issue {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, valid, instruction, instruction_bytes, row_index, in_routine, micro_address, first
+            self,
+            clock,
+            valid,
+            instruction,
+            instruction_bytes,
+            row_index,
+            in_routine,
+            micro_address,
+            first
         );
         clock!(self, clock, row_micro, row_decode, microcode);
         self.held.next = self.instruction.q.val();
@@ -129,7 +137,8 @@ impl Logic for Issue {
         // Faults of the instruction as such.
         self.undefined.next = (!self.row.val().built)
             | (self.held.val().lock
-                & ((!self.row.val().lockable) | (bit_cast::<2, 8>(self.held.val().modrm >> 6) == 3)));
+                & ((!self.row.val().lockable)
+                    | (bit_cast::<2, 8>(self.held.val().modrm >> 6) == 3)));
         self.last_byte.next = self.held.val().next_eip - 1;
         self.beyond_limit.next = self.last_byte.val() > self.code_limit.val();
         self.faults.next = (!self.in_routine.q.val())
@@ -181,7 +190,8 @@ impl Logic for Issue {
         // Backward conditional branches are predicted taken.
         self.taken.next = (!self.in_routine.q.val())
             & self.row.val().relative
-            & (self.row.val().always_taken | bit_cast::<1, 32>(self.held.val().immediate >> 31).any())
+            & (self.row.val().always_taken
+                | bit_cast::<1, 32>(self.held.val().immediate >> 31).any())
             & !self.faults.val();
 
         // Sizes.
@@ -461,7 +471,8 @@ impl Logic for Issue {
         self.micro_op.next.target = self.word.val().target;
         self.micro_op.next.micro_address = bit_cast::<12, 11>(self.row_index.q.val());
         if self.in_routine.q.val() {
-            self.micro_op.next.micro_address = bit_cast::<12, 11>(self.micro_address.q.val()) | 0x800;
+            self.micro_op.next.micro_address =
+                bit_cast::<12, 11>(self.micro_address.q.val()) | 0x800;
         }
         self.micro_op.next.first = self.first.q.val();
         self.micro_op.next.last = self.last.val();

@@ -71,7 +71,9 @@ fn shape(map: Map, byte: u8, groups: &[(Map, u8)]) -> Shape {
     let test = map == Map::OneByte && matches!(byte, 0xF6 | 0xF7);
     let row = opcodes::lookup(map, byte, 0, true).or_else(|| opcodes::lookup(map, byte, 0, false));
     let signed = row.is_some_and(|row| {
-        row.operands.iter().any(|o| matches!(o, opcodes::Operand::SignedIb | opcodes::Operand::Jb))
+        row.operands
+            .iter()
+            .any(|o| matches!(o, opcodes::Operand::SignedIb | opcodes::Operand::Jb))
     });
     let immediate = match opcodes::immediate(map, byte, 0) {
         Immediate::None => ImmediateKind::None,

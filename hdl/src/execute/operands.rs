@@ -50,6 +50,9 @@ impl Logic for Operands {
             BSource::Constant => {
                 self.b_whole.next = (bit_cast::<32, 12>(self.op.val().constant) ^ 0x800) - 0x800;
             }
+            BSource::One => {
+                self.b_whole.next = 1.into();
+            }
             BSource::EffectiveAddress => {
                 self.b_whole.next = self.effective_address.val();
             }

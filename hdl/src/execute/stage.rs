@@ -128,8 +128,16 @@ impl Logic for ExecuteStage {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, valid_reg, micro_op_reg, bytes_reg, effective_reg, linear_reg, segment_reg,
-            esp_after_reg, at_boundary
+            self,
+            clock,
+            valid_reg,
+            micro_op_reg,
+            bytes_reg,
+            effective_reg,
+            linear_reg,
+            segment_reg,
+            esp_after_reg,
+            at_boundary
         );
         clock!(self, clock, registers, unit);
         self.op.next = self.micro_op_reg.q.val();
@@ -168,7 +176,8 @@ impl Logic for ExecuteStage {
         // The unit.
         self.unit.reset.next = self.reset.val();
         self.unit.flush.next = self.kill.val();
-        self.unit.valid.next = self.valid_reg.q.val() & self.load_ready.val() & !self.op.val().fault;
+        self.unit.valid.next =
+            self.valid_reg.q.val() & self.load_ready.val() & !self.op.val().fault;
         self.unit.op.next = self.op.val().op;
         self.unit.width.next = self.op.val().width;
         self.unit.keep_carry.next = self.op.val().keep_carry;
@@ -274,9 +283,8 @@ impl Logic for ExecuteStage {
         if self.jumps.val() {
             self.next_eip.next = self.near_target.val();
         }
-        self.target_fault.next = self.jumps.val()
-            & (!self.far.val())
-            & (self.near_target.val() > self.code_limit.val());
+        self.target_fault.next =
+            self.jumps.val() & (!self.far.val()) & (self.near_target.val() > self.code_limit.val());
 
         // Faults that only execution finds.
         self.execute_fault.next = self.check_fault.val();
@@ -310,7 +318,8 @@ impl Logic for ExecuteStage {
             self.fault_code.next = self.op.val().fault_code;
             if (self.op.val().fault_vector != 14)
                 & (self.segment_reg.q.val() > 5)
-                & !self.op.val().table_access {
+                & !self.op.val().table_access
+            {
                 if self.segment_reg.q.val() == 10 {
                     self.table_code.next = self.new_stack_selector.val() & 0xFFFC;
                 }
@@ -335,7 +344,8 @@ impl Logic for ExecuteStage {
         self.retires.next = self.done.val();
         self.unit.advance.next = self.done.val();
         self.vacant.next = (!self.valid_reg.q.val()) | self.done.val();
-        self.interrupt_point.next = (self.valid_reg.q.val() & (self.op.val().first | self.op.val().boundary))
+        self.interrupt_point.next = (self.valid_reg.q.val()
+            & (self.op.val().first | self.op.val().boundary))
             | ((!self.valid_reg.q.val()) & self.at_boundary.q.val());
         self.micro_redirect.next = self.done.val()
             & (self.op.val().control == Control::Branch)
@@ -364,9 +374,8 @@ impl Logic for ExecuteStage {
                     | bit_cast::<32, 8>(self.unit.result.val().get_bits::<8>(0));
             }
         }
-        self.debug_general_write.next = self.debug_halted.val()
-            & self.debug_write.val()
-            & (self.debug_register.val() < 16);
+        self.debug_general_write.next =
+            self.debug_halted.val() & self.debug_write.val() & (self.debug_register.val() < 16);
         self.writes_register.next = self.done.val() & self.op.val().writes;
         self.register_write.next = self.writes_register.val();
         self.register_number.next = self.op.val().destination;

@@ -209,7 +209,10 @@ impl Step {
 }
 
 fn twelve_bits(value: i32) -> Bits<12> {
-    assert!((-2048..2048).contains(&value), "{value} does not fit a micro-instruction's constant");
+    assert!(
+        (-2048..2048).contains(&value),
+        "{value} does not fit a micro-instruction's constant"
+    );
     ((value & 0xFFF) as u64).into()
 }
 
@@ -238,7 +241,11 @@ impl Assembler {
     /// All words, with targets in place.
     pub fn finish(self) -> Image {
         let labels = self.labels;
-        let words = self.steps.iter().map(|step| resolve(step, &labels)).collect();
+        let words = self
+            .steps
+            .iter()
+            .map(|step| resolve(step, &labels))
+            .collect();
         Image { words, labels }
     }
 }
@@ -257,12 +264,19 @@ impl Image {
 
     /// Address of a routine.
     pub fn entry(&self, label: &str) -> u64 {
-        *self.labels.get(label).unwrap_or_else(|| panic!("no microcode routine {label}")) as u64
+        *self
+            .labels
+            .get(label)
+            .unwrap_or_else(|| panic!("no microcode routine {label}")) as u64
     }
 
     /// The routine that a micro-address lies in, and how many steps behind its label.
     pub fn locate(&self, address: usize) -> Option<(&str, usize)> {
-        let (name, at) = self.labels.iter().filter(|(_, at)| **at <= address).max_by_key(|(name, at)| (**at, *name))?;
+        let (name, at) = self
+            .labels
+            .iter()
+            .filter(|(_, at)| **at <= address)
+            .max_by_key(|(name, at)| (**at, *name))?;
         Some((name, address - at))
     }
 }
@@ -270,7 +284,9 @@ impl Image {
 fn resolve(step: &Step, labels: &HashMap<String, usize>) -> MicroInstruction {
     let mut word = step.word;
     if let Some(target) = &step.target {
-        let at = labels.get(target).unwrap_or_else(|| panic!("no microcode label {target}"));
+        let at = labels
+            .get(target)
+            .unwrap_or_else(|| panic!("no microcode label {target}"));
         word.target = (*at as u64).into();
     }
     word

@@ -109,9 +109,25 @@ impl Logic for Events {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, vector_reg, error_reg, has_error_reg, saved_eip_reg, software_reg, external_reg,
-            delivering, reset_pending, trap_pending, shadow_reg, nmi_level, nmi_pending, nmi_blocked, halted_reg,
-            shutdown_reg, debug_reg, stepped
+            self,
+            clock,
+            vector_reg,
+            error_reg,
+            has_error_reg,
+            saved_eip_reg,
+            software_reg,
+            external_reg,
+            delivering,
+            reset_pending,
+            trap_pending,
+            shadow_reg,
+            nmi_level,
+            nmi_pending,
+            nmi_blocked,
+            halted_reg,
+            shutdown_reg,
+            debug_reg,
+            stepped
         );
         // Priorities: debugger, single-step trap, NMI, interrupt, then the instruction's own fault.
         self.point.next = self.interrupt_point.val()
@@ -219,7 +235,11 @@ impl Logic for Events {
             self.external_reg.d.next = false;
             self.delivering.d.next = true;
         }
-        if self.takes_trap.val() | self.takes_nmi.val() | self.takes_interrupt.val() | self.takes_fault.val() {
+        if self.takes_trap.val()
+            | self.takes_nmi.val()
+            | self.takes_interrupt.val()
+            | self.takes_fault.val()
+        {
             self.vector_reg.d.next = self.final_vector.val();
             self.error_reg.d.next = self.final_code.val();
             self.has_error_reg.d.next = self.final_has_code.val() & !self.real_mode.val();
@@ -254,7 +274,8 @@ impl Logic for Events {
             self.shutdown_reg.d.next = false;
             self.delivering.d.next = false;
         }
-        self.lets_go.next = self.debug_reg.q.val() & (self.debug_step.val() | !self.debug_halt.val());
+        self.lets_go.next =
+            self.debug_reg.q.val() & (self.debug_step.val() | !self.debug_halt.val());
         if self.lets_go.val() {
             self.debug_reg.d.next = false;
             self.stepped.d.next = false;

@@ -71,8 +71,24 @@ impl Logic for SystemRegisters {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, cr0_reg, cr2_reg, cr3_reg, cr4_reg, dr0_reg, dr1_reg, dr2_reg, dr3_reg, dr6_reg,
-            dr7_reg, sysenter_cs_reg, sysenter_esp_reg, sysenter_eip_reg, tsc_reg, tsc_high_reg, msr_select_reg
+            self,
+            clock,
+            cr0_reg,
+            cr2_reg,
+            cr3_reg,
+            cr4_reg,
+            dr0_reg,
+            dr1_reg,
+            dr2_reg,
+            dr3_reg,
+            dr6_reg,
+            dr7_reg,
+            sysenter_cs_reg,
+            sysenter_esp_reg,
+            sysenter_eip_reg,
+            tsc_reg,
+            tsc_high_reg,
+            msr_select_reg
         );
         self.cr0.next = self.cr0_reg.q.val();
         self.cr3.next = self.cr3_reg.q.val();
@@ -212,7 +228,8 @@ impl Logic for SystemRegisters {
                 self.value.next = bit_cast::<32, 8>(self.descriptor.val().get_bits::<8>(40)) | 2;
             }
             STACK_SLOT => {
-                self.value.next = bit_cast::<32, 5>((bit_cast::<5, 2>(self.code_level.val()) << 3) | 4);
+                self.value.next =
+                    bit_cast::<32, 5>((bit_cast::<5, 2>(self.code_level.val()) << 3) | 4);
             }
             CODE_LEVEL => {
                 self.value.next = bit_cast::<32, 2>(self.code_level.val());

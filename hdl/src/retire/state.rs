@@ -101,8 +101,21 @@ impl Logic for State {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, eflags_reg, eip_reg, cpl_reg, descriptor_reg, code_reg, code_level_reg, stack_reg,
-            stack_selector_reg, interrupt_gate_reg, code_base_reg, code_limit_reg, code32_reg, stack32_reg,
+            self,
+            clock,
+            eflags_reg,
+            eip_reg,
+            cpl_reg,
+            descriptor_reg,
+            code_reg,
+            code_level_reg,
+            stack_reg,
+            stack_selector_reg,
+            interrupt_gate_reg,
+            code_base_reg,
+            code_limit_reg,
+            code32_reg,
+            stack32_reg,
             task_selector_reg
         );
         self.eflags.next = self.eflags_reg.q.val();
@@ -117,7 +130,8 @@ impl Logic for State {
             | (bit_cast::<20, 4>(self.code_reg.q.val().get_bits::<4>(48)) << 16);
         self.checked_code_limit.next = bit_cast::<32, 20>(self.code_raw_limit.val());
         if self.code_reg.q.val().get_bit(55) {
-            self.checked_code_limit.next = (bit_cast::<32, 20>(self.code_raw_limit.val()) << 12) | 0xFFF;
+            self.checked_code_limit.next =
+                (bit_cast::<32, 20>(self.code_raw_limit.val()) << 12) | 0xFFF;
         }
         if self.real_mode.val() {
             self.checked_code_limit.next = self.code_limit_reg.q.val();
@@ -210,7 +224,8 @@ impl Logic for State {
         // Segment registers.
         self.number.next = self.op.val().system;
         self.data.next = self.result.val();
-        self.writes_system.next = self.retires.val() & (self.op.val().control == Control::WriteSystem);
+        self.writes_system.next =
+            self.retires.val() & (self.op.val().control == Control::WriteSystem);
         if self.debug_write.val() {
             self.number.next = self.debug_register.val();
             self.data.next = self.debug_write_data.val();
@@ -223,7 +238,8 @@ impl Logic for State {
         self.write_selector.next =
             self.writes_system.val() & (self.number.val().get_bits::<4>(4) == 2);
         self.write_base.next = self.writes_system.val() & (self.number.val().get_bits::<4>(4) == 3);
-        self.write_limit.next = self.writes_system.val() & (self.number.val().get_bits::<4>(4) == 4);
+        self.write_limit.next =
+            self.writes_system.val() & (self.number.val().get_bits::<4>(4) == 4);
         self.write_access.next =
             self.writes_system.val() & (self.number.val().get_bits::<4>(4) == 5);
         self.chosen.next = self.descriptor_reg.q.val();
@@ -294,7 +310,8 @@ impl Logic for State {
                 }
                 Control::DropSegments => {
                     // The segment register named by `system` is cleared if its level forbids it to the new one.
-                    if (self.read_segment_access.val().get_bits::<2>(5) < self.code_level_reg.q.val())
+                    if (self.read_segment_access.val().get_bits::<2>(5)
+                        < self.code_level_reg.q.val())
                         & !(self.read_segment_access.val().get_bit(3)
                             & self.read_segment_access.val().get_bit(2))
                     {

@@ -79,8 +79,18 @@ impl Logic for SegmentCheck {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, valid_reg, micro_op_reg, bytes_reg, effective_reg, linear_reg, limit_reg, access_reg,
-            segment_reg, esp_after_reg, table_code_reg
+            self,
+            clock,
+            valid_reg,
+            micro_op_reg,
+            bytes_reg,
+            effective_reg,
+            linear_reg,
+            limit_reg,
+            access_reg,
+            segment_reg,
+            esp_after_reg,
+            table_code_reg
         );
         self.op.next = self.micro_op_reg.q.val();
         self.is_port.next = (self.op.val().address == AddressMode::Port)
@@ -101,8 +111,8 @@ impl Logic for SegmentCheck {
             + bit_cast::<33, 4>(self.op.val().access_size))
             - 1;
         self.wraps.next = self.last.val().get_bit(32);
-        self.beyond_limit.next = self.wraps.val()
-            | (self.last.val().get_bits::<32>(0) > self.limit_reg.q.val());
+        self.beyond_limit.next =
+            self.wraps.val() | (self.last.val().get_bits::<32>(0) > self.limit_reg.q.val());
         if self.expands_down.val() & self.user_segment.val() {
             self.beyond_limit.next = self.wraps.val()
                 | (self.effective_reg.q.val() <= self.limit_reg.q.val())
