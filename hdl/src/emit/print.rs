@@ -11,7 +11,11 @@ use super::statement::{Arm, Kernel, Statement};
 
 /// What comes before the first module.
 pub fn header() -> String {
-    "// Generated from the Rust blocks in hdl/. Do not edit.\n`default_nettype none\n".into()
+    // A signal may have the name of an instance elsewhere, as fields in Rust may.
+    "// Generated from the Rust blocks in hdl/. Do not edit.\n\
+     `default_nettype none\n\
+     /* verilator lint_off VARHIDDEN */\n"
+        .into()
 }
 
 /// Declarations that a module needs beside itself: bodies of foreign cores.
