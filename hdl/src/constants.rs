@@ -22,6 +22,8 @@ constants! {
     PORT_SYSTEM_CONTROL_A = spec::ports::SYSTEM_CONTROL_A;
     PORT_DEBUG_CONSOLE = spec::ports::DEBUG_CONSOLE;
     PORT_COM1 = spec::ports::COM1;
+    /// Interrupt lines.
+    IRQ_COM1 = spec::ports::IRQ_COM1;
     /// Registers of the serial port by their distance from its first port.
     UART_DATA = spec::ports::uart::DATA;
     UART_INTERRUPT_ENABLE = spec::ports::uart::INTERRUPT_ENABLE;

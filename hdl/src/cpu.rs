@@ -205,7 +205,7 @@ impl Logic for Cpu {
         self.issue.flush.next = self.hazard.flush_issue.val();
         self.issue.micro_redirect.next = self.execute.micro_redirect.val();
         self.issue.micro_target.next = self.op.val().target;
-        self.issue.event.next = self.events.event.val();
+        self.issue.event_begins.next = self.events.begins.val();
         self.issue.event_entry.next = self.events.entry.val();
         self.issue.real_mode.next = self.real_mode.val();
         self.issue.ports_restricted.next =
@@ -309,7 +309,7 @@ impl Logic for Cpu {
         self.execute.base_register.next = self.address.base_register.val();
         self.execute.index_register.next = self.address.index_register.val();
         self.execute.kill.next = self.events.kill.val();
-        self.execute.event.next = self.events.event.val();
+        self.execute.event_begins.next = self.events.begins.val();
         self.execute.system_value.next = self.system.value.val();
         self.execute.msr_unknown.next = self.system.msr_unknown.val();
         self.execute.check_fault.next = self.check.fault.val();
@@ -346,7 +346,7 @@ impl Logic for Cpu {
         self.hazard.execute_redirect.next = self.execute.redirect.val();
         self.hazard.execute_micro_redirect.next = self.execute.micro_redirect.val();
         self.hazard.execute_next_eip.next = self.execute.next_eip.val();
-        self.hazard.event.next = self.events.event.val();
+        self.hazard.event_begins.next = self.events.begins.val();
         self.hazard.stop.next = self.events.stop.val();
         self.hazard.resume.next = self.events.resume.val();
         self.hazard.eip.next = self.state.eip.val();
@@ -387,7 +387,7 @@ impl Logic for Cpu {
         self.system.write.next = self.state.system_write.val();
         self.system.write_number.next = self.state.system_number.val();
         self.system.data.next = self.state.system_data.val();
-        self.page_faults.next = self.events.event.val()
+        self.page_faults.next = self.events.begins.val()
             & self.events.delivers_exception.val()
             & (self.execute.fault_vector.val() == 14)
             & !self.events.kill.val();
@@ -402,7 +402,7 @@ impl Logic for Cpu {
 
         // checks
         self.checked.next = self.op.val().check;
-        self.check.check.next = self.checked.val();
+        self.check.rule.next = self.checked.val();
         self.check.a.next = self.execute.a.val();
         self.check.b.next = self.execute.b.val();
         self.check.result.next = self.execute.result.val();
@@ -544,5 +544,46 @@ impl Logic for Cpu {
         self.pipeline_execute_eip.next = self.op.val().eip;
         self.pipeline_micro_address.next = self.issue_op.val().micro_address;
         self.pipeline_stall.next = self.hazard.stalls.val();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_core_is_emitted_without_findings() {
+        let mut cpu = Cpu::new();
+        connect_inputs(&mut cpu);
+        cpu.connect_all();
+        match crate::emit::emit("cpu", &cpu) {
+            Ok(verilog) => {
+                if let Ok(path) = std::env::var("SYSGATE_EMIT_TO") {
+                    std::fs::write(path, verilog.text).unwrap();
+                }
+            }
+            Err(findings) => {
+                let findings: Vec<_> = findings.iter().map(|f| f.to_string()).collect();
+                panic!("{}", findings.join("\n"));
+            }
+        }
+    }
+
+    fn connect_inputs(cpu: &mut Cpu) {
+        cpu.clock.connect();
+        cpu.reset.connect();
+        cpu.instruction_data.connect();
+        cpu.instruction_wait.connect();
+        cpu.data_read_data.connect();
+        cpu.data_wait.connect();
+        cpu.interrupt_request.connect();
+        cpu.interrupt_vector.connect();
+        cpu.nmi.connect();
+        cpu.debug_halt.connect();
+        cpu.debug_step.connect();
+        cpu.debug_register.connect();
+        cpu.debug_write.connect();
+        cpu.debug_write_data.connect();
+        cpu.debug_invalidate.connect();
     }
 }

@@ -75,7 +75,7 @@ pub struct Hazard {
     pub execute_micro_redirect: Signal<In, Bit>,
     pub execute_next_eip: Signal<In, Bits<32>>,
     // events
-    pub event: Signal<In, Bit>,
+    pub event_begins: Signal<In, Bit>,
     pub stop: Signal<In, Bit>,
     pub resume: Signal<In, Bit>,
     // state
@@ -166,7 +166,8 @@ impl Logic for Hazard {
         self.issue_stall_on_branch.next = self.issue_last.val() & self.branch_under_way.val();
 
         // Who moves.
-        self.flush_all.next = self.event.val() | self.stop.val() | self.execute_redirect.val();
+        self.flush_all.next =
+            self.event_begins.val() | self.stop.val() | self.execute_redirect.val();
         self.flush_back.next = self.flush_all.val() | self.execute_micro_redirect.val();
         self.memory_leaves.next =
             self.memory_valid.val() & self.memory_ready.val() & self.execute_vacant.val();
@@ -186,7 +187,7 @@ impl Logic for Hazard {
         // The front end.
         self.flush_issue.next = self.flush_all.val();
         self.flush_front.next = self.flush_all.val() | self.issue_predicts.val();
-        self.fetch_stop.next = self.event.val() | self.stop.val();
+        self.fetch_stop.next = self.event_begins.val() | self.stop.val();
         self.fetch_redirect.next =
             (self.execute_redirect.val() | self.issue_predicts.val() | self.resume.val())
                 & !self.fetch_stop.val();

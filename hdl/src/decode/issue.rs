@@ -23,7 +23,7 @@ pub struct Issue {
     pub micro_redirect: Signal<In, Bit>,
     pub micro_target: Signal<In, Bits<11>>,
     /// Begin the routine that delivers an event.
-    pub event: Signal<In, Bit>,
+    pub event_begins: Signal<In, Bit>,
     pub event_entry: Signal<In, Bits<11>>,
     // mode
     pub real_mode: Signal<In, Bit>,
@@ -245,21 +245,21 @@ impl Logic for Issue {
 
         // Registers.
         self.a_number.select.next = self.word.val().a;
-        self.a_number.byte.next = self.byte_operation.val();
+        self.a_number.byte_register.next = self.byte_operation.val();
         self.a_number.modrm.next = self.held.val().modrm;
         self.a_number.opcode.next = self.held.val().opcode;
         self.b_number.select.next = self.word.val().b;
-        self.b_number.byte.next = self.byte_operation.val()
+        self.b_number.byte_register.next = self.byte_operation.val()
             | (self.word.val().op == ExecuteOp::ZeroExtendByte)
             | (self.word.val().op == ExecuteOp::SignExtendByte);
         self.b_number.modrm.next = self.held.val().modrm;
         self.b_number.opcode.next = self.held.val().opcode;
         self.destination_number.select.next = self.word.val().destination;
-        self.destination_number.byte.next = self.byte_operation.val();
+        self.destination_number.byte_register.next = self.byte_operation.val();
         self.destination_number.modrm.next = self.held.val().modrm;
         self.destination_number.opcode.next = self.held.val().opcode;
         self.base_number.select.next = self.word.val().base;
-        self.base_number.byte.next = false;
+        self.base_number.byte_register.next = false;
         self.base_number.modrm.next = self.held.val().modrm;
         self.base_number.opcode.next = self.held.val().opcode;
 
@@ -553,7 +553,7 @@ impl Logic for Issue {
             self.first.d.next = false;
             self.rom_address.next = self.micro_target.val();
         }
-        if self.event.val() {
+        if self.event_begins.val() {
             self.valid.d.next = true;
             self.in_routine.d.next = true;
             self.first.d.next = true;

@@ -40,7 +40,7 @@ pub struct Predecode {
     address_prefix: DFF<Bit>,
     segment_override: DFF<Bit>,
     segment: DFF<Bits<3>>,
-    repeat: DFF<Bit>,
+    repeat_reg: DFF<Bit>,
     repeat_not_equal: DFF<Bit>,
     lock: DFF<Bit>,
     seen_bytes: DFF<Bits<128>>,
@@ -103,7 +103,7 @@ impl Logic for Predecode {
             address_prefix,
             segment_override,
             segment,
-            repeat,
+            repeat_reg,
             repeat_not_equal,
             lock,
             seen_bytes
@@ -338,7 +338,7 @@ impl Logic for Predecode {
         self.predecoded.next.address16 = self.address16.val();
         self.predecoded.next.segment_override = self.segment_override.q.val();
         self.predecoded.next.segment = self.segment.q.val();
-        self.predecoded.next.repeat = self.repeat.q.val();
+        self.predecoded.next.repeat = self.repeat_reg.q.val();
         self.predecoded.next.repeat_not_equal = self.repeat_not_equal.q.val();
         self.predecoded.next.lock = self.lock.q.val();
         self.predecoded.next.fetch_fault = self.faults.val() & !self.too_long.val();
@@ -403,11 +403,11 @@ impl Logic for Predecode {
                     self.lock.d.next = true;
                 }
                 242 => {
-                    self.repeat.d.next = true;
+                    self.repeat_reg.d.next = true;
                     self.repeat_not_equal.d.next = true;
                 }
                 243 => {
-                    self.repeat.d.next = true;
+                    self.repeat_reg.d.next = true;
                     self.repeat_not_equal.d.next = false;
                 }
                 _ => {}
@@ -418,7 +418,7 @@ impl Logic for Predecode {
             self.operand_prefix.d.next = false;
             self.address_prefix.d.next = false;
             self.segment_override.d.next = false;
-            self.repeat.d.next = false;
+            self.repeat_reg.d.next = false;
             self.repeat_not_equal.d.next = false;
             self.lock.d.next = false;
             self.seen_bytes.d.next = 0.into();

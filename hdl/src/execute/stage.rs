@@ -27,7 +27,7 @@ pub struct ExecuteStage {
     // from events
     pub kill: Signal<In, Bit>,
     /// A routine begins: the next instruction has begun.
-    pub event: Signal<In, Bit>,
+    pub event_begins: Signal<In, Bit>,
     // from the system registers and the check unit
     pub system_value: Signal<In, Bits<32>>,
     pub msr_unknown: Signal<In, Bit>,
@@ -412,7 +412,7 @@ impl Logic for ExecuteStage {
         if self.kill.val() | self.fault.val() | self.redirect.val() | self.micro_redirect.val() {
             self.valid_reg.d.next = false;
         }
-        if self.event.val() {
+        if self.event_begins.val() {
             self.at_boundary.d.next = false;
         }
         if self.reset.val() {

@@ -44,7 +44,7 @@ pub struct Events {
     /// The micro-op in execute does not happen: an event other than its own fault comes first.
     pub kill: Signal<Out, Bit>,
     /// The routine at `entry` begins in the next clock; everything in the pipeline is dropped.
-    pub event: Signal<Out, Bit>,
+    pub begins: Signal<Out, Bit>,
     pub entry: Signal<Out, Bits<11>>,
     /// Everything is dropped and nothing is fetched until an event or `resume`.
     pub stop: Signal<Out, Bit>,
@@ -205,7 +205,7 @@ impl Logic for Events {
         self.interrupt_acknowledge.next = self.takes_interrupt.val();
 
         // Begin.
-        self.event.next = (self.takes_trap.val()
+        self.begins.next = (self.takes_trap.val()
             | self.takes_nmi.val()
             | self.takes_interrupt.val()
             | (self.takes_fault.val() & !self.gives_up.val())
