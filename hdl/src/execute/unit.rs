@@ -163,7 +163,7 @@ impl Logic for ExecuteUnit {
         self.shifter.op.next = self.op.val();
         self.shifter.width.next = self.width.val();
         self.shifter.a.next = self.a.val();
-        self.shifter.fill.next = self.b.val();
+        self.shifter.b.next = self.b.val();
         self.shifter.carry.next = self.carry.val();
         self.shifter.count.next = self.b.val().get_bits::<5>(0);
         if self.is_double_shift.val() {
