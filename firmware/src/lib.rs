@@ -1,6 +1,22 @@
 //! Builds the software that the chip boots: a Windows-7-like image, and small programs for bring-up.
 
+mod address_space;
+mod api_sets;
+mod boot;
+mod dll;
+mod environment;
+mod error;
+mod hardware;
+mod image;
+mod kernel;
+pub mod loader;
+mod memory_map;
+mod module;
+mod pe;
 mod reset;
 mod smoke;
+pub mod symbols;
 
-pub use smoke::smoke;
+pub use error::ImageError;
+pub use image::{Gate, Image, ImageOptions, Layer, build};
+pub use smoke::{SMOKE_TEXT, smoke};

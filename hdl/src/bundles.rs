@@ -1,6 +1,6 @@
 //! What travels between the stages: the pipeline's contract.
 use rust_hdl_core::prelude::*;
-use rust_hdl_macros::{LogicState, LogicStruct};
+use rust_hdl_macros::LogicState;
 
 /// Operand width of a micro-op.
 #[derive(Copy, Clone, Debug, PartialEq, LogicState)]
@@ -160,6 +160,8 @@ pub enum BSource {
     Immediate,
     /// The micro-instruction's own small signed constant.
     Constant,
+    /// 1, where the constant is a displacement.
+    One,
     EffectiveAddress,
     NextEip,
     /// The system register whose number is in `system`.
@@ -193,7 +195,7 @@ pub enum MemoryOp {
 /// How the offset of an access is made.
 #[derive(Copy, Clone, Debug, PartialEq, LogicState)]
 pub enum AddressMode {
-    /// Base, index, scale and displacement of ModRM and SIB.
+    /// Base, index, scale and displacement of ModRM and SIB, plus the constant.
     ModRm,
     /// The immediate (MOV AL, moffs).
     Direct,
@@ -205,6 +207,8 @@ pub enum AddressMode {
     PopFrame,
     /// No access: ESP grows by the immediate (RET n).
     Release,
+    /// No access: ESP retires as the stack modes before have moved it.
+    Stack,
     /// `base` plus the constant.
     Based,
     /// The descriptor of the selector in `base`.
@@ -220,11 +224,15 @@ pub enum AddressMode {
 /// The segment of an access.
 #[derive(Copy, Clone, Debug, PartialEq, LogicState)]
 pub enum SegmentSelect {
-    /// DS, or SS for EBP and ESP bases, or the override.
+    /// DS, or SS for EBP and ESP bases of ModRM, or the override.
     Operand,
+    /// DS, or the override.
+    Data,
     Es,
     Ss,
     Tss,
+    /// The TSS, for its I/O permission bitmap: what lies beyond its limit is forbidden, not an invalid TSS.
+    PortBitmap,
     /// The stack segment being entered.
     New,
     /// GDTR or LDTR by the table bit of the selector in `base`.
@@ -235,6 +243,7 @@ pub enum SegmentSelect {
 }
 
 /// Decisions that decode can take by itself: the next micro-instruction is at `target` if they hold.
+/// An opcode row's own micro-instruction is then left out.
 #[derive(Copy, Clone, Debug, PartialEq, LogicState)]
 pub enum StaticCondition {
     Never,
@@ -291,8 +300,6 @@ pub enum Control {
     SetDirection,
     /// Begins a software interrupt with the vector in operand b.
     SoftwareInterrupt,
-    /// As SoftwareInterrupt, only with EFLAGS.OF.
-    Overflow,
     /// Raises the fault `system` with error code operand b.
     Fault,
     Halt,
@@ -490,6 +497,7 @@ pub struct MicroOp {
     pub access_size: Bits<4>,
     pub address: AddressMode,
     pub segment: Bits<4>,
+    /// A segment of tables accessed otherwise than for what it is (`PortBitmap`).
     pub table_access: Bit,
     pub system_access: Bit,
     pub address16: Bit,

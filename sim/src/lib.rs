@@ -2,8 +2,12 @@
 #![warn(missing_docs)]
 
 pub mod cli;
+mod files;
+pub mod image;
+pub mod journey;
 #[cfg(feature = "model")]
 pub mod machine;
+pub mod symbols;
 pub mod trace;
 
 pub use verilator_sys::{PortAccess, Retired};

@@ -34,7 +34,7 @@ pub struct MachineConfig {
 impl Default for MachineConfig {
     fn default() -> Self {
         Self {
-            ram_bytes: 256 << 10,
+            ram_bytes: spec::memory_map::DEFAULT_RAM_BYTES,
             rom: Vec::new(),
             wait_seed: None,
             hang_clocks: DEFAULT_HANG_CLOCKS,
@@ -139,7 +139,7 @@ impl Machine {
             rom_bytes: rom.len() as u64,
             // 0 means none to the shim.
             wait_seed: config.wait_seed.map_or(0, |seed| seed.max(1)),
-            bit_clocks_x256: (40_000_000u64 << 8) / 115_200,
+            bit_clocks_x256: (spec::clock::CLOCK_HZ << 8) / spec::clock::UART_BAUD_AT_DIVISOR_1,
             hang_clocks: config.hang_clocks,
             keep_retired: config.keep_retired,
             keep_ports: config.keep_ports,
@@ -447,6 +447,12 @@ impl Machine {
         unsafe { raw::sg_trace_close(self.raw.as_ptr()) }
     }
 
+    /// Stops writing to the waveform, or goes on. The signals seem to stand still in between.
+    pub fn pause_wave(&mut self, paused: bool) {
+        // SAFETY: `raw` is a live machine.
+        unsafe { raw::sg_trace_pause(self.raw.as_ptr(), paused) }
+    }
+
     /// Fills the waveform's text lanes `journey.where` and `journey.instruction`.
     pub fn set_lanes(&mut self, lanes: Lanes) {
         let mut lanes = Box::new(lanes);
@@ -521,5 +527,85 @@ impl Drop for Machine {
     fn drop(&mut self) {
         // SAFETY: `raw` is a live machine and is not used again; deleting it closes the waveform.
         unsafe { raw::sg_delete(self.raw.as_ptr()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine whose reset vector holds `code` (at most 16 bytes, real mode).
+    fn machine(code: &[u8]) -> Machine {
+        let mut rom = vec![0x90; 0x1_0000];
+        rom[0xFFF0..0xFFF0 + code.len()].copy_from_slice(code);
+        Machine::new(MachineConfig { rom, ..Default::default() }).unwrap()
+    }
+
+    #[test]
+    fn hlt_with_interrupts_off_ends_the_run() {
+        let mut machine = machine(&[0xFA, 0xF4]); // cli; hlt
+        assert_eq!(machine.run(10_000), Stop::Halted);
+        assert!(machine.status().halted);
+        let retired = machine.drain_retired();
+        assert_eq!(retired[0].eip, 0xFFF0);
+        assert_eq!(retired.last().unwrap().bytes[0], 0xF4);
+    }
+
+    #[test]
+    fn a_write_to_the_exit_port_ends_the_run_with_its_value() {
+        let mut machine = machine(&[0xB0, 0x15, 0xE6, 0xF4]); // mov al,15h; out F4h,al
+        assert_eq!(machine.run(10_000), Stop::Exit(0x15));
+        let ports = machine.drain_ports();
+        assert_eq!(ports.len(), 1);
+        assert_eq!((ports[0].port, ports[0].size, ports[0].data, ports[0].write), (0xF4, 1, 0x15, true));
+    }
+
+    #[test]
+    fn a_second_reset_runs_the_same_again() {
+        let mut machine = machine(&[0xB0, 0x15, 0xE6, 0xF4]);
+        machine.run(10_000);
+        let first = machine.drain_retired();
+        machine.reset();
+        assert_eq!(machine.run(10_000), Stop::Exit(0x15));
+        assert_eq!(machine.drain_retired(), first);
+    }
+
+    #[test]
+    fn random_wait_states_change_no_result() {
+        let code = [0xB8, 0x34, 0x12, 0xA3, 0x00, 0x10, 0x03, 0x06, 0x00, 0x10, 0xA3, 0x02, 0x10, 0xF4];
+        for seed in 1..20 {
+            let mut machine = machine(&code); // mov ax,1234h; mov [1000h],ax; add ax,[1000h]; mov [1002h],ax; hlt
+            machine.set_wait_seed(Some(seed));
+            assert_eq!(machine.run(10_000), Stop::Halted, "seed {seed}");
+            assert_eq!(machine.read_memory(0x1000, 4).unwrap(), [0x34, 0x12, 0x68, 0x24], "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn only_ram_and_rom_can_be_read_and_only_ram_written() {
+        let mut machine = machine(&[0xF4]);
+        assert_eq!(machine.read_memory(0xFFFF_FFF0, 1).unwrap(), [0xF4]);
+        assert_eq!(machine.read_memory(0x000F_FFF0, 1).unwrap(), [0xF4]);
+        assert!(machine.read_memory(0x0004_0000, 1).is_err());
+        assert!(machine.read_memory(0x0003_FFFF, 2).is_err());
+        assert!(machine.write_memory(0x000F_FFF0, &[0]).is_err());
+        assert!(machine.write_memory(0xFFFF_FFFF, &[0, 0]).is_err());
+        machine.write_memory(0x0003_FFFE, &[1, 2]).unwrap();
+        assert_eq!(machine.read_memory(0x0003_FFFE, 2).unwrap(), [1, 2]);
+    }
+
+    #[test]
+    fn ram_that_is_no_multiple_of_eight_or_too_large_is_refused() {
+        for ram_bytes in [12, 0xFFFF_FFF8] {
+            let config = MachineConfig { ram_bytes, rom: vec![0; 0x1_0000], ..Default::default() };
+            assert_eq!(Machine::new(config).err(), Some(MachineError::Size(ram_bytes, 0x1_0000)));
+        }
+    }
+
+    #[test]
+    fn a_waveform_in_a_folder_that_is_not_there_is_an_error() {
+        let mut machine = machine(&[0xF4]);
+        let path = Path::new("/nonexistent/run.fst");
+        assert_eq!(machine.open_wave(path), Err(MachineError::Wave(path.to_path_buf())));
     }
 }

@@ -2,3 +2,6 @@
 #![warn(missing_docs)]
 
 pub mod silicon;
+
+pub mod differential;
+pub mod random;

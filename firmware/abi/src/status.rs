@@ -14,6 +14,8 @@ status_codes! {
     STATUS_SUCCESS = 0x0000_0000, 0;
     /// The operation goes on; wait for the handle.
     STATUS_PENDING = 0x0000_0103, 997;
+    /// No other thread was ready to run.
+    STATUS_NO_YIELD_PERFORMED = 0x4000_0024, ERROR_UNMAPPED;
     /// Debugger breakpoint exception (`INT 3`).
     STATUS_BREAKPOINT = 0x8000_0003, ERROR_UNMAPPED;
     /// Single-step exception.

@@ -23,7 +23,7 @@ pub struct Issue {
     pub micro_redirect: Signal<In, Bit>,
     pub micro_target: Signal<In, Bits<11>>,
     /// Begin the routine that delivers an event.
-    pub event: Signal<In, Bit>,
+    pub event_begins: Signal<In, Bit>,
     pub event_entry: Signal<In, Bits<11>>,
     // mode
     pub real_mode: Signal<In, Bit>,
@@ -66,7 +66,7 @@ pub struct Issue {
     word: Signal<Local, MicroInstruction>,
     byte_operation: Signal<Local, Bit>,
     static_taken: Signal<Local, Bit>,
-    repeats: Signal<Local, Bit>,
+    left_out: Signal<Local, Bit>,
     next_address: Signal<Local, Bits<11>>,
     rom_address: Signal<Local, Bits<11>>,
     row_address: Signal<Local, Bits<11>>,
@@ -79,7 +79,6 @@ pub struct Issue {
     taken: Signal<Local, Bit>,
     width: Signal<Local, Width>,
     access_size: Signal<Local, Bits<4>>,
-    memory_form: Signal<Local, Bit>,
     mode: Signal<Local, Bits<2>>,
     rm: Signal<Local, Bits<3>>,
     has_sib: Signal<Local, Bit>,
@@ -117,7 +116,15 @@ impl Logic for Issue {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, valid, instruction, instruction_bytes, row_index, in_routine, micro_address, first
+            self,
+            clock,
+            valid,
+            instruction,
+            instruction_bytes,
+            row_index,
+            in_routine,
+            micro_address,
+            first
         );
         clock!(self, clock, row_micro, row_decode, microcode);
         self.held.next = self.instruction.q.val();
@@ -130,7 +137,8 @@ impl Logic for Issue {
         // Faults of the instruction as such.
         self.undefined.next = (!self.row.val().built)
             | (self.held.val().lock
-                & ((!self.row.val().lockable) | (bit_cast::<2, 8>(self.held.val().modrm >> 6) == 3)));
+                & ((!self.row.val().lockable)
+                    | (bit_cast::<2, 8>(self.held.val().modrm >> 6) == 3)));
         self.last_byte.next = self.held.val().next_eip - 1;
         self.beyond_limit.next = self.last_byte.val() > self.code_limit.val();
         self.faults.next = (!self.in_routine.q.val())
@@ -140,7 +148,6 @@ impl Logic for Issue {
                 | self.beyond_limit.val());
 
         // Decisions taken here.
-        self.repeats.next = false;
         self.static_taken.next = false;
         match self.word.val().static_condition {
             StaticCondition::Never => {}
@@ -152,7 +159,6 @@ impl Logic for Issue {
             }
             StaticCondition::Repeat => {
                 self.static_taken.next = self.held.val().repeat;
-                self.repeats.next = self.held.val().repeat & !self.in_routine.q.val();
             }
             StaticCondition::OperandSize16 => {
                 self.static_taken.next = self.held.val().operand16;
@@ -164,6 +170,7 @@ impl Logic for Issue {
                 self.static_taken.next = self.ports_restricted.val();
             }
         }
+        self.left_out.next = self.static_taken.val() & !self.in_routine.q.val();
         self.last.next = (self.word.val().last & !self.static_taken.val()) | self.faults.val();
         self.next_address.next = self.micro_address.q.val() + 1;
         if !self.in_routine.q.val() {
@@ -183,7 +190,8 @@ impl Logic for Issue {
         // Backward conditional branches are predicted taken.
         self.taken.next = (!self.in_routine.q.val())
             & self.row.val().relative
-            & (self.row.val().always_taken | bit_cast::<1, 32>(self.held.val().immediate >> 31).any())
+            & (self.row.val().always_taken
+                | bit_cast::<1, 32>(self.held.val().immediate >> 31).any())
             & !self.faults.val();
 
         // Sizes.
@@ -237,21 +245,21 @@ impl Logic for Issue {
 
         // Registers.
         self.a_number.select.next = self.word.val().a;
-        self.a_number.byte.next = self.byte_operation.val();
+        self.a_number.byte_register.next = self.byte_operation.val();
         self.a_number.modrm.next = self.held.val().modrm;
         self.a_number.opcode.next = self.held.val().opcode;
         self.b_number.select.next = self.word.val().b;
-        self.b_number.byte.next = self.byte_operation.val()
+        self.b_number.byte_register.next = self.byte_operation.val()
             | (self.word.val().op == ExecuteOp::ZeroExtendByte)
             | (self.word.val().op == ExecuteOp::SignExtendByte);
         self.b_number.modrm.next = self.held.val().modrm;
         self.b_number.opcode.next = self.held.val().opcode;
         self.destination_number.select.next = self.word.val().destination;
-        self.destination_number.byte.next = self.byte_operation.val();
+        self.destination_number.byte_register.next = self.byte_operation.val();
         self.destination_number.modrm.next = self.held.val().modrm;
         self.destination_number.opcode.next = self.held.val().opcode;
         self.base_number.select.next = self.word.val().base;
-        self.base_number.byte.next = false;
+        self.base_number.byte_register.next = false;
         self.base_number.modrm.next = self.held.val().modrm;
         self.base_number.opcode.next = self.held.val().opcode;
 
@@ -318,12 +326,10 @@ impl Logic for Issue {
                 self.stack_default.next = (self.rm.val() == 5) & (self.mode.val() != 0);
             }
         }
-        self.memory_form.next = self.word.val().address == AddressMode::ModRm;
-
         // The access as the address stage wants it.
         self.constant.next = (bit_cast::<32, 12>(self.word.val().constant) ^ 0x800) - 0x800;
         self.operand_segment.next = 3.into();
-        if self.memory_form.val() & self.stack_default.val() {
+        if (self.word.val().segment == SegmentSelect::Operand) & self.stack_default.val() {
             self.operand_segment.next = 2.into();
         }
         if self.held.val().segment_override {
@@ -335,6 +341,7 @@ impl Logic for Issue {
         self.stack.next = false;
         match self.word.val().segment {
             SegmentSelect::Operand => {}
+            SegmentSelect::Data => {}
             SegmentSelect::Es => {
                 self.segment.next = 0.into();
             }
@@ -343,6 +350,10 @@ impl Logic for Issue {
                 self.address16.next = !self.stack32.val();
             }
             SegmentSelect::Tss => {
+                self.segment.next = 7.into();
+                self.address16.next = false;
+            }
+            SegmentSelect::PortBitmap => {
                 self.segment.next = 7.into();
                 self.address16.next = false;
             }
@@ -365,7 +376,7 @@ impl Logic for Issue {
         }
         match self.word.val().address {
             AddressMode::ModRm => {
-                self.displacement.next = self.held.val().displacement;
+                self.displacement.next = self.held.val().displacement + self.constant.val();
             }
             AddressMode::Direct => {
                 self.base_valid.next = false;
@@ -433,7 +444,7 @@ impl Logic for Issue {
         self.micro_op.next.access_size = self.access_size.val();
         self.micro_op.next.address = self.word.val().address;
         self.micro_op.next.segment = self.segment.val();
-        self.micro_op.next.table_access = self.word.val().segment == SegmentSelect::Table;
+        self.micro_op.next.table_access = self.word.val().segment == SegmentSelect::PortBitmap;
         self.micro_op.next.system_access = self.word.val().system_access;
         self.micro_op.next.address16 = self.address16.val();
         self.micro_op.next.base = self.base.val();
@@ -460,7 +471,8 @@ impl Logic for Issue {
         self.micro_op.next.target = self.word.val().target;
         self.micro_op.next.micro_address = bit_cast::<12, 11>(self.row_index.q.val());
         if self.in_routine.q.val() {
-            self.micro_op.next.micro_address = bit_cast::<12, 11>(self.micro_address.q.val()) | 0x800;
+            self.micro_op.next.micro_address =
+                bit_cast::<12, 11>(self.micro_address.q.val()) | 0x800;
         }
         self.micro_op.next.first = self.first.q.val();
         self.micro_op.next.last = self.last.val();
@@ -477,7 +489,7 @@ impl Logic for Issue {
         self.micro_op.next.fault = self.faults.val();
         self.micro_op.next.fault_vector = 6.into();
         self.micro_op.next.fault_code = 0.into();
-        if self.repeats.val() | self.faults.val() {
+        if self.left_out.val() | self.faults.val() {
             self.micro_op.next.memory = MemoryOp::None;
             self.micro_op.next.address = AddressMode::Based;
             self.micro_op.next.stack = false;
@@ -541,7 +553,7 @@ impl Logic for Issue {
             self.first.d.next = false;
             self.rom_address.next = self.micro_target.val();
         }
-        if self.event.val() {
+        if self.event_begins.val() {
             self.valid.d.next = true;
             self.in_routine.d.next = true;
             self.first.d.next = true;

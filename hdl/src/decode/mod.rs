@@ -5,3 +5,5 @@ pub mod register_select;
 pub mod rom;
 pub mod rows;
 pub mod shape;
+
+pub use rows::is_built;

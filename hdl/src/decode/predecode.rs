@@ -40,7 +40,7 @@ pub struct Predecode {
     address_prefix: DFF<Bit>,
     segment_override: DFF<Bit>,
     segment: DFF<Bits<3>>,
-    repeat: DFF<Bit>,
+    repeat_reg: DFF<Bit>,
     repeat_not_equal: DFF<Bit>,
     lock: DFF<Bit>,
     seen_bytes: DFF<Bits<128>>,
@@ -96,8 +96,17 @@ impl Logic for Predecode {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, prefix_bytes, operand_prefix, address_prefix, segment_override, segment,
-            repeat, repeat_not_equal, lock, seen_bytes
+            self,
+            clock,
+            prefix_bytes,
+            operand_prefix,
+            address_prefix,
+            segment_override,
+            segment,
+            repeat_reg,
+            repeat_not_equal,
+            lock,
+            seen_bytes
         );
         // The opcode and what hangs on it.
         self.byte0.next = self.window.val().get_bits::<8>(0);
@@ -239,7 +248,8 @@ impl Logic for Predecode {
         }
         if self.displacement_bytes.val() == 2 {
             self.displacement.next =
-                (bit_cast::<32, 16>(self.displacement_raw.val().get_bits::<16>(0)) ^ 0x8000) - 0x8000;
+                (bit_cast::<32, 16>(self.displacement_raw.val().get_bits::<16>(0)) ^ 0x8000)
+                    - 0x8000;
         }
         if self.displacement_bytes.val() == 4 {
             self.displacement.next = self.displacement_raw.val();
@@ -247,6 +257,9 @@ impl Logic for Predecode {
         self.immediate.next = self.immediate_raw.val().get_bits::<32>(0);
         self.second_immediate.next = self.immediate_raw.val().get_bits::<16>(32);
         match self.shape.val().immediate {
+            ImmediateKind::None => {
+                self.immediate.next = 0.into();
+            }
             ImmediateKind::Byte => {
                 self.immediate.next = bit_cast::<32, 8>(self.immediate_raw.val().get_bits::<8>(0));
             }
@@ -255,10 +268,12 @@ impl Logic for Predecode {
                     (bit_cast::<32, 8>(self.immediate_raw.val().get_bits::<8>(0)) ^ 0x80) - 0x80;
             }
             ImmediateKind::Word => {
-                self.immediate.next = bit_cast::<32, 16>(self.immediate_raw.val().get_bits::<16>(0));
+                self.immediate.next =
+                    bit_cast::<32, 16>(self.immediate_raw.val().get_bits::<16>(0));
             }
             ImmediateKind::WordByte => {
-                self.immediate.next = bit_cast::<32, 16>(self.immediate_raw.val().get_bits::<16>(0));
+                self.immediate.next =
+                    bit_cast::<32, 16>(self.immediate_raw.val().get_bits::<16>(0));
                 self.second_immediate.next =
                     bit_cast::<16, 8>(self.immediate_raw.val().get_bits::<8>(16));
             }
@@ -287,7 +302,8 @@ impl Logic for Predecode {
         }
 
         // Is it all there? Garbage behind the last byte can only make the length larger than what is there.
-        self.is_prefix.next = (self.window_bytes.val() != 0) & self.shape.val().prefix & !self.two_byte_map.val();
+        self.is_prefix.next =
+            (self.window_bytes.val() != 0) & self.shape.val().prefix & !self.two_byte_map.val();
         self.too_long.next = (self.prefix_bytes.q.val() == 15)
             | (!self.is_prefix.val()
                 & (self.total_length.val() > 15)
@@ -297,7 +313,8 @@ impl Logic for Predecode {
             & (bit_cast::<6, 4>(self.length.val()) <= self.window_bytes.val());
         self.faults.next = self.fetch_fault.val() & !self.complete.val() & !self.is_prefix.val();
 
-        self.found.next = (self.complete.val() | self.faults.val() | self.too_long.val()) & !self.flush.val();
+        self.found.next =
+            (self.complete.val() | self.faults.val() | self.too_long.val()) & !self.flush.val();
         self.take_prefix.next = self.is_prefix.val() & !self.too_long.val() & !self.flush.val();
         self.finished.next = self.found.val() & self.advance.val();
         self.consume.next = self.take_prefix.val() | self.finished.val();
@@ -307,7 +324,8 @@ impl Logic for Predecode {
         }
 
         // To the next clock.
-        self.predecoded.next.eip = self.head_eip.val() - bit_cast::<32, 4>(self.prefix_bytes.q.val());
+        self.predecoded.next.eip =
+            self.head_eip.val() - bit_cast::<32, 4>(self.prefix_bytes.q.val());
         self.predecoded.next.next_eip = self.head_eip.val() + bit_cast::<32, 4>(self.length.val());
         self.predecoded.next.length = bit_cast::<4, 5>(self.total_length.val());
         self.predecoded.next.opcode = self.opcode.val();
@@ -320,7 +338,7 @@ impl Logic for Predecode {
         self.predecoded.next.address16 = self.address16.val();
         self.predecoded.next.segment_override = self.segment_override.q.val();
         self.predecoded.next.segment = self.segment.q.val();
-        self.predecoded.next.repeat = self.repeat.q.val();
+        self.predecoded.next.repeat = self.repeat_reg.q.val();
         self.predecoded.next.repeat_not_equal = self.repeat_not_equal.q.val();
         self.predecoded.next.lock = self.lock.q.val();
         self.predecoded.next.fetch_fault = self.faults.val() & !self.too_long.val();
@@ -385,11 +403,11 @@ impl Logic for Predecode {
                     self.lock.d.next = true;
                 }
                 242 => {
-                    self.repeat.d.next = true;
+                    self.repeat_reg.d.next = true;
                     self.repeat_not_equal.d.next = true;
                 }
                 243 => {
-                    self.repeat.d.next = true;
+                    self.repeat_reg.d.next = true;
                     self.repeat_not_equal.d.next = false;
                 }
                 _ => {}
@@ -400,7 +418,7 @@ impl Logic for Predecode {
             self.operand_prefix.d.next = false;
             self.address_prefix.d.next = false;
             self.segment_override.d.next = false;
-            self.repeat.d.next = false;
+            self.repeat_reg.d.next = false;
             self.repeat_not_equal.d.next = false;
             self.lock.d.next = false;
             self.seen_bytes.d.next = 0.into();

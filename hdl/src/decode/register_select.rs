@@ -5,7 +5,7 @@ use crate::prelude::*;
 #[derive(LogicBlock, Default)]
 pub struct RegisterNumber {
     pub select: Signal<In, RegisterSelect>,
-    pub byte: Signal<In, Bit>,
+    pub byte_register: Signal<In, Bit>,
     pub modrm: Signal<In, Bits<8>>,
     pub opcode: Signal<In, Bits<8>>,
     /// 0..7 general registers, 8..15 temporaries.
@@ -96,7 +96,7 @@ impl Logic for RegisterNumber {
         }
         if self.from_instruction.val() {
             self.number.next = bit_cast::<4, 3>(self.encoded.val());
-            if self.byte.val() {
+            if self.byte_register.val() {
                 self.number.next = bit_cast::<4, 3>(self.encoded.val() & 3);
                 self.high.next = self.encoded.val().get_bit(2);
             }

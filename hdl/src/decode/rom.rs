@@ -14,7 +14,11 @@ impl<T: Synth, const A: usize> AsyncRom<T, A> {
     pub fn new(mut rows: Vec<T>) -> Self {
         assert!(rows.len() <= 1 << A);
         rows.resize(1 << A, T::default());
-        Self { address: Default::default(), row: Default::default(), _rows: rows }
+        Self {
+            address: Default::default(),
+            row: Default::default(),
+            _rows: rows,
+        }
     }
 }
 
@@ -49,9 +53,18 @@ pub struct SyncRom<T: Synth, const A: usize> {
 impl<T: Synth, const A: usize> SyncRom<T, A> {
     /// A table with these rows; those behind the last are `T::default()`.
     pub fn new(mut rows: Vec<T>) -> Self {
-        assert!(rows.len() <= 1 << A, "{} rows do not fit {A} address bits", rows.len());
+        assert!(
+            rows.len() <= 1 << A,
+            "{} rows do not fit {A} address bits",
+            rows.len()
+        );
         rows.resize(1 << A, T::default());
-        Self { clock: Default::default(), address: Default::default(), row: Default::default(), _rows: rows }
+        Self {
+            clock: Default::default(),
+            address: Default::default(),
+            row: Default::default(),
+            _rows: rows,
+        }
     }
 }
 

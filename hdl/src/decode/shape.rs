@@ -36,12 +36,22 @@ pub enum ImmediateKind {
     Offset,
 }
 
+/// Moves of segment, control and debug registers: not every register exists, and they differ in what is checked.
+const BY_REGISTER: [(Map, u8); 6] = [
+    (Map::OneByte, 0x8C),
+    (Map::OneByte, 0x8E),
+    (Map::TwoByte, 0x20),
+    (Map::TwoByte, 0x21),
+    (Map::TwoByte, 0x22),
+    (Map::TwoByte, 0x23),
+];
+
 /// Opcode bytes with one row per ModRM.reg, in the order of their group numbers.
 pub fn groups() -> Vec<(Map, u8)> {
     let mut found = Vec::new();
     for map in [Map::OneByte, Map::TwoByte] {
         for byte in 0..=255 {
-            if opcodes::is_group(map, byte) {
+            if opcodes::is_group(map, byte) || BY_REGISTER.contains(&(map, byte)) {
                 found.push((map, byte));
             }
         }
@@ -61,7 +71,9 @@ fn shape(map: Map, byte: u8, groups: &[(Map, u8)]) -> Shape {
     let test = map == Map::OneByte && matches!(byte, 0xF6 | 0xF7);
     let row = opcodes::lookup(map, byte, 0, true).or_else(|| opcodes::lookup(map, byte, 0, false));
     let signed = row.is_some_and(|row| {
-        row.operands.iter().any(|o| matches!(o, opcodes::Operand::SignedIb | opcodes::Operand::Jb))
+        row.operands
+            .iter()
+            .any(|o| matches!(o, opcodes::Operand::SignedIb | opcodes::Operand::Jb))
     });
     let immediate = match opcodes::immediate(map, byte, 0) {
         Immediate::None => ImmediateKind::None,

@@ -114,22 +114,16 @@ impl Module {
         }
     }
 
-    fn add(&mut self, signal: Signal) -> Result<(), String> {
-        if is_keyword(&signal.name) {
-            return Err("is a Verilog keyword".into());
-        }
-        if signal.width == 0 {
-            return Err("has no bits".into());
-        }
-        if self
-            .by_name
-            .insert(signal.name.clone(), self.signals.len())
-            .is_some()
-        {
-            return Err("is declared twice".into());
-        }
+    fn add(&mut self, signal: Signal) -> Result<(), &'static str> {
+        let finding = match () {
+            _ if is_keyword(&signal.name) => Err("is a Verilog keyword"),
+            _ if signal.width == 0 => Err("has no bits"),
+            _ if self.by_name.contains_key(&signal.name) => Err("is declared twice"),
+            _ => Ok(()),
+        };
+        self.by_name.insert(signal.name.clone(), self.signals.len());
         self.signals.push(signal);
-        Ok(())
+        finding
     }
 }
 

@@ -271,16 +271,19 @@ impl Scope<'_> {
         let base = self.sized(base)?;
         let bit = self.of_width(bit, 1)?;
         let width = base.width;
-        let one = Expression::number(width, BigUint::from(1u8));
-        let index = match self.value(index)? {
-            Value::Integer(index) => Expression::number(32, index_below(&index, width)?.into()),
-            Value::Sized(index) => index,
+        let one = BigUint::from(1u8);
+        let (index, hole) = match self.value(index)? {
+            Value::Integer(index) => {
+                let index = index_below(&index, width)?;
+                let hole = Expression::number(width, mask(width) ^ (one << index));
+                (Expression::number(32, index.into()), hole)
+            }
+            Value::Sized(index) => {
+                let one = Expression::number(width, one);
+                let bit = Expression::binary(one, "<<", index.clone(), width);
+                (index, Expression::unary("~", width, bit))
+            }
         };
-        let hole = Expression::unary(
-            "~",
-            width,
-            Expression::binary(one, "<<", index.clone(), width),
-        );
         let kept = Expression::binary(base, "&", hole, width);
         let placed = Expression::binary(bit.resize(width), "<<", index, width);
         Ok(Value::Sized(Expression::binary(kept, "|", placed, width)))

@@ -312,11 +312,7 @@ impl Printer<'_> {
         let name = &self.module.signals[signal].name;
         match driver {
             Driver::Assign(parts) => {
-                let parts: Vec<String> = parts
-                    .iter()
-                    .rev()
-                    .map(|part| self.expression(part))
-                    .collect();
+                let parts: Vec<String> = parts.iter().rev().map(|part| self.bare(part)).collect();
                 match parts.as_slice() {
                     [whole] => line!(self, "  assign {name} = {whole};"),
                     parts => line!(self, "  assign {name} = {{{}}};", parts.join(", ")),
@@ -340,7 +336,7 @@ impl Printer<'_> {
                     value,
                 } => {
                     let target = self.select(*signal, *offset, value.width);
-                    let value = self.expression(value);
+                    let value = self.bare(value);
                     line!(self, "{indent}{target} = {value};");
                 }
                 Statement::If {
@@ -348,9 +344,23 @@ impl Printer<'_> {
                     then,
                     otherwise,
                 } => {
-                    let test = self.expression(test);
+                    let test = self.bare(test);
                     line!(self, "{indent}if ({test}) begin");
                     self.block(then, depth + 1);
+                    let mut otherwise = otherwise;
+                    while let [
+                        Statement::If {
+                            test,
+                            then,
+                            otherwise: next,
+                        },
+                    ] = otherwise.as_slice()
+                    {
+                        let test = self.bare(test);
+                        line!(self, "{indent}end else if ({test}) begin");
+                        self.block(then, depth + 1);
+                        otherwise = next;
+                    }
                     if !otherwise.is_empty() {
                         line!(self, "{indent}end else begin");
                         self.block(otherwise, depth + 1);
@@ -362,7 +372,7 @@ impl Printer<'_> {
                     arms,
                     default,
                 } => {
-                    let test = self.expression(test);
+                    let test = self.bare(test);
                     line!(self, "{indent}case ({test})");
                     for arm in arms {
                         let labels: Vec<String> = arm
@@ -401,6 +411,15 @@ impl Printer<'_> {
         }
     }
 
+    /// For places where the text stands alone.
+    fn bare(&self, expression: &Expression) -> String {
+        let text = self.expression(expression);
+        match &expression.kind {
+            Kind::Unary(..) | Kind::Binary(..) => text[1..text.len() - 1].to_string(),
+            _ => text,
+        }
+    }
+
     /// Always a primary: a name, a number, or in brackets.
     fn expression(&self, expression: &Expression) -> String {
         let width = expression.width;
@@ -418,9 +437,9 @@ impl Printer<'_> {
             }
             Kind::Extend(inner) => {
                 let zeros = number(width - inner.width, &BigUint::default());
-                format!("{{{zeros}, {}}}", self.expression(inner))
+                format!("{{{zeros}, {}}}", self.bare(inner))
             }
-            Kind::Truncate(inner) => format!("{width}'({})", self.expression(inner)),
+            Kind::Truncate(inner) => format!("{width}'({})", self.bare(inner)),
         }
     }
 
@@ -435,7 +454,7 @@ impl Printer<'_> {
                 .split(';')
                 .next()?;
             let value = BigUint::parse_bytes(value.as_bytes(), 16)?;
-            (width != 64 && value.bits() <= width as u64).then(|| (value, width))
+            (width != 64 && value.bits() <= width as u64).then_some((value, width))
         });
         match register {
             Some((value, width)) => {

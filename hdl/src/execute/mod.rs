@@ -8,7 +8,10 @@ mod condition;
 mod divide;
 mod flags;
 mod multiply;
+mod operands;
+mod registers;
 mod shifter;
+mod stage;
 #[cfg(test)]
 mod testing;
 mod unit;
@@ -19,5 +22,7 @@ pub use condition::ConditionUnit;
 pub use divide::Divider;
 pub use flags::FlagsUnit;
 pub use multiply::{Multiplier, ProductRegister};
+pub use registers::Registers;
 pub use shifter::Shifter;
+pub use stage::ExecuteStage;
 pub use unit::ExecuteUnit;

@@ -88,7 +88,7 @@ pub struct Registers {
     pub write_esp_value: Signal<In, Bits<32>>,
     /// ESP after this clock.
     pub esp_next: Signal<Out, Bits<32>>,
-    rows: RegisterRows,
+    row_file: RegisterRows,
     esp: DFF<Bits<32>>,
     esp_after: Signal<Local, Bits<32>>,
 }
@@ -97,23 +97,23 @@ impl Logic for Registers {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(self, clock, esp);
-        clock!(self, clock, rows);
-        self.rows.base.next = self.base.val();
-        self.rows.index.next = self.index.val();
-        self.rows.a.next = self.a.val();
-        self.rows.b.next = self.b.val();
-        self.rows.c.next = self.c.val();
-        self.rows.old.next = self.old.val();
-        self.rows.write.next = self.write.val();
-        self.rows.write_number.next = self.write_number.val();
-        self.rows.write_value.next = self.write_value.val();
+        clock!(self, clock, row_file);
+        self.row_file.base.next = self.base.val();
+        self.row_file.index.next = self.index.val();
+        self.row_file.a.next = self.a.val();
+        self.row_file.b.next = self.b.val();
+        self.row_file.c.next = self.c.val();
+        self.row_file.old.next = self.old.val();
+        self.row_file.write.next = self.write.val();
+        self.row_file.write_number.next = self.write_number.val();
+        self.row_file.write_value.next = self.write_value.val();
         // The address stage has an ESP of its own.
-        self.base_value.next = self.rows.base_value.val();
-        self.index_value.next = self.rows.index_value.val();
-        self.a_value.next = self.rows.a_value.val();
-        self.b_value.next = self.rows.b_value.val();
-        self.c_value.next = self.rows.c_value.val();
-        self.old_value.next = self.rows.old_value.val();
+        self.base_value.next = self.row_file.base_value.val();
+        self.index_value.next = self.row_file.index_value.val();
+        self.a_value.next = self.row_file.a_value.val();
+        self.b_value.next = self.row_file.b_value.val();
+        self.c_value.next = self.row_file.c_value.val();
+        self.old_value.next = self.row_file.old_value.val();
         if self.a.val() == 4 {
             self.a_value.next = self.esp.q.val();
         }

@@ -71,8 +71,19 @@ impl Logic for Fetch {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, running, fetch_linear, word0, word1, word2, word3, words, offset, head_eip_reg,
-            outstanding, stale
+            self,
+            clock,
+            running,
+            fetch_linear,
+            word0,
+            word1,
+            word2,
+            word3,
+            words,
+            offset,
+            head_eip_reg,
+            outstanding,
+            stale
         );
         // The word that arrives counts at once.
         self.answered.next = self.outstanding.q.val() & !self.instruction_wait.val();
@@ -106,8 +117,9 @@ impl Logic for Fetch {
         self.window.next = self.wide.val().get_bits::<96>(0);
         self.window_bytes.next = 0.into();
         if self.total_words.val() != 0 {
-            self.window_bytes.next = bit_cast::<6, 6>(bit_cast::<6, 3>(self.total_words.val()) << 3)
-                - bit_cast::<6, 3>(self.offset.q.val());
+            self.window_bytes.next =
+                bit_cast::<6, 6>(bit_cast::<6, 3>(self.total_words.val()) << 3)
+                    - bit_cast::<6, 3>(self.offset.q.val());
         }
         self.head_eip.next = self.head_eip_reg.q.val();
 

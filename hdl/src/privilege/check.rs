@@ -4,7 +4,7 @@ use crate::prelude::*;
 /// Combinational. A check that fails names vector and error code, as the manual's pseudocode does.
 #[derive(LogicBlock, Default)]
 pub struct CheckUnit {
-    pub check: Signal<In, Check>,
+    pub rule: Signal<In, Check>,
     /// The selector that is checked, or another operand.
     pub a: Signal<In, Bits<32>>,
     pub b: Signal<In, Bits<32>>,
@@ -44,7 +44,7 @@ pub struct CheckUnit {
     absent: Signal<Local, Bit>,
     is_null: Signal<Local, Bit>,
     code: Signal<Local, Bits<16>>,
-    local: Signal<Local, Bit>,
+    in_local_table: Signal<Local, Bit>,
     code_check: Signal<Local, Bit>,
 }
 
@@ -56,7 +56,7 @@ impl Logic for CheckUnit {
         self.dpl.next = self.descriptor.val().get_bits::<2>(45);
         self.present.next = self.descriptor.val().get_bit(47);
         self.rpl.next = self.a.val().get_bits::<2>(0);
-        self.local.next = self.a.val().get_bit(2);
+        self.in_local_table.next = self.a.val().get_bit(2);
         self.is_null.next = self.a.val().get_bits::<14>(2) == 0;
         self.is_code.next = self.is_segment.val() & self.kind.val().get_bit(3);
         self.conforming.next = self.kind.val().get_bit(2);
@@ -73,7 +73,7 @@ impl Logic for CheckUnit {
         self.code.next = bit_cast::<16, 32>(self.a.val() & 0xFFFC);
         self.code_check.next = false;
         self.new_level.next = self.cpl.val();
-        match self.check.val() {
+        match self.rule.val() {
             Check::None => {}
             Check::Ring0 => {
                 self.fails.next = self.cpl.val() != 0;
@@ -174,11 +174,13 @@ impl Logic for CheckUnit {
                 self.absent.next = !self.present.val();
             }
             Check::LocalTable => {
-                self.fails.next = self.local.val() | self.is_segment.val() | (self.kind.val() != 2);
+                self.fails.next =
+                    self.in_local_table.val() | self.is_segment.val() | (self.kind.val() != 2);
                 self.absent.next = !self.present.val();
             }
             Check::TaskState => {
-                self.fails.next = self.local.val() | self.is_segment.val() | (self.kind.val() != 9);
+                self.fails.next =
+                    self.in_local_table.val() | self.is_segment.val() | (self.kind.val() != 9);
                 self.absent.next = !self.present.val();
             }
             Check::CodeTarget => {
@@ -222,18 +224,18 @@ impl Logic for CheckUnit {
                 self.code.next = 0.into();
             }
             Check::ControlRegister4 => {
-                // TSD, DE, PSE, PGE and PCE may be set.
+                // Only PSE exists.
                 self.fails.next =
-                    ((self.result.val() & 0xFFFF_FE63_u64) != 0) | (self.cpl.val() != 0);
+                    ((self.result.val() & 0xFFFF_FFEF_u64) != 0) | (self.cpl.val() != 0);
                 self.code.next = 0.into();
             }
         }
         self.fault.next = self.fails.val() | self.absent.val();
         if self.absent.val() & !self.fails.val() {
             self.fault_vector.next = 11.into();
-            if (self.check.val() == Check::StackSegment)
-                | (self.check.val() == Check::NewStack)
-                | (self.check.val() == Check::ReturnStack)
+            if (self.rule.val() == Check::StackSegment)
+                | (self.rule.val() == Check::NewStack)
+                | (self.rule.val() == Check::ReturnStack)
             {
                 self.fault_vector.next = 12.into();
             }

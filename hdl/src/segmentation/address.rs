@@ -87,29 +87,34 @@ impl Logic for AddressStage {
         self.table_code.next = bit_cast::<16, 32>(self.base_value.val()) & 0xFFFC;
         match self.op.val().address {
             AddressMode::Push => {
-                self.esp_moved.next = self.esp.q.val() - bit_cast::<32, 4>(self.op.val().access_size);
+                self.esp_moved.next =
+                    self.esp.q.val() - bit_cast::<32, 4>(self.op.val().access_size);
                 self.offset.next = self.esp_moved.val();
             }
             AddressMode::Pop => {
-                self.esp_moved.next = self.esp.q.val() + bit_cast::<32, 4>(self.op.val().access_size);
+                self.esp_moved.next =
+                    self.esp.q.val() + bit_cast::<32, 4>(self.op.val().access_size);
                 self.offset.next = self.esp.q.val();
             }
             AddressMode::PopFrame => {
-                self.esp_moved.next = self.base.val() + bit_cast::<32, 4>(self.op.val().access_size);
+                self.esp_moved.next =
+                    self.base.val() + bit_cast::<32, 4>(self.op.val().access_size);
                 self.offset.next = self.base.val();
             }
             AddressMode::Release => {
                 self.esp_moved.next = self.esp.q.val() + self.op.val().immediate;
             }
             AddressMode::Descriptor => {
-                self.offset.next = (bit_cast::<32, 16>(bit_cast::<16, 32>(self.base_value.val())) & 0xFFF8)
+                self.offset.next = (bit_cast::<32, 16>(bit_cast::<16, 32>(self.base_value.val()))
+                    & 0xFFF8)
                     + self.op.val().displacement;
                 if self.base_value.val().get_bit(2) {
                     self.segment.next = 6.into();
                 }
             }
             AddressMode::Vector => {
-                self.offset.next = (bit_cast::<32, 8>(self.vector.val()) << 3) + self.op.val().displacement;
+                self.offset.next =
+                    (bit_cast::<32, 8>(self.vector.val()) << 3) + self.op.val().displacement;
                 if self.real_mode.val() {
                     self.offset.next =
                         (bit_cast::<32, 8>(self.vector.val()) << 2) + self.op.val().displacement;

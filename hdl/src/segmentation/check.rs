@@ -28,6 +28,9 @@ pub struct SegmentCheck {
     pub access_io: Signal<Out, Bit>,
     pub access_user: Signal<Out, Bit>,
     pub access_blocked: Signal<Out, Bit>,
+    pub access_linear: Signal<Out, Bits<32>>,
+    /// Bytes: 1, 2, 4 or 8.
+    pub access_size: Signal<Out, Bits<4>>,
     // from the data unit
     pub page_fault: Signal<In, Bit>,
     pub page_fault_code: Signal<In, Bits<3>>,
@@ -76,8 +79,18 @@ impl Logic for SegmentCheck {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, valid_reg, micro_op_reg, bytes_reg, effective_reg, linear_reg, limit_reg, access_reg,
-            segment_reg, esp_after_reg, table_code_reg
+            self,
+            clock,
+            valid_reg,
+            micro_op_reg,
+            bytes_reg,
+            effective_reg,
+            linear_reg,
+            limit_reg,
+            access_reg,
+            segment_reg,
+            esp_after_reg,
+            table_code_reg
         );
         self.op.next = self.micro_op_reg.q.val();
         self.is_port.next = (self.op.val().address == AddressMode::Port)
@@ -98,8 +111,8 @@ impl Logic for SegmentCheck {
             + bit_cast::<33, 4>(self.op.val().access_size))
             - 1;
         self.wraps.next = self.last.val().get_bit(32);
-        self.beyond_limit.next = self.wraps.val()
-            | (self.last.val().get_bits::<32>(0) > self.limit_reg.q.val());
+        self.beyond_limit.next =
+            self.wraps.val() | (self.last.val().get_bits::<32>(0) > self.limit_reg.q.val());
         if self.expands_down.val() & self.user_segment.val() {
             self.beyond_limit.next = self.wraps.val()
                 | (self.effective_reg.q.val() <= self.limit_reg.q.val())
@@ -119,6 +132,8 @@ impl Logic for SegmentCheck {
         self.access_read.next = self.is_read.val();
         self.access_write.next = self.is_write.val();
         self.access_io.next = self.is_port.val();
+        self.access_linear.next = self.linear_reg.q.val();
+        self.access_size.next = self.op.val().access_size;
         self.access_user.next = (self.cpl.val() == 3) & !self.op.val().system_access;
         self.access_blocked.next = self.op.val().fault
             | self.segment_fault.val()
@@ -137,7 +152,7 @@ impl Logic for SegmentCheck {
             if self.on_stack.val() {
                 self.micro_op.next.fault_vector = 12.into();
             }
-            if self.segment_reg.q.val() == 7 {
+            if (self.segment_reg.q.val() == 7) & !self.op.val().table_access {
                 self.micro_op.next.fault_vector = 10.into();
             }
             if self.page_fault.val() {

@@ -1,11 +1,16 @@
 //! The program `sysgate`: arguments, exit codes, and one module per command.
 
+mod image;
 #[cfg(feature = "model")]
-mod files;
+mod journey;
 #[cfg(feature = "model")]
 mod run;
+#[cfg(feature = "model")]
+mod session;
+#[cfg(feature = "model")]
+mod wave;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,6 +28,8 @@ pub mod exit {
     pub const HUNG: u8 = 22;
     /// The guest ran past `--max-cycles`.
     pub const MAX_CYCLES: u8 = 24;
+    /// The guest ended well, but no journey was completed.
+    pub const NO_JOURNEY: u8 = 26;
     /// Interrupted by the user.
     pub const INTERRUPTED: u8 = 130;
 }
@@ -35,24 +42,53 @@ Exit codes:
   20   the guest shut down (a fault while delivering a double fault)
   22   the guest hung: nothing retired for too long
   24   the guest ran past --max-cycles
+  26   the guest ended, but no call reached another ring and came back
   130  interrupted (Ctrl-C); traces are closed and readable
   odd  the guest wrote v to the exit port F4h or 501h: (v << 1) | 1";
 
 /// A Windows-7-like system call, from WriteFile in ring 3 through SYSENTER into the kernel and back, on an IA-32 core
 /// in Rust-HDL.
 #[derive(Parser, Debug)]
-#[command(name = "sysgate", version, after_help = EXIT_CODES)]
+#[command(name = "sysgate", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    // Without a command its options are accepted, too.
+    #[cfg(feature = "model")]
+    #[command(flatten)]
+    journey: journey::JourneyArguments,
 }
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Boot the image and print the path of one call through layers and rings (the default command)
+    #[cfg(feature = "model")]
+    #[command(after_help = EXIT_CODES)]
+    Journey(journey::JourneyArguments),
     /// Run the default image or foreign software, with the guest's console on stdin and stdout
     #[cfg(feature = "model")]
     #[command(after_help = EXIT_CODES)]
     Run(run::RunArguments),
+    /// Write or list the default image
+    Image(image::ImageArguments),
+}
+
+/// `--gate`.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum GateArgument {
+    /// SYSENTER and SYSEXIT
+    Sysenter,
+    /// INT 2Eh and IRETD
+    Int2e,
+}
+
+impl From<GateArgument> for firmware::Gate {
+    fn from(gate: GateArgument) -> Self {
+        match gate {
+            GateArgument::Sysenter => Self::Sysenter,
+            GateArgument::Int2e => Self::Int2e,
+        }
+    }
 }
 
 /// A command's end: what to tell the user and the exit code.
@@ -95,7 +131,14 @@ pub fn main() -> ExitCode {
     });
     let result = match arguments.command {
         #[cfg(feature = "model")]
-        Command::Run(run) => run.run(),
+        None => arguments.journey.run(),
+        #[cfg(not(feature = "model"))]
+        None => Err(Failure::new(exit::USAGE, "this program was built without the model; see --help")),
+        #[cfg(feature = "model")]
+        Some(Command::Journey(journey)) => journey.run(),
+        #[cfg(feature = "model")]
+        Some(Command::Run(run)) => run.run(),
+        Some(Command::Image(image)) => image.run(),
     };
     match result {
         Ok(code) => ExitCode::from(code),

@@ -1,18 +1,16 @@
 //! `sysgate run`.
 
-use super::{Failure, exit, files, interrupted};
-use crate::machine::{DEFAULT_HANG_CLOCKS, Machine, MachineConfig, Stop};
-use crate::trace::{Instructions, micro_op_line, retire_line};
+use super::session::{self, Options, Setup};
+use super::wave::Window;
+use super::{Failure, GateArgument, exit};
+use crate::files;
+use crate::image::{Image, ROM_LIMIT};
+use crate::machine::{DEFAULT_HANG_CLOCKS, MachineConfig};
+use crate::symbols::Symbols;
 use clap::Args;
-use std::fs::File;
-use std::io::{BufWriter, IsTerminal, Read, Write};
+use spec::memory_map::{DEFAULT_RAM_BYTES, FOREIGN_RAM_BYTES};
 use std::path::PathBuf;
-use std::sync::mpsc::{self, Receiver};
-
-/// Largest ROM, in bytes.
-const ROM_LIMIT: u64 = 16 << 20;
-/// Clock cycles between two looks at the console and at Ctrl-C.
-const SLICE_CYCLES: u64 = 50_000;
+use std::sync::Arc;
 
 /// Arguments of `sysgate run`.
 #[derive(Args, Debug)]
@@ -20,6 +18,12 @@ pub struct RunArguments {
     /// A ROM to boot; it is placed to end at FFFFFFFFh and is mirrored below 1 MB
     #[arg(long, value_name = "FILE")]
     bios: Option<PathBuf>,
+    /// Boot the image in this folder, as `sysgate image --out` writes it
+    #[arg(long, value_name = "DIR", conflicts_with = "bios")]
+    image: Option<PathBuf>,
+    /// How user code of the built-in image enters the kernel
+    #[arg(long, value_enum, default_value_t = GateArgument::Sysenter, conflicts_with_all = ["bios", "image"])]
+    gate: GateArgument,
     /// A file to place in RAM before the start, at a hexadecimal physical address (repeatable)
     #[arg(long, value_name = "FILE@ADDRESS", value_parser = load)]
     load: Vec<(PathBuf, u32)>,
@@ -32,9 +36,12 @@ pub struct RunArguments {
     /// Count this many clock cycles without a retired instruction as a hang
     #[arg(long, value_name = "N", default_value_t = DEFAULT_HANG_CLOCKS)]
     hang_cycles: u64,
-    /// Write a waveform (FST)
+    /// Write a waveform (FST); 10 ns of its time are one clock cycle
     #[arg(long, value_name = "FILE")]
     wave: Option<PathBuf>,
+    /// Write the waveform only then: from=N | cycles=N | symbol=NAME | around=NAME:N (repeatable)
+    #[arg(long, value_name = "WINDOW", requires = "wave")]
+    wave_window: Vec<Window>,
     /// Write one line per retired instruction: number, cycle, CPL, CS:EIP, bytes, disassembly, what it read and wrote
     #[arg(long, value_name = "FILE")]
     retire_log: Option<PathBuf>,
@@ -54,175 +61,82 @@ fn load(text: &str) -> Result<(PathBuf, u32), String> {
     Ok((PathBuf::from(file), files::address(address)?))
 }
 
-/// Files that grow while the machine runs.
-struct Logs {
-    retire: Option<BufWriter<File>>,
-    micro_ops: bool,
-    ports: Option<BufWriter<File>>,
-    instructions: Instructions,
-}
-
-impl Logs {
-    fn drain(&mut self, machine: &mut Machine) -> std::io::Result<()> {
-        if let Some(log) = &mut self.retire {
-            for retired in machine.drain_retired() {
-                if self.micro_ops {
-                    writeln!(log, "{}", micro_op_line(&retired, &self.instructions))?;
-                    self.instructions.push(&retired);
-                } else if let Some(instruction) = self.instructions.push(&retired) {
-                    writeln!(log, "{}", retire_line(&instruction))?;
-                }
-            }
-        }
-        if let Some(log) = &mut self.ports {
-            for access in machine.drain_ports() {
-                let direction = if access.write { "OUT" } else { "IN" };
-                let width = usize::from(access.size) * 2;
-                writeln!(
-                    log,
-                    "{} {direction} {:x} {} {:0width$x}",
-                    access.cycle, access.port, access.size, access.data
-                )?;
-            }
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        for log in [&mut self.retire, &mut self.ports].into_iter().flatten() {
-            log.flush()?;
-        }
-        Ok(())
-    }
-}
-
 impl RunArguments {
     /// Runs the guest to its end; the exit code on success.
+    ///
+    /// # Errors
+    /// Bad files and addresses, and every end that is not the guest's own.
     pub fn run(self) -> Result<u8, Failure> {
         let foreign = self.bios.is_some() || !self.load.is_empty();
-        let rom = match &self.bios {
-            Some(path) => files::read(path, ROM_LIMIT)?,
-            None => return Err(Failure::new(exit::USAGE, "--bios FILE is needed")),
+        let default_ram = if foreign { FOREIGN_RAM_BYTES } else { DEFAULT_RAM_BYTES };
+        let ram = self.ram.unwrap_or(default_ram.into());
+        if ram == 0 || ram > 0xC000_0000 {
+            return Err(Failure::new(
+                exit::USAGE,
+                format!("{ram} bytes of RAM: it must have 1 byte to 3 GB"),
+            ));
+        }
+        let ram_bytes = (ram as u32).next_multiple_of(8);
+        let (rom, symbols) = match (&self.bios, &self.image) {
+            (Some(path), _) => (files::read(path, ROM_LIMIT)?, Symbols::default()),
+            (None, Some(folder)) => {
+                let image = Image::read(folder)?;
+                (image.rom, Symbols::new(image.symbols))
+            }
+            (None, None) if foreign => {
+                return Err(Failure::new(exit::USAGE, "--load needs --bios or --image: nothing would start it"));
+            }
+            (None, None) => {
+                let image = Image::build(self.gate.into())?;
+                (image.rom, Symbols::new(image.symbols))
+            }
         };
-        let ram = self
-            .ram
-            .unwrap_or(if foreign { 16 << 20 } else { 256 << 10 });
-        let ram_bytes =
-            u32::try_from(ram).map_err(|_| format!("{ram} bytes of RAM are more than 4 GB"))?;
-        let mut machine = Machine::new(MachineConfig {
-            ram_bytes,
-            rom,
-            wait_seed: self.wait_states,
-            hang_clocks: self.hang_cycles.max(1),
-            keep_retired: self.retire_log.is_some(),
-            keep_ports: self.port_log.is_some(),
-        })?;
+        let mut loads: Vec<(u32, Vec<u8>)> = Vec::new();
         for (path, address) in &self.load {
             let bytes = files::read(path, ram)?;
-            machine
-                .write_memory(*address, &bytes)
-                .map_err(|error| format!("{}: {error}", path.display()))?;
+            let end = u64::from(*address) + bytes.len() as u64;
+            if end > ram {
+                let message = format!(
+                    "{} would end at {end:x}h, RAM ends at {ram:x}h (see --ram)",
+                    path.display()
+                );
+                return Err(Failure::new(exit::ERROR, message));
+            }
+            let overlaps = |(other, others): &&(u32, Vec<u8>)| {
+                u64::from(*address) < u64::from(*other) + others.len() as u64
+                    && u64::from(*other) < end
+            };
+            if let Some((other, _)) = loads.iter().find(overlaps) {
+                let message = format!(
+                    "{} at {address:x}h overlaps the file at {other:x}h",
+                    path.display()
+                );
+                return Err(Failure::new(exit::ERROR, message));
+            }
+            loads.push((*address, bytes));
         }
-        let mut logs = Logs {
-            retire: self.retire_log.as_deref().map(files::create).transpose()?,
+        let hang_cycles = self.hang_cycles.max(1);
+        let setup = Setup {
+            config: MachineConfig {
+                ram_bytes,
+                rom,
+                wait_seed: self.wait_states,
+                hang_clocks: hang_cycles,
+                keep_retired: false,
+                keep_ports: false,
+            },
+            loads,
+            symbols: Arc::new(symbols),
+        };
+        let options = Options {
+            max_cycles: self.max_cycles,
+            wave: self.wave.map(|path| (path, self.wave_window)),
+            retire_log: self.retire_log,
             micro_ops: self.micro_ops,
-            ports: self.port_log.as_deref().map(files::create).transpose()?,
-            instructions: Instructions::default(),
+            port_log: self.port_log,
+            console: true,
+            observe: false,
         };
-        if let Some(path) = &self.wave {
-            machine.open_wave(path)?;
-        }
-
-        let input = console_input();
-        let mut post_code = None;
-        let stop = loop {
-            let left = self
-                .max_cycles
-                .map_or(u64::MAX, |max| max.saturating_sub(machine.status().cycle));
-            let stop = machine.run(SLICE_CYCLES.min(left));
-            logs.drain(&mut machine)?;
-            show(&machine.take_console())?;
-            show(&machine.take_debug_console())?;
-            let status = machine.status();
-            if status.post_code != post_code.unwrap_or(0) {
-                post_code = Some(status.post_code);
-                eprintln!("[POST {:02x}]", status.post_code);
-            }
-            while let Ok(bytes) = input.try_recv() {
-                machine.send_console(&bytes);
-            }
-            if interrupted() {
-                break None;
-            }
-            if stop != Stop::Cycles || self.max_cycles.is_some_and(|max| status.cycle >= max) {
-                break Some(stop);
-            }
-        };
-        machine.close_wave();
-        logs.flush()?;
-
-        let status = machine.status();
-        let place = format!(
-            "EIP {:08x}, CPL {}, cycle {}",
-            status.eip, status.cpl, status.cycle
-        );
-        match stop {
-            None => Err(Failure::new(
-                exit::INTERRUPTED,
-                format!("interrupted at {place}"),
-            )),
-            Some(Stop::Exit(value)) => Ok((value << 1 | 1) as u8),
-            Some(Stop::Halted) => {
-                eprintln!("halted at {place}");
-                Ok(exit::SUCCESS)
-            }
-            Some(Stop::Shutdown) => Err(Failure::new(
-                exit::SHUTDOWN,
-                format!("the guest shut down at {place}"),
-            )),
-            Some(Stop::Hung) => {
-                let message = format!("nothing retired for {} cycles at {place}", self.hang_cycles);
-                Err(Failure::new(exit::HUNG, message))
-            }
-            Some(_) => Err(Failure::new(
-                exit::MAX_CYCLES,
-                format!("--max-cycles reached at {place}"),
-            )),
-        }
+        session::run(&setup, &options, &mut |_| true)?.code(hang_cycles)
     }
-}
-
-fn show(bytes: &[u8]) -> std::io::Result<()> {
-    if bytes.is_empty() {
-        return Ok(());
-    }
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(bytes)?;
-    stdout.flush()
-}
-
-/// Bytes typed or piped into stdin, from a thread of their own: reading blocks.
-fn console_input() -> Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
-    let terminal = std::io::stdin().is_terminal();
-    std::thread::spawn(move || {
-        let mut chunk = [0; 256];
-        while let Ok(count) = std::io::stdin().lock().read(&mut chunk) {
-            if count == 0 {
-                break;
-            }
-            let mut bytes = chunk[..count].to_vec();
-            if terminal {
-                // What a serial terminal sends for the Enter key.
-                bytes
-                    .iter_mut()
-                    .filter(|byte| **byte == b'\n')
-                    .for_each(|byte| *byte = b'\r');
-            }
-            if sender.send(bytes).is_err() {
-                break;
-            }
-        }
-    });
-    receiver
 }

@@ -3,6 +3,9 @@
 use crate::Retired;
 use spec::registers;
 
+const CS_SELECTOR: u8 = registers::SELECTOR + registers::CS;
+const CS_BASE: u8 = registers::BASE + registers::CS;
+
 /// Something that an instruction changed or fetched, in the order it happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Write {
@@ -29,6 +32,8 @@ pub struct Instruction {
     pub cs: u16,
     /// Base of CS when it began.
     pub cs_base: u32,
+    /// Base of CS when it had retired.
+    pub next_cs_base: u32,
     /// EFLAGS when it began.
     pub eflags_before: u32,
     /// Micro-ops it took.
@@ -63,6 +68,7 @@ pub struct Instructions {
     cs: u16,
     cs_base: u32,
     cs_before: (u16, u32),
+    sysenter_cs: u16,
 }
 
 impl Default for Instructions {
@@ -77,6 +83,7 @@ impl Default for Instructions {
             cs: 0xF000,
             cs_base: 0xFFFF_0000,
             cs_before: (0xF000, 0xFFFF_0000),
+            sysenter_cs: 0,
         }
     }
 }
@@ -118,16 +125,18 @@ impl Instructions {
         }
         if retired.system_write {
             match retired.system_number {
-                number if number == registers::SELECTOR + registers::CS => {
-                    self.cs = retired.system_data as u16
+                CS_SELECTOR => {
+                    self.cs = retired.system_data as u16;
+                    // The record has no room for the base. In real and virtual-8086 mode it follows from the selector;
+                    // in protected mode it is zero unless a record says otherwise.
+                    let is_protected = retired.mode & 1 != 0 && retired.mode & 2 == 0;
+                    self.cs_base = if is_protected { 0 } else { u32::from(self.cs) << 4 };
                 }
-                number if number == registers::BASE + registers::CS => {
-                    self.cs_base = retired.system_data
-                }
+                CS_BASE => self.cs_base = retired.system_data,
+                registers::SYSENTER_CS => self.sysenter_cs = retired.system_data as u16,
                 _ => {}
             }
-            self.writes
-                .push(Write::System(retired.system_number, retired.system_data));
+            self.writes.push(Write::System(retired.system_number, retired.system_data));
         }
         if retired.store {
             self.writes.push(if retired.access_io {
@@ -151,11 +160,18 @@ impl Instructions {
         if !retired.last {
             return None;
         }
+        // These load CS with constants, which no record shows.
+        match (self.delivered, &retired.bytes[..2]) {
+            (None, [0x0F, 0x34]) => (self.cs, self.cs_base) = (self.sysenter_cs & !3, 0),
+            (None, [0x0F, 0x35]) => (self.cs, self.cs_base) = ((self.sysenter_cs & !3).wrapping_add(16) | 3, 0),
+            _ => {}
+        }
         let (cs, cs_base) = self.cs_before;
         Some(Instruction {
             retired: *retired,
             cs,
             cs_base,
+            next_cs_base: self.cs_base,
             eflags_before: self.eflags_before,
             micro_ops: std::mem::take(&mut self.micro_ops),
             delivered: self.delivered.take(),

@@ -5,5 +5,5 @@ mod instructions;
 mod retire_log;
 
 pub use disassembly::disassemble;
-pub use instructions::{Instruction, Instructions, Write};
+pub use instructions::{Delivered, Instruction, Instructions, Write};
 pub use retire_log::{micro_op_line, retire_line};

@@ -25,7 +25,6 @@ fn main() {
         && let Err(message) = model::build()
     {
         // One line for the user; a panic would bury it under a backtrace.
-        println!("cargo:warning={message}");
         eprintln!("error: {message}");
         std::process::exit(1);
     }

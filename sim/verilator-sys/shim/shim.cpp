@@ -25,6 +25,10 @@ constexpr uint64_t QUIET_BITS = 12;           // bit times without a start bit: 
 constexpr uint32_t CONTROL_PORTS_EXIT[] = {0xF4, 0x501};
 constexpr uint32_t CONTROL_PORTS_POST[] = {0x80, 0x190};
 constexpr uint32_t DEBUG_CONSOLE_PORT = 0xE9;
+constexpr uint8_t SYSTEM_CS_SELECTOR = 0x21;  // spec::registers::SELECTOR + CS
+constexpr uint8_t SYSTEM_CS_BASE = 0x31;
+constexpr uint32_t COM1 = 0x3F8;
+constexpr uint32_t COM1_LINE_CONTROL = COM1 + 3;
 
 // Bytes appended at one end and taken at the other.
 template <class T> struct Buffer {
@@ -181,6 +185,7 @@ struct sg_machine {
     VerilatedContext context;
     std::unique_ptr<Vsysgate> top;
     std::unique_ptr<VerilatedFstC> trace;
+    bool trace_paused = false;
     Memory memory;
     Random random;
     Port instruction_port;
@@ -189,7 +194,11 @@ struct sg_machine {
     sg_port_access data_port_access{};
     Receiver receiver;
     Transmitter transmitter;
-    uint64_t bit_clocks_x256;
+    uint64_t bit_clocks_x256;  // at divisor 1
+    uint32_t divisor = 1;      // the terminal follows the speed that the guest chooses
+    bool divisor_latch = false;
+    bool serial_used = false;
+    uint64_t last_tick_in_use = 0;
     uint64_t hang_clocks;
     bool keep_retired;
     bool keep_ports;
@@ -206,6 +215,8 @@ struct sg_machine {
     uint32_t eflags = 2;
     uint8_t cpl = 0;
     uint8_t mode = 0;
+    uint16_t cs = 0xF000;
+    uint32_t cs_base = 0xFFFF'0000;
     uint32_t exit_value = 0;
     uint32_t post_code = 0;
     bool exit_written = false;
@@ -277,7 +288,12 @@ struct sg_machine {
         is_halted = false;
         exit_written = false;
         breakpoint_hit = false;
+        divisor = 1;
+        divisor_latch = false;
+        serial_used = false;
         eip = 0xFFF0;
+        cs = 0xF000;
+        cs_base = 0xFFFF'0000;
         eflags = 2;
         cpl = 0;
         mode = 0;
@@ -287,7 +303,7 @@ struct sg_machine {
     void edge(bool may_trace = true) {
         top->clock = 1;
         top->eval();
-        const bool tracing = trace && may_trace;
+        const bool tracing = trace && may_trace && !trace_paused;
         if (tracing) {
             if (lane_callback && top->retire_valid) {
                 const sg_retired record = retirement();
@@ -369,8 +385,23 @@ struct sg_machine {
         for (uint32_t port : CONTROL_PORTS_POST) {
             if (access.port == port) post_code = access.data;
         }
+        for (unsigned byte = 0; byte < access.size; ++byte) {
+            const uint8_t value = static_cast<uint8_t>(access.data >> (8 * byte));
+            switch (access.port + byte) {
+            case COM1_LINE_CONTROL: divisor_latch = value >> 7; break;
+            case COM1:
+                if (divisor_latch) divisor = (divisor & 0xFF00) | value;
+                else serial_used = true, last_tick_in_use = tick;
+                break;
+            case COM1 + 1:
+                if (divisor_latch) divisor = (divisor & 0xFF) | static_cast<uint32_t>(value) << 8;
+                break;
+            }
+        }
         if (access.port == DEBUG_CONSOLE_PORT) debug_console.push(static_cast<uint8_t>(access.data));
     }
+
+    uint64_t bit_period_x256() const { return bit_clocks_x256 * (divisor ? divisor : 65536); }
 
     // The chip's outputs of this clock are settled; sets what it sees in the next.
     void answer() {
@@ -422,7 +453,7 @@ struct sg_machine {
         t.data_wait = waits;
         t.data_read_data = data_port.outstanding && !waits ? data_port.answer : POISON;
 
-        t.uart_rx = transmitter.clock(tick, bit_clocks_x256);
+        t.uart_rx = transmitter.clock(tick, bit_period_x256());
         if (interrupt_vector >= 0 && t.interrupt_acknowledge) {
             t.interrupt_request = 0;
             interrupt_vector = -1;
@@ -439,6 +470,14 @@ struct sg_machine {
             mode = t.retire_mode;
             if (keep_retired) retired.push(retirement());
             eip = t.retire_next_eip;
+            if (t.retire_system_write) {
+                if (t.retire_system_number == SYSTEM_CS_SELECTOR) {
+                    cs = static_cast<uint16_t>(t.retire_system_data);
+                    // Protected mode: zero unless a record says otherwise. Else 16 times the selector.
+                    cs_base = (mode & 3) == 1 ? 0 : uint32_t{cs} << 4;
+                }
+                if (t.retire_system_number == SYSTEM_CS_BASE) cs_base = t.retire_system_data;
+            }
             if (t.retire_last) {
                 ++instructions;
                 if (!breakpoints.empty() && breakpoints.contains(eip)) breakpoint_hit = true;
@@ -447,7 +486,7 @@ struct sg_machine {
         if (t.io_valid) {
             port_access({cycle, t.io_data, t.io_port, t.io_size, t.io_write});
         }
-        const int byte = receiver.clock(t.uart_tx, tick, bit_clocks_x256);
+        const int byte = receiver.clock(t.uart_tx, tick, bit_period_x256());
         if (byte >= 0) console.push(static_cast<uint8_t>(byte));
         if (t.halted != is_halted) {
             is_halted = t.halted;
@@ -464,7 +503,9 @@ struct sg_machine {
     }
 
     bool uart_quiet() const {
-        return receiver.bit < 0 && ((tick - receiver.quiet_since) << 8) >= QUIET_BITS * bit_clocks_x256;
+        if (!serial_used) return true;
+        const uint64_t since = std::max(receiver.quiet_since, last_tick_in_use);
+        return receiver.bit < 0 && ((tick - since) << 8) >= QUIET_BITS * bit_period_x256();
     }
 
     uint32_t run(uint64_t max_cycles) {
@@ -514,7 +555,7 @@ uint32_t sg_run(sg_machine* machine, uint64_t max_cycles) { return machine->run(
 void sg_status_get(const sg_machine* m, sg_status* status) {
     *status = sg_status{m->cycle, m->instructions, m->micro_ops, m->eip, m->eflags, m->exit_value, m->post_code,
                         m->cpl, m->mode, static_cast<uint8_t>(m->top->halted), static_cast<uint8_t>(m->top->shutdown),
-                        static_cast<uint8_t>(m->top->debug_halted), static_cast<uint8_t>(m->top->leds), {}};
+                        static_cast<uint8_t>(m->top->debug_halted), static_cast<uint8_t>(m->top->leds), m->cs, m->cs_base, 0};
 }
 
 size_t sg_retired_take(sg_machine* machine, sg_retired* into, size_t capacity) {
@@ -634,6 +675,7 @@ uint8_t sg_trace_open(sg_machine* machine, const char* path) {
     return 1;
 }
 void sg_trace_close(sg_machine* machine) { machine->trace_close(); }
+void sg_trace_pause(sg_machine* machine, uint8_t paused) { machine->trace_paused = paused; }
 void sg_lanes(sg_machine* machine, sg_lane_callback callback, void* context) {
     machine->lane_callback = callback;
     machine->lane_context = context;

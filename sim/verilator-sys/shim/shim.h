@@ -85,9 +85,11 @@ struct sg_status {
     uint8_t shutdown;
     uint8_t debug_halted;
     uint8_t leds;
-    uint8_t padding[2];
+    uint16_t cs;            // selector
+    uint32_t cs_base;
+    uint32_t padding;
 };
-static_assert(sizeof(sg_status) == 48, "src/lib.rs declares 48 bytes");
+static_assert(sizeof(sg_status) == 56, "src/lib.rs declares 56 bytes");
 
 enum sg_stop : uint32_t {
     SG_STOP_CYCLES = 0,
@@ -131,6 +133,7 @@ void sg_interrupt(sg_machine* machine, uint8_t vector);  // bare core only: requ
 void sg_nmi(sg_machine* machine);
 uint8_t sg_trace_open(sg_machine* machine, const char* path);
 void sg_trace_close(sg_machine* machine);
+void sg_trace_pause(sg_machine* machine, uint8_t paused);  // leaves a gap in the waveform
 void sg_lanes(sg_machine* machine, sg_lane_callback callback, void* context);
 void sg_pipeline_get(const sg_machine* machine, uint32_t* into);  // 14 words, see src/lib.rs
 }

@@ -161,10 +161,14 @@ pub struct Status {
     pub debug_halted: bool,
     /// The LEDs, one bit each.
     pub leds: u8,
+    /// Selector in CS.
+    pub cs: u16,
+    /// Base of CS: with `eip`, the linear address of the next instruction.
+    pub cs_base: u32,
     #[doc(hidden)]
-    pub padding: [u8; 2],
+    pub padding: u32,
 }
-const _: () = assert!(size_of::<Status>() == 48);
+const _: () = assert!(size_of::<Status>() == 56);
 
 /// `max_cycles` have passed.
 pub const STOP_CYCLES: u32 = 0;
@@ -260,6 +264,7 @@ mod functions {
         pub fn sg_nmi(machine: *mut RawMachine);
         pub fn sg_trace_open(machine: *mut RawMachine, path: *const c_char) -> bool;
         pub fn sg_trace_close(machine: *mut RawMachine);
+        pub fn sg_trace_pause(machine: *mut RawMachine, paused: bool);
         pub fn sg_lanes(
             machine: *mut RawMachine,
             callback: Option<LaneCallback>,
