@@ -315,8 +315,8 @@ mod tests {
         use ExecuteOp::*;
         use Width::{Byte, Dword, Word};
         // operation, width, a, b, flags before, result, flags after
-        #[allow(clippy::type_complexity)]
-        let rows: &[(ExecuteOp, Width, u32, u32, &[u64], u32, &[u64])] = &[
+        type Row<'a> = (ExecuteOp, Width, u32, u32, &'a [u64], u32, &'a [u64]);
+        let rows: &[Row] = &[
             (PassA,           Byte,  0x1234_5678, 0,           &ALL,         0x78,        &ALL),
             (PassB,           Word,  0,           0x1234_5678, &ALL,         0x5678,      &ALL),
             (PassB,           Dword, 0,           0x1234_5678, &[TF, IF],    0x1234_5678, &[TF, IF]),
@@ -457,8 +457,9 @@ mod tests {
 
     #[test]
     fn a_division_keeps_the_flags_and_leaves_its_remainder() {
+        type Row = (ExecuteOp, Width, u32, u32, u32, u32, u32, u32);
         #[rustfmt::skip]
-        let rows: &[(ExecuteOp, Width, u32, u32, u32, u32, u32, u32)] = &[
+        let rows: &[Row] = &[
             // operation, width, high, low, divisor, quotient, remainder, clocks
             (ExecuteOp::Div,  Width::Byte,  0,      0x0105, 0x10, 0x10,   5,      6),
             (ExecuteOp::Idiv, Width::Byte,  0,      0xFFF9, 2,    0xFD,   0xFF,   6),
