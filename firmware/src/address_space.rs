@@ -178,10 +178,10 @@ impl AddressSpace {
             let writable = if rights.writable { WRITABLE } else { 0 };
             tables[table][(address >> 12) as usize & 0x3FF] = physical | PRESENT | user | writable;
             let entry = &mut directory[(address >> 22) as usize];
-            *entry |= (directory_page + 1 + table as u32) * PAGE | PRESENT | WRITABLE | user;
+            *entry |= ((directory_page + 1 + table as u32) * PAGE) | PRESENT | WRITABLE | user;
         }
         // A table that also holds pages of the allocation region must admit ring 3; the image's stack is there.
-        directory[SELF_MAP] = directory_page * PAGE | PRESENT | WRITABLE;
+        directory[SELF_MAP] = (directory_page * PAGE) | PRESENT | WRITABLE;
         let words = directory.into_iter().chain(tables.into_iter().flatten());
         let ram = words
             .flat_map(u32::to_le_bytes)
