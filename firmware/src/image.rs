@@ -9,6 +9,7 @@ use crate::kernel::{self, KernelOptions};
 use crate::loader::{self, LoadRequest, Mapped, PAGE};
 use crate::memory_map::*;
 use crate::module::{Module, ModuleSource};
+use crate::programs::{self, Program};
 use crate::reset::{RESET_VECTOR, reset_vector, start_up};
 use crate::symbols::{self, ModuleRange, Note, Symbol, SymbolFile, SymbolKind, Table};
 use abi::addresses::{SHARED_USER_DATA, SHARED_USER_DATA_KERNEL};
@@ -44,6 +45,8 @@ pub struct ImageOptions {
     pub without: Option<Layer>,
     /// Base addresses that differ from Windows 7's: module name and base, a multiple of 64 KB.
     pub bases: Vec<(String, u32)>,
+    /// What winlogon.exe does.
+    pub program: Program,
     /// What winlogon.exe writes to standard output.
     pub console_text: String,
     /// RAM the kernel may count on, in bytes.
@@ -56,6 +59,7 @@ impl Default for ImageOptions {
             gate: Gate::Sysenter,
             without: None,
             bases: Vec::new(),
+            program: Program::Greeting,
             console_text: "Hello from ring 3, through SYSENTER.\r\n".into(),
             ram_bytes: 256 << 10,
         }
@@ -191,7 +195,7 @@ fn sources(options: &ImageOptions) -> Vec<ModuleSource> {
     if options.has_kernel32() {
         sources.push(dll::kernel32(options.has_kernelbase()));
     }
-    sources.push(dll::winlogon(options));
+    sources.push(programs::source(options));
     sources
 }
 
