@@ -1,6 +1,6 @@
 //! What travels between the stages: the pipeline's contract.
 use rust_hdl_core::prelude::*;
-use rust_hdl_macros::{LogicState, LogicStruct};
+use rust_hdl_macros::LogicState;
 
 /// Operand width of a micro-op.
 #[derive(Copy, Clone, Debug, PartialEq, LogicState)]
@@ -89,4 +89,437 @@ pub enum ExecuteOp {
     HighWord,
     /// a's upper half, b's lower half (gate offsets).
     MergeHigh,
+}
+
+/// Operand width before the instruction's sizes are known.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+pub enum WidthSelect {
+    Byte,
+    Word,
+    Dword,
+    Quad,
+    /// 16 or 32 bits by the operand size.
+    Operand,
+    /// 16 or 32 bits by the address size.
+    Address,
+}
+
+/// A register of a micro-instruction, before ModRM is known.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+pub enum RegisterSelect {
+    None,
+    /// ModRM.rm, ModRM.reg, the low three bits of the opcode.
+    Rm,
+    Reg,
+    Opcode,
+    Eax,
+    Ecx,
+    Edx,
+    Ebx,
+    Esp,
+    Ebp,
+    Esi,
+    Edi,
+    /// AH in a byte operation.
+    Ah,
+    T0,
+    T1,
+    T2,
+    T3,
+    T4,
+    T5,
+    T6,
+    T7,
+}
+
+/// Where operand `a` comes from.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+pub enum ASource {
+    Register,
+    Load,
+    Zero,
+}
+
+/// Where operand `b` comes from.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+pub enum BSource {
+    Register,
+    Load,
+    Immediate,
+    /// The micro-instruction's own small signed constant.
+    Constant,
+    /// 1, where the constant is a displacement.
+    One,
+    EffectiveAddress,
+    NextEip,
+    /// The system register whose number is in `system`.
+    System,
+    /// The second immediate of ENTER and of far pointers.
+    SecondImmediate,
+    /// The size of the access in bytes (string steps).
+    AccessSize,
+}
+
+/// Where operand `c` comes from.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+pub enum CSource {
+    Ecx,
+    Edx,
+    Immediate,
+}
+
+/// What a micro-op does to memory.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+pub enum MemoryOp {
+    None,
+    Load,
+    Store,
+    /// Load and store to one address.
+    Modify,
+    /// A load whose address must be writable: the store follows in a later micro-op.
+    LoadForWrite,
+}
+
+/// How the offset of an access is made.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+pub enum AddressMode {
+    /// Base, index, scale and displacement of ModRM and SIB, plus the constant.
+    ModRm,
+    /// The immediate (MOV AL, moffs).
+    Direct,
+    /// SS:ESP before it grows down by the access size.
+    Push,
+    /// SS:ESP, then up by the access size.
+    Pop,
+    /// SS:EBP, then ESP is above it (LEAVE).
+    PopFrame,
+    /// No access: ESP grows by the immediate (RET n).
+    Release,
+    /// No access: ESP retires as the stack modes before have moved it.
+    Stack,
+    /// `base` plus the constant.
+    Based,
+    /// The descriptor of the selector in `base`.
+    Descriptor,
+    /// The gate of the vector being delivered.
+    Vector,
+    /// I/O port in `base`.
+    Port,
+    /// I/O port in the immediate.
+    PortImmediate,
+}
+
+/// The segment of an access.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+pub enum SegmentSelect {
+    /// DS, or SS for EBP and ESP bases of ModRM, or the override.
+    Operand,
+    /// DS, or the override.
+    Data,
+    Es,
+    Ss,
+    Tss,
+    /// The TSS, for its I/O permission bitmap: what lies beyond its limit is forbidden, not an invalid TSS.
+    PortBitmap,
+    /// The stack segment being entered.
+    New,
+    /// GDTR or LDTR by the table bit of the selector in `base`.
+    Table,
+    Idt,
+    /// No base and no limit.
+    Flat,
+}
+
+/// Decisions that decode can take by itself: the next micro-instruction is at `target` if they hold.
+/// An opcode row's own micro-instruction is then left out.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+pub enum StaticCondition {
+    Never,
+    Always,
+    RealMode,
+    Repeat,
+    /// 16-bit operand size.
+    OperandSize16,
+    /// The interrupted or faulting event has an error code.
+    HasErrorCode,
+    /// Protected mode at a level that IOPL does not admit to I/O ports.
+    PortsRestricted,
+}
+
+/// What a micro-op does besides computing a result.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+pub enum Control {
+    None,
+    /// EIP = operand a.
+    Jump,
+    /// EIP = immediate, the target of a relative branch.
+    JumpRelative,
+    /// EIP = immediate if the x86 condition holds.
+    JumpIf,
+    /// Like JumpIf, when the result is not zero and the loop condition holds.
+    Loop,
+    /// EIP = immediate if operand a is zero (JCXZ).
+    JumpIfZero,
+    /// To the micro-instruction `target` if `condition` holds.
+    Branch,
+    /// The system register `system` takes the result.
+    WriteSystem,
+    /// The descriptor latch takes the loaded eight bytes.
+    LoadDescriptor,
+    /// Segment register `system` takes selector a and the descriptor latch (real mode: a * 16).
+    LoadSegment,
+    /// As LoadSegment, with a null selector.
+    ClearSegment,
+    /// The stack segment being entered takes selector a and the descriptor latch.
+    LoadNewStack,
+    /// SS takes what LoadNewStack loaded.
+    CommitStack,
+    /// CS takes selector a and the descriptor that passed the code check, at the level checked; EIP = operand b.
+    LoadCode,
+    /// EFLAGS takes what POPF may change.
+    PopFlags,
+    /// EFLAGS takes what IRET may change.
+    ReturnFlags,
+    /// EFLAGS of a delivered event: TF NT RF VM, and IF for interrupt gates and in real mode, are cleared.
+    EnterFlags,
+    ClearInterrupt,
+    SetInterrupt,
+    ClearDirection,
+    SetDirection,
+    /// Begins a software interrupt with the vector in operand b.
+    SoftwareInterrupt,
+    /// Raises the fault `system` with error code operand b.
+    Fault,
+    Halt,
+    ClearTaskSwitched,
+    InvalidatePage,
+    /// The system register selected by the MSR number in a, for RDMSR and WRMSR.
+    SelectMsr,
+    /// SS becomes the flat stack of level 0 / of level 3.
+    SysenterStack,
+    SysexitStack,
+    /// CS becomes the flat code of level 0, EIP = operand b.
+    Sysenter,
+    /// CS becomes the flat code of level 3, EIP = operand a.
+    Sysexit,
+    /// Null selectors in DS ES FS GS whose level the new CPL may not use.
+    DropSegments,
+    /// The task register's descriptor becomes busy in its cache.
+    LoadTask,
+    /// Non-maskable interrupts are possible again.
+    EndOfNmi,
+}
+
+/// Conditions that only execute knows.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+pub enum Condition {
+    Never,
+    /// The result is zero at its width / is not.
+    Zero,
+    NotZero,
+    /// Operand a is a null selector.
+    NullSelector,
+    /// The descriptor latch has its accessed bit clear.
+    NotAccessed,
+    /// The code that passed the check runs at an inner level.
+    InnerLevel,
+    /// Operand a's RPL is an outer level.
+    OuterLevel,
+    /// The descriptor latch holds a system descriptor.
+    SystemDescriptor,
+    /// A string comparison ends by its REPE or REPNE prefix.
+    CompareEnds,
+    /// The x86 condition of the instruction does not hold.
+    NotHeld,
+}
+
+/// Checks of descriptors, selectors and levels; what fails raises the fault that the manual names.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+pub enum Check {
+    None,
+    /// CPL 0, else #GP(0).
+    Ring0,
+    /// CPL <= IOPL, else #GP(0).
+    InputOutput,
+    /// Protected mode, else #UD.
+    Protected,
+    /// LOAD of DS ES FS GS.
+    DataSegment,
+    /// Load of SS by MOV, POP.
+    StackSegment,
+    /// SS from the TSS for the new level.
+    NewStack,
+    /// SS popped by a return to an outer level.
+    ReturnStack,
+    /// Target of a direct far JMP or CALL.
+    JumpCode,
+    /// CS of a far return or IRET.
+    ReturnCode,
+    /// Target of a call gate or of an event.
+    GateCode,
+    /// As GateCode for a JMP through a call gate: same level only.
+    GateJump,
+    /// Interrupt or trap gate.
+    EventGate,
+    /// Call gate.
+    CallGate,
+    LocalTable,
+    TaskState,
+    /// Operand b lies within the code segment that passed its check, else #GP(0).
+    CodeTarget,
+    /// A not-null selector, else #GP(0).
+    NotNull,
+    /// A not-null stack selector from the TSS, else #TS.
+    NotNullTask,
+    /// The I/O permission bits in the result's low bits are clear, else #GP(0).
+    PortPermitted,
+    /// EFLAGS.NT is clear (task returns are not built), else #UD... see the architecture document.
+    NotNested,
+    /// Ring 3 return is possible: SYSENTER_CS is set, else #GP(0).
+    SysenterSet,
+    /// SYSENTER_CS set and CPL 0.
+    SysexitAllowed,
+    /// CR0 value: PG needs PE, NW needs CD.
+    ControlRegister0,
+    ControlRegister4,
+}
+
+/// One micro-instruction: a word of the microcode and the body of an opcode row.
+#[derive(Copy, Clone, Debug, PartialEq, Default, LogicStruct)]
+pub struct MicroInstruction {
+    pub op: ExecuteOp,
+    pub width: WidthSelect,
+    pub a_source: ASource,
+    pub a: RegisterSelect,
+    pub b_source: BSource,
+    pub b: RegisterSelect,
+    pub c_source: CSource,
+    pub destination: RegisterSelect,
+    pub write_flags: Bit,
+    pub keep_carry: Bit,
+    pub memory: MemoryOp,
+    pub memory_width: WidthSelect,
+    pub address: AddressMode,
+    pub segment: SegmentSelect,
+    pub base: RegisterSelect,
+    /// Privileged access: page checks as at level 0.
+    pub system_access: Bit,
+    /// Displacement or operand, sign-extended.
+    pub constant: Bits<12>,
+    /// System register or segment number.
+    pub system: Bits<8>,
+    /// The number of ModRM.reg is added to `system`.
+    pub system_from_reg: Bit,
+    pub control: Control,
+    pub condition: Condition,
+    pub check: Check,
+    pub static_condition: StaticCondition,
+    pub target: Bits<11>,
+    /// Ends its instruction.
+    pub last: Bit,
+    /// State is that of the instruction's begin: an interrupt may come before the next micro-op.
+    pub boundary: Bit,
+    /// The pipeline behind is emptied and the next instruction fetched anew.
+    pub serialize: Bit,
+    /// Interrupts wait for one more instruction.
+    pub shadow: Bit,
+}
+
+/// A row of the opcode ROM: the first micro-instruction of an instruction.
+#[derive(Copy, Clone, Debug, PartialEq, Default, LogicStruct)]
+pub struct DecodeRow {
+    pub built: Bit,
+    pub lockable: Bit,
+    /// Near branch with a relative target in the immediate.
+    pub relative: Bit,
+    /// Predicted taken: always (JMP, CALL).
+    pub always_taken: Bit,
+    /// The second micro-instruction, if the first is not the last.
+    pub entry: Bits<11>,
+}
+
+/// What decode makes of the bytes of one instruction.
+#[derive(Copy, Clone, Debug, PartialEq, Default, LogicStruct)]
+pub struct Predecoded {
+    pub eip: Bits<32>,
+    pub next_eip: Bits<32>,
+    pub length: Bits<4>,
+    pub opcode: Bits<8>,
+    pub modrm: Bits<8>,
+    pub sib: Bits<8>,
+    pub displacement: Bits<32>,
+    pub immediate: Bits<32>,
+    pub second_immediate: Bits<16>,
+    pub operand16: Bit,
+    pub address16: Bit,
+    pub segment_override: Bit,
+    pub segment: Bits<3>,
+    pub repeat: Bit,
+    pub repeat_not_equal: Bit,
+    pub lock: Bit,
+    /// The bytes could not be fetched: page fault with this error code at `displacement`.
+    pub fetch_fault: Bit,
+    pub fetch_fault_code: Bits<3>,
+    /// Longer than 15 bytes.
+    pub too_long: Bit,
+}
+
+/// A micro-op on its way from issue to retirement; registers are numbers (0..7 general, 8..15 temporaries).
+#[derive(Copy, Clone, Debug, PartialEq, Default, LogicStruct)]
+pub struct MicroOp {
+    pub op: ExecuteOp,
+    pub width: Width,
+    pub a_source: ASource,
+    pub a: Bits<4>,
+    pub a_high: Bit,
+    pub b_source: BSource,
+    pub b: Bits<4>,
+    pub b_high: Bit,
+    pub c_source: CSource,
+    pub writes: Bit,
+    pub destination: Bits<4>,
+    pub destination_high: Bit,
+    pub write_flags: Bit,
+    pub keep_carry: Bit,
+    pub memory: MemoryOp,
+    pub access_size: Bits<4>,
+    pub address: AddressMode,
+    pub segment: Bits<4>,
+    /// A segment of tables accessed otherwise than for what it is (`PortBitmap`).
+    pub table_access: Bit,
+    pub system_access: Bit,
+    pub address16: Bit,
+    pub base: Bits<4>,
+    pub base_valid: Bit,
+    pub index: Bits<4>,
+    pub index_valid: Bit,
+    pub scale: Bits<2>,
+    pub displacement: Bits<32>,
+    pub immediate: Bits<32>,
+    pub second_immediate: Bits<16>,
+    pub constant: Bits<12>,
+    pub system: Bits<8>,
+    pub control: Control,
+    pub condition: Condition,
+    pub check: Check,
+    pub x86_condition: Bits<4>,
+    pub target: Bits<11>,
+    pub micro_address: Bits<12>,
+    pub first: Bit,
+    pub last: Bit,
+    pub boundary: Bit,
+    pub serialize: Bit,
+    pub shadow: Bit,
+    /// Reads or writes ESP through the stack modes.
+    pub stack: Bit,
+    pub operand16: Bit,
+    pub repeat_not_equal: Bit,
+    pub predicted_taken: Bit,
+    pub eip: Bits<32>,
+    pub next_eip: Bits<32>,
+    pub length: Bits<4>,
+    /// A fault found before execution: it is raised when the micro-op is the oldest.
+    pub fault: Bit,
+    pub fault_vector: Bits<5>,
+    pub fault_code: Bits<16>,
 }

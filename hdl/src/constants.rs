@@ -9,6 +9,31 @@ macro_rules! constants {
 }
 
 constants! {
+    /// Port numbers of the devices.
+    PORT_PIC_MASTER = spec::ports::PIC_MASTER;
+    PORT_PIC_SLAVE = spec::ports::PIC_SLAVE;
+    PORT_PIT = spec::ports::PIT;
+    PORT_SYSTEM_CONTROL_B = spec::ports::SYSTEM_CONTROL_B;
+    PORT_KEYBOARD_DATA = spec::ports::KEYBOARD_DATA;
+    PORT_KEYBOARD_STATUS = spec::ports::KEYBOARD_STATUS;
+    PORT_CMOS_INDEX = spec::ports::CMOS_INDEX;
+    PORT_CMOS_DATA = spec::ports::CMOS_DATA;
+    PORT_POST = spec::ports::POST;
+    PORT_SYSTEM_CONTROL_A = spec::ports::SYSTEM_CONTROL_A;
+    PORT_DEBUG_CONSOLE = spec::ports::DEBUG_CONSOLE;
+    PORT_COM1 = spec::ports::COM1;
+    /// Interrupt lines.
+    IRQ_COM1 = spec::ports::IRQ_COM1;
+    /// Registers of the serial port by their distance from its first port.
+    UART_DATA = spec::ports::uart::DATA;
+    UART_INTERRUPT_ENABLE = spec::ports::uart::INTERRUPT_ENABLE;
+    UART_INTERRUPT_IDENTIFICATION = spec::ports::uart::INTERRUPT_IDENTIFICATION;
+    UART_LINE_CONTROL = spec::ports::uart::LINE_CONTROL;
+    UART_MODEM_CONTROL = spec::ports::uart::MODEM_CONTROL;
+    UART_LINE_STATUS = spec::ports::uart::LINE_STATUS;
+    UART_MODEM_STATUS = spec::ports::uart::MODEM_STATUS;
+    UART_SCRATCH = spec::ports::uart::SCRATCH;
+
     /// Bit numbers in EFLAGS.
     CF = 0;
     PF = 2;
@@ -19,4 +44,71 @@ constants! {
     IF = 9;
     DF = 10;
     OF = 11;
+    /// EFLAGS without CF, PF, AF, ZF, SF and OF.
+    OTHER_THAN_ARITHMETIC_FLAGS = 0xFFFF_F72A_u64;
+
+    // Register numbers.
+    EIP = spec::registers::EIP;
+    EFLAGS = spec::registers::EFLAGS;
+    CPL = spec::registers::CPL;
+    CR0 = spec::registers::CR0;
+    CR2 = spec::registers::CR2;
+    CR3 = spec::registers::CR3;
+    CR4 = spec::registers::CR4;
+    DR0 = spec::registers::DR0;
+    DR1 = spec::registers::DR0 + 1;
+    DR2 = spec::registers::DR0 + 2;
+    DR3 = spec::registers::DR0 + 3;
+    DR4 = spec::registers::DR0 + 4;
+    DR5 = spec::registers::DR0 + 5;
+    DR6 = spec::registers::DR6;
+    DR7 = spec::registers::DR7;
+    SYSENTER_CS = spec::registers::SYSENTER_CS;
+    SYSENTER_ESP = spec::registers::SYSENTER_ESP;
+    SYSENTER_EIP = spec::registers::SYSENTER_EIP;
+    TSC_LOW = spec::registers::TSC_LOW;
+    TSC_HIGH = spec::registers::TSC_HIGH;
+
+    // Values inside the core that microcode reads like system registers.
+    /// Always zero.
+    ZERO = 0xBF;
+    EVENT_ERROR = 0xC0;
+    /// What the event being delivered saves as EIP.
+    EVENT_EIP = 0xC1;
+    /// Of the gate in the descriptor latch.
+    GATE_OFFSET = 0xC2;
+    GATE_SELECTOR = 0xC3;
+    GATE_PARAMETERS = 0xC4;
+    /// The latch's access byte with its accessed bit / TSS busy bit set.
+    ACCESSED_BYTE = 0xC5;
+    BUSY_BYTE = 0xC6;
+    /// Offset in the 32-bit TSS of ESP for the level of the checked code.
+    STACK_SLOT = 0xC7;
+    CODE_LEVEL = 0xC8;
+    SYSENTER_STACK_SELECTOR = 0xC9;
+    /// The MSR chosen by `Control::SelectMsr`, and its upper half.
+    SELECTED_MSR = 0xCA;
+    SELECTED_MSR_HIGH = 0xCB;
+    CPUID_VENDOR_EBX = 0xD0;
+    CPUID_VENDOR_EDX = 0xD1;
+    CPUID_VENDOR_ECX = 0xD2;
+    CPUID_SIGNATURE = 0xD3;
+    CPUID_FEATURES = 0xD4;
+
+    // MSR numbers.
+    MSR_TSC = spec::msr::TIME_STAMP_COUNTER;
+    MSR_SYSENTER_CS = spec::msr::SYSENTER_CS;
+    MSR_SYSENTER_ESP = spec::msr::SYSENTER_ESP;
+    MSR_SYSENTER_EIP = spec::msr::SYSENTER_EIP;
+
+    // CPUID.
+    VENDOR_EBX = spec::cpuid::LEAVES[0].ebx;
+    VENDOR_EDX = spec::cpuid::LEAVES[0].edx;
+    VENDOR_ECX = spec::cpuid::LEAVES[0].ecx;
+    SIGNATURE = spec::cpuid::SIGNATURE;
+    FEATURES = spec::cpuid::FEATURE_BITS;
+
+    // Routines that events begin with, at fixed places in the microcode.
+    DELIVER_ENTRY = 0;
+    RESET_ENTRY = 1;
 }

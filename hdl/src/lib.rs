@@ -8,13 +8,22 @@
     clippy::single_match,
     clippy::nonminimal_bool,
     clippy::collapsible_if,
-    clippy::collapsible_else_if
+    clippy::collapsible_else_if,
+    clippy::collapsible_match
 )]
 
 pub mod bundles;
 pub mod constants;
+pub mod cpu;
+pub mod decode;
 pub mod emit;
 pub mod execute;
+pub mod fetch;
+pub mod hazard;
 pub mod memory;
+pub mod microcode;
 pub mod prelude;
+pub mod privilege;
+pub mod retire;
+pub mod segmentation;
 pub mod soc;

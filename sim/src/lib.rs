@@ -1,1 +1,13 @@
-//! .
+//! Runs the chip's Verilog and shows what happens: the machine, its records, and the views made from them.
+#![warn(missing_docs)]
+
+pub mod cli;
+mod files;
+pub mod image;
+pub mod journey;
+#[cfg(feature = "model")]
+pub mod machine;
+pub mod symbols;
+pub mod trace;
+
+pub use verilator_sys::{PortAccess, Retired};

@@ -1,1 +1,7 @@
-//! .
+//! The test bench: what the whole machine is checked with.
+#![warn(missing_docs)]
+
+pub mod silicon;
+
+pub mod differential;
+pub mod random;

@@ -32,7 +32,9 @@ pub const TR: u8 = 7;
 /// Only base and limit.
 pub const GDTR: u8 = 8;
 pub const IDTR: u8 = 9;
-pub const SEGMENT: [&str; 10] = ["es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr", "gdtr", "idtr"];
+pub const SEGMENT: [&str; 10] = [
+    "es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr", "gdtr", "idtr",
+];
 
 /// Selector of segment s is `SELECTOR + s`, likewise the parts of its descriptor cache.
 pub const SELECTOR: u8 = 0x20;
@@ -59,3 +61,86 @@ pub const TSC_HIGH: u8 = 0x75;
 
 /// Performance counters (read-only): clocks lost to each reason, and so on; see `COUNTERS`.
 pub const COUNTER: u8 = 0x80;
+
+/// All registers of the debug port, with the names that tools show and accept. The parts of a segment
+/// are `cs` (the selector), `cs.base`, `cs.limit`, `cs.access`.
+pub fn all() -> impl Iterator<Item = (u8, String)> {
+    let general = (0..).zip(GENERAL.map(str::to_string));
+    let parts = [
+        (SELECTOR, ""),
+        (BASE, ".base"),
+        (LIMIT, ".limit"),
+        (ACCESS, ".access"),
+    ];
+    let segments = parts.into_iter().flat_map(|(first, part)| {
+        let named = (first..).zip(SEGMENT.map(|segment| format!("{segment}{part}")));
+        // GDTR and IDTR are a base and a limit.
+        named.filter(move |(number, _)| matches!(first, BASE | LIMIT) || number - first < GDTR)
+    });
+    let others = OTHERS
+        .iter()
+        .map(|register| (register.number, register.name.to_string()));
+    general.chain(others).chain(segments)
+}
+
+/// The registers that are neither general nor of a segment.
+#[rustfmt::skip]
+const OTHERS: &[Register] = &[
+    Register { number: EIP,          name: "eip" },
+    Register { number: EFLAGS,       name: "eflags" },
+    Register { number: CPL,          name: "cpl" },
+    Register { number: CR0,          name: "cr0" },
+    Register { number: CR2,          name: "cr2" },
+    Register { number: CR3,          name: "cr3" },
+    Register { number: CR4,          name: "cr4" },
+    Register { number: DR0,          name: "dr0" },
+    Register { number: DR0 + 1,      name: "dr1" },
+    Register { number: DR0 + 2,      name: "dr2" },
+    Register { number: DR0 + 3,      name: "dr3" },
+    Register { number: DR6,          name: "dr6" },
+    Register { number: DR7,          name: "dr7" },
+    Register { number: SYSENTER_CS,  name: "sysenter_cs" },
+    Register { number: SYSENTER_ESP, name: "sysenter_esp" },
+    Register { number: SYSENTER_EIP, name: "sysenter_eip" },
+    Register { number: TSC_LOW,      name: "tsc_low" },
+    Register { number: TSC_HIGH,     name: "tsc_high" },
+];
+
+/// The name of a number on the debug port, or `None` if there is no such register.
+pub fn name(number: u8) -> Option<String> {
+    all()
+        .find(|(other, _)| *other == number)
+        .map(|(_, name)| name)
+}
+
+/// The number of a register's name, in either case, or `None` if there is no such register.
+pub fn number(name: &str) -> Option<u8> {
+    all()
+        .find(|(_, other)| other.eq_ignore_ascii_case(name))
+        .map(|(number, _)| number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn numbers_and_names_are_used_once_and_found_by_each_other() {
+        let numbers: HashSet<u8> = all().map(|(number, _)| number).collect();
+        let names: HashSet<String> = all().map(|(_, name)| name).collect();
+        assert_eq!((numbers.len(), names.len()), (all().count(), all().count()));
+        for (register, text) in all() {
+            assert_eq!(name(register), Some(text.clone()));
+            assert_eq!(number(&text.to_uppercase()), Some(register));
+        }
+    }
+
+    #[test]
+    fn table_registers_have_no_selector() {
+        assert_eq!(number("gdtr.base"), Some(BASE + GDTR));
+        assert_eq!(number("gdtr"), None);
+        assert_eq!(number("tr"), Some(SELECTOR + TR));
+        assert_eq!(name(COUNTER), None);
+    }
+}

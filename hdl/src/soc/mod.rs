@@ -1,1 +1,12 @@
-//! .
+//! The chip around the core: serial port, interrupt controllers, timer, and the buses that reach them.
+pub mod chip;
+pub mod data_router;
+pub mod io_bus;
+pub mod peripherals;
+pub mod pic;
+pub mod pit;
+pub mod system_ports;
+pub mod uart;
+
+#[cfg(test)]
+mod testing;

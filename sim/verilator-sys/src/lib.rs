@@ -1,1 +1,275 @@
-//! .
+//! The Verilated chip: raw functions of `shim/shim.cpp`, which runs it.
+//!
+//! Nothing here is safe; `sim::machine::Machine` is the one wrapper. Without the feature `model` only the record types
+//! exist.
+#![warn(missing_docs)]
+
+/// One retired micro-op, as the chip's retire port showed it.
+///
+/// Fields whose condition flag is false (`register_data` without `register_write`, and so on) mean nothing.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retired {
+    /// Number of its instruction, counted from 0 at reset; all micro-ops of one instruction share it.
+    pub number: u64,
+    /// Clock cycle of the retirement: the time-stamp counter's value then.
+    pub cycle: u64,
+    /// What the load returned, right-aligned.
+    pub load_data: u64,
+    /// What the store wrote, right-aligned.
+    pub store_data: u64,
+    /// Offset in CS of the instruction.
+    pub eip: u32,
+    /// Offset in CS of the instruction that follows in time.
+    pub next_eip: u32,
+    /// New value of register `register_number`, all 32 bits.
+    pub register_data: u32,
+    /// New value of ESP, if `esp_write`.
+    pub esp_data: u32,
+    /// EFLAGS after the micro-op.
+    pub eflags: u32,
+    /// New value of the system register `system_number`.
+    pub system_data: u32,
+    /// Linear address of the load, or the port of an IN.
+    pub load_linear: u32,
+    /// Physical address of the load.
+    pub load_physical: u32,
+    /// Linear address of the store, or the port of an OUT.
+    pub store_linear: u32,
+    /// Physical address of the store.
+    pub store_physical: u32,
+    /// CR2 after the micro-op; new if a page fault is delivered.
+    pub cr2: u32,
+    /// Error code pushed for the exception, if `has_error_code`.
+    pub error_code: u16,
+    /// Address in the microcode ROM (12 bits), 0 for an instruction of one micro-op.
+    pub micro_address: u16,
+    /// The instruction's bytes; the first `length` count.
+    pub bytes: [u8; 16],
+    /// Length of the instruction in bytes, 1 to 15.
+    pub length: u8,
+    /// Privilege level the instruction ran at.
+    pub cpl: u8,
+    /// Bit 0 protected mode, 1 virtual-8086 mode, 2 paging, 3 default size of CS is 32 bits.
+    pub mode: u8,
+    /// 0..7 general registers, 8..15 temporaries of the microcode.
+    pub register_number: u8,
+    /// Number of the system register as in `spec::registers`.
+    pub system_number: u8,
+    /// Bytes loaded.
+    pub load_size: u8,
+    /// Bytes stored.
+    pub store_size: u8,
+    /// Vector of the exception or interrupt.
+    pub vector: u8,
+    /// First micro-op of its instruction.
+    pub first: bool,
+    /// Last micro-op of its instruction.
+    pub last: bool,
+    /// A general register was written.
+    pub register_write: bool,
+    /// ESP was written beside that register.
+    pub esp_write: bool,
+    /// A system register was written.
+    pub system_write: bool,
+    /// Memory or a port was read.
+    pub load: bool,
+    /// Memory or a port was written.
+    pub store: bool,
+    /// The load or store went to I/O space.
+    pub access_io: bool,
+    /// An exception is delivered here: the instruction at `eip` did not complete (or trapped).
+    pub exception: bool,
+    /// An external interrupt or NMI was accepted here.
+    pub interrupt: bool,
+    /// The exception pushes an error code.
+    pub has_error_code: bool,
+    #[doc(hidden)]
+    pub padding: [u8; 5],
+}
+const _: () = assert!(size_of::<Retired>() == 120);
+
+/// One completed access to a port.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PortAccess {
+    /// Clock cycle of its completion.
+    pub cycle: u64,
+    /// Value read or written, right-aligned.
+    pub data: u32,
+    /// Number of the first port.
+    pub port: u16,
+    /// Bytes: 1, 2 or 4.
+    pub size: u8,
+    /// OUT rather than IN.
+    pub write: bool,
+}
+const _: () = assert!(size_of::<PortAccess>() == 16);
+
+/// How a machine is made.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// RAM from physical address 0, a multiple of 8.
+    pub ram_bytes: u64,
+    /// ROM contents, copied; they end at 4 GB.
+    pub rom: *const u8,
+    /// Length of `rom`, a multiple of 8.
+    pub rom_bytes: u64,
+    /// Seed of random wait states on both memory ports; 0 for none.
+    pub wait_seed: u64,
+    /// Clocks of one UART bit, times 256.
+    pub bit_clocks_x256: u64,
+    /// Clocks without a retirement, outside HLT, that count as a hang.
+    pub hang_clocks: u64,
+    /// Keep retired micro-ops for `sg_retired_take`.
+    pub keep_retired: bool,
+    /// Keep port accesses for `sg_ports_take`.
+    pub keep_ports: bool,
+    #[doc(hidden)]
+    pub padding: [u8; 6],
+}
+const _: () = assert!(size_of::<Settings>() == 56);
+
+/// Where a machine stands.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Status {
+    /// Clocks since reset.
+    pub cycle: u64,
+    /// Instructions completed since reset.
+    pub instructions: u64,
+    /// Micro-ops retired since reset.
+    pub micro_ops: u64,
+    /// Offset of the next instruction, as the last retirement left it.
+    pub eip: u32,
+    /// EFLAGS after the last retirement.
+    pub eflags: u32,
+    /// What was written to the exit port.
+    pub exit_value: u32,
+    /// What was last written to port 80h or 190h.
+    pub post_code: u32,
+    /// Privilege level of the last retired instruction.
+    pub cpl: u8,
+    /// Mode bits of the last retired instruction, as in [`Retired::mode`].
+    pub mode: u8,
+    /// The processor is in HLT.
+    pub halted: bool,
+    /// The processor has shut down.
+    pub shutdown: bool,
+    /// The processor is halted by the debug port.
+    pub debug_halted: bool,
+    /// The LEDs, one bit each.
+    pub leds: u8,
+    /// Selector in CS.
+    pub cs: u16,
+    /// Base of CS: with `eip`, the linear address of the next instruction.
+    pub cs_base: u32,
+    #[doc(hidden)]
+    pub padding: u32,
+}
+const _: () = assert!(size_of::<Status>() == 56);
+
+/// `max_cycles` have passed.
+pub const STOP_CYCLES: u32 = 0;
+/// The guest wrote to port F4h or 501h.
+pub const STOP_EXIT_PORT: u32 = 1;
+/// HLT with interrupts off, and the UART has sent all.
+pub const STOP_HALTED: u32 = 2;
+/// The processor shut down.
+pub const STOP_SHUTDOWN: u32 = 3;
+/// `hang_clocks` without a retirement.
+pub const STOP_HUNG: u32 = 4;
+/// The next instruction is at a breakpoint.
+pub const STOP_BREAKPOINT: u32 = 5;
+/// A ring of records is full: take them and run on.
+pub const STOP_BUFFER_FULL: u32 = 6;
+/// The instruction limit is reached.
+pub const STOP_INSTRUCTIONS: u32 = 7;
+/// Halted by the debug port.
+pub const STOP_DEBUG_HALTED: u32 = 8;
+
+#[cfg(feature = "model")]
+pub use functions::*;
+
+#[cfg(feature = "model")]
+#[allow(missing_docs, reason = "shim.h tells what they do")]
+mod functions {
+    use super::{PortAccess, Retired, Settings, Status};
+    use std::ffi::{c_char, c_void};
+
+    // The trace writer in the shim compresses with these.
+    use {libz_sys as _, lz4_sys as _};
+
+    /// A machine in the shim.
+    #[repr(C)]
+    pub struct RawMachine {
+        _private: [u8; 0],
+    }
+
+    /// Writes the two text lanes, 32 characters each, for a micro-op.
+    pub type LaneCallback = unsafe extern "C" fn(
+        context: *mut c_void,
+        retired: *const Retired,
+        where_: *mut u8,
+        instruction: *mut u8,
+    );
+
+    unsafe extern "C" {
+        pub fn sg_new(settings: *const Settings) -> *mut RawMachine;
+        pub fn sg_delete(machine: *mut RawMachine);
+        pub fn sg_reset(machine: *mut RawMachine);
+        pub fn sg_run(machine: *mut RawMachine, max_cycles: u64) -> u32;
+        pub fn sg_status_get(machine: *const RawMachine, status: *mut Status);
+        pub fn sg_retired_take(
+            machine: *mut RawMachine,
+            into: *mut Retired,
+            capacity: usize,
+        ) -> usize;
+        pub fn sg_ports_take(
+            machine: *mut RawMachine,
+            into: *mut PortAccess,
+            capacity: usize,
+        ) -> usize;
+        pub fn sg_console_take(machine: *mut RawMachine, into: *mut u8, capacity: usize) -> usize;
+        pub fn sg_debug_console_take(
+            machine: *mut RawMachine,
+            into: *mut u8,
+            capacity: usize,
+        ) -> usize;
+        pub fn sg_console_send(machine: *mut RawMachine, bytes: *const u8, count: usize);
+        pub fn sg_console_pending(machine: *const RawMachine) -> usize;
+        pub fn sg_memory_read(
+            machine: *const RawMachine,
+            physical: u32,
+            into: *mut u8,
+            count: u64,
+        ) -> bool;
+        pub fn sg_memory_write(
+            machine: *mut RawMachine,
+            physical: u32,
+            from: *const u8,
+            count: u64,
+        ) -> bool;
+        pub fn sg_keep(machine: *mut RawMachine, retired: bool, ports: bool);
+        pub fn sg_waits(machine: *mut RawMachine, seed: u64);
+        pub fn sg_breakpoint(machine: *mut RawMachine, eip: u32, set: bool);
+        pub fn sg_instruction_limit(machine: *mut RawMachine, instructions: u64);
+        pub fn sg_debug_halt(machine: *mut RawMachine, level: bool);
+        pub fn sg_debug_step(machine: *mut RawMachine);
+        pub fn sg_register_read(machine: *mut RawMachine, number: u8) -> u32;
+        pub fn sg_register_write(machine: *mut RawMachine, number: u8, data: u32);
+        pub fn sg_invalidate(machine: *mut RawMachine);
+        pub fn sg_interrupt(machine: *mut RawMachine, vector: u8);
+        pub fn sg_nmi(machine: *mut RawMachine);
+        pub fn sg_trace_open(machine: *mut RawMachine, path: *const c_char) -> bool;
+        pub fn sg_trace_close(machine: *mut RawMachine);
+        pub fn sg_trace_pause(machine: *mut RawMachine, paused: bool);
+        pub fn sg_lanes(
+            machine: *mut RawMachine,
+            callback: Option<LaneCallback>,
+            context: *mut c_void,
+        );
+        pub fn sg_pipeline_get(machine: *const RawMachine, into: *mut u32);
+    }
+}

@@ -1,0 +1,24 @@
+//! Where memory lies in the physical address space.
+
+/// RAM begins here.
+pub const RAM_BASE: u32 = 0;
+/// RAM of the board and of the default simulation, in bytes.
+pub const DEFAULT_RAM_BYTES: u32 = 256 << 10;
+/// RAM that foreign software gets by default, in bytes.
+pub const FOREIGN_RAM_BYTES: u32 = 16 << 20;
+
+/// The ROM ends where the address space ends; this is its last byte.
+pub const ROM_LAST: u32 = 0xFFFF_FFFF;
+/// The last 64 KB of the ROM are seen a second time below 1 MB.
+pub const ROM_MIRROR_BASE: u32 = 0x000F_0000;
+pub const ROM_MIRROR_BYTES: u32 = 64 << 10;
+/// ROM of the board and of the default simulation, in bytes.
+pub const DEFAULT_ROM_BYTES: u32 = 64 << 10;
+
+/// Byte that is read where nothing answers.
+pub const OPEN_BUS: u8 = 0xFF;
+
+/// First instruction after reset: EIP, base of CS, and their sum.
+pub const RESET_EIP: u32 = 0x0000_FFF0;
+pub const RESET_CS_BASE: u32 = 0xFFFF_0000;
+pub const RESET_ADDRESS: u32 = RESET_CS_BASE + RESET_EIP;

@@ -1,0 +1,4 @@
+//! Names of what the pipeline port of the core shows.
+
+/// Reasons for a stage to wait, by their bit in `pipeline_stall` (bit 0 first, at most 16).
+pub const STALL_REASONS: &[&str] = &[];

@@ -1,0 +1,9 @@
+//! From bytes to micro-ops: lengths and fields in the first clock, micro-ops in the second.
+pub mod issue;
+pub mod predecode;
+pub mod register_select;
+pub mod rom;
+pub mod rows;
+pub mod shape;
+
+pub use rows::is_built;

@@ -1,0 +1,427 @@
+//! First decode clock: cuts one instruction, or one prefix, from the bytes at the head of the fetch queue.
+use super::rom::AsyncRom;
+use super::shape::{ImmediateKind, Shape, shapes};
+use crate::prelude::*;
+use spec::opcodes::Map;
+
+/// Prefixes cost one clock each, except 0Fh.
+#[derive(LogicBlock, Default)]
+pub struct Predecode {
+    pub clock: Signal<In, Clock>,
+    // from fetch
+    /// The next twelve bytes, the first in the low bits.
+    pub window: Signal<In, Bits<96>>,
+    /// How many of them are there (12 stands for more, too).
+    pub window_bytes: Signal<In, Bits<6>>,
+    pub head_eip: Signal<In, Bits<32>>,
+    /// The byte behind the last one there cannot be fetched.
+    pub fetch_fault: Signal<In, Bit>,
+    pub fetch_fault_code: Signal<In, Bits<3>>,
+    pub fetch_fault_linear: Signal<In, Bits<32>>,
+    // from the code segment
+    pub code32: Signal<In, Bit>,
+    // from hazard
+    pub flush: Signal<In, Bit>,
+    /// The second decode clock takes what is found here.
+    pub advance: Signal<In, Bit>,
+    // to fetch
+    pub consume: Signal<Out, Bit>,
+    pub consume_bytes: Signal<Out, Bits<4>>,
+    // to issue
+    pub found: Signal<Out, Bit>,
+    pub predecoded: Signal<Out, Predecoded>,
+    /// Row of the opcode ROM.
+    pub row_index: Signal<Out, Bits<11>>,
+    pub bytes: Signal<Out, Bits<128>>,
+    // state
+    /// What the prefixes so far have said; valid bits are cleared with each instruction.
+    prefix_bytes: DFF<Bits<4>>,
+    operand_prefix: DFF<Bit>,
+    address_prefix: DFF<Bit>,
+    segment_override: DFF<Bit>,
+    segment: DFF<Bits<3>>,
+    repeat_reg: DFF<Bit>,
+    repeat_not_equal: DFF<Bit>,
+    lock: DFF<Bit>,
+    seen_bytes: DFF<Bits<128>>,
+    // units
+    one_byte: AsyncRom<Shape, 8>,
+    two_byte: AsyncRom<Shape, 8>,
+    // wires
+    byte0: Signal<Local, Bits<8>>,
+    two_byte_map: Signal<Local, Bit>,
+    opcode: Signal<Local, Bits<8>>,
+    modrm: Signal<Local, Bits<8>>,
+    sib: Signal<Local, Bits<8>>,
+    shape: Signal<Local, Shape>,
+    operand16: Signal<Local, Bit>,
+    address16: Signal<Local, Bit>,
+    has_modrm: Signal<Local, Bit>,
+    has_sib: Signal<Local, Bit>,
+    sib_base_none: Signal<Local, Bit>,
+    mode: Signal<Local, Bits<2>>,
+    rm: Signal<Local, Bits<3>>,
+    displacement_bytes: Signal<Local, Bits<3>>,
+    immediate_bytes: Signal<Local, Bits<3>>,
+    head_bytes: Signal<Local, Bits<4>>,
+    immediate_at: Signal<Local, Bits<4>>,
+    length: Signal<Local, Bits<4>>,
+    total_length: Signal<Local, Bits<5>>,
+    displacement_raw: Signal<Local, Bits<32>>,
+    immediate_raw: Signal<Local, Bits<48>>,
+    displacement: Signal<Local, Bits<32>>,
+    immediate: Signal<Local, Bits<32>>,
+    second_immediate: Signal<Local, Bits<16>>,
+    complete: Signal<Local, Bit>,
+    is_prefix: Signal<Local, Bit>,
+    too_long: Signal<Local, Bit>,
+    faults: Signal<Local, Bit>,
+    register_form: Signal<Local, Bit>,
+    all_bytes: Signal<Local, Bits<128>>,
+    take_prefix: Signal<Local, Bit>,
+    finished: Signal<Local, Bit>,
+}
+
+impl Predecode {
+    pub fn new() -> Self {
+        Self {
+            one_byte: AsyncRom::new(shapes(Map::OneByte)),
+            two_byte: AsyncRom::new(shapes(Map::TwoByte)),
+            ..Default::default()
+        }
+    }
+}
+
+impl Logic for Predecode {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(
+            self,
+            clock,
+            prefix_bytes,
+            operand_prefix,
+            address_prefix,
+            segment_override,
+            segment,
+            repeat_reg,
+            repeat_not_equal,
+            lock,
+            seen_bytes
+        );
+        // The opcode and what hangs on it.
+        self.byte0.next = self.window.val().get_bits::<8>(0);
+        self.two_byte_map.next = self.byte0.val() == 15;
+        self.one_byte.address.next = self.byte0.val();
+        self.two_byte.address.next = self.window.val().get_bits::<8>(8);
+        if self.two_byte_map.val() {
+            self.opcode.next = self.window.val().get_bits::<8>(8);
+            self.modrm.next = self.window.val().get_bits::<8>(16);
+            self.sib.next = self.window.val().get_bits::<8>(24);
+            self.shape.next = self.two_byte.row.val();
+        } else {
+            self.opcode.next = self.byte0.val();
+            self.modrm.next = self.window.val().get_bits::<8>(8);
+            self.sib.next = self.window.val().get_bits::<8>(16);
+            self.shape.next = self.one_byte.row.val();
+        }
+        self.operand16.next = self.operand_prefix.q.val() == self.code32.val();
+        self.address16.next = self.address_prefix.q.val() == self.code32.val();
+
+        // ModRM, SIB, displacement.
+        self.has_modrm.next = self.shape.val().has_modrm;
+        self.mode.next = self.modrm.val().get_bits::<2>(6);
+        if self.shape.val().ignores_mode {
+            self.mode.next = 3.into();
+        }
+        self.rm.next = self.modrm.val().get_bits::<3>(0);
+        self.register_form.next = self.has_modrm.val() & (self.mode.val() == 3);
+        self.has_sib.next = self.has_modrm.val()
+            & !self.address16.val()
+            & (self.mode.val() != 3)
+            & (self.rm.val() == 4);
+        self.sib_base_none.next = self.sib.val().get_bits::<3>(0) == 5;
+        self.displacement_bytes.next = 0.into();
+        if self.has_modrm.val() {
+            if self.mode.val() == 1 {
+                self.displacement_bytes.next = 1.into();
+            } else if self.mode.val() == 2 {
+                self.displacement_bytes.next = 4.into();
+                if self.address16.val() {
+                    self.displacement_bytes.next = 2.into();
+                }
+            } else if self.mode.val() == 0 {
+                if self.address16.val() {
+                    if self.rm.val() == 6 {
+                        self.displacement_bytes.next = 2.into();
+                    }
+                } else if (self.rm.val() == 5) | (self.has_sib.val() & self.sib_base_none.val()) {
+                    self.displacement_bytes.next = 4.into();
+                }
+            }
+        }
+
+        // Immediate.
+        self.immediate_bytes.next = 0.into();
+        match self.shape.val().immediate {
+            ImmediateKind::None => {}
+            ImmediateKind::Byte => {
+                self.immediate_bytes.next = 1.into();
+            }
+            ImmediateKind::SignedByte => {
+                self.immediate_bytes.next = 1.into();
+            }
+            ImmediateKind::Word => {
+                self.immediate_bytes.next = 2.into();
+            }
+            ImmediateKind::Operand => {
+                self.immediate_bytes.next = 4.into();
+                if self.operand16.val() {
+                    self.immediate_bytes.next = 2.into();
+                }
+            }
+            ImmediateKind::WordByte => {
+                self.immediate_bytes.next = 3.into();
+            }
+            ImmediateKind::FarPointer => {
+                self.immediate_bytes.next = 6.into();
+                if self.operand16.val() {
+                    self.immediate_bytes.next = 4.into();
+                }
+            }
+            ImmediateKind::Offset => {
+                self.immediate_bytes.next = 4.into();
+                if self.address16.val() {
+                    self.immediate_bytes.next = 2.into();
+                }
+            }
+        }
+        if self.shape.val().immediate_of_test & (self.modrm.val().get_bits::<2>(4) != 0) {
+            self.immediate_bytes.next = 0.into();
+        }
+
+        // Where things lie, and the length.
+        self.head_bytes.next = bit_cast::<4, 1>(self.two_byte_map.val().into())
+            + bit_cast::<4, 1>(self.has_modrm.val().into())
+            + bit_cast::<4, 1>(self.has_sib.val().into())
+            + 1;
+        self.immediate_at.next =
+            self.head_bytes.val() + bit_cast::<4, 3>(self.displacement_bytes.val());
+        self.length.next = self.immediate_at.val() + bit_cast::<4, 3>(self.immediate_bytes.val());
+        self.total_length.next =
+            bit_cast::<5, 4>(self.length.val()) + bit_cast::<5, 4>(self.prefix_bytes.q.val());
+        self.displacement_raw.next = self.window.val().get_bits::<32>(16);
+        if self.head_bytes.val() == 3 {
+            self.displacement_raw.next = self.window.val().get_bits::<32>(24);
+        }
+        if self.head_bytes.val() == 4 {
+            self.displacement_raw.next = self.window.val().get_bits::<32>(32);
+        }
+        self.immediate_raw.next = self.window.val().get_bits::<48>(8);
+        match self.immediate_at.val().index() {
+            2 => {
+                self.immediate_raw.next = self.window.val().get_bits::<48>(16);
+            }
+            3 => {
+                self.immediate_raw.next = self.window.val().get_bits::<48>(24);
+            }
+            4 => {
+                self.immediate_raw.next = self.window.val().get_bits::<48>(32);
+            }
+            5 => {
+                self.immediate_raw.next = self.window.val().get_bits::<48>(40);
+            }
+            6 => {
+                self.immediate_raw.next = self.window.val().get_bits::<48>(48);
+            }
+            7 => {
+                self.immediate_raw.next = bit_cast::<48, 40>(self.window.val().get_bits::<40>(56));
+            }
+            8 => {
+                self.immediate_raw.next = bit_cast::<48, 32>(self.window.val().get_bits::<32>(64));
+            }
+            _ => {}
+        }
+        self.displacement.next = 0.into();
+        if self.displacement_bytes.val() == 1 {
+            self.displacement.next =
+                (bit_cast::<32, 8>(self.displacement_raw.val().get_bits::<8>(0)) ^ 0x80) - 0x80;
+        }
+        if self.displacement_bytes.val() == 2 {
+            self.displacement.next =
+                (bit_cast::<32, 16>(self.displacement_raw.val().get_bits::<16>(0)) ^ 0x8000)
+                    - 0x8000;
+        }
+        if self.displacement_bytes.val() == 4 {
+            self.displacement.next = self.displacement_raw.val();
+        }
+        self.immediate.next = self.immediate_raw.val().get_bits::<32>(0);
+        self.second_immediate.next = self.immediate_raw.val().get_bits::<16>(32);
+        match self.shape.val().immediate {
+            ImmediateKind::None => {
+                self.immediate.next = 0.into();
+            }
+            ImmediateKind::Byte => {
+                self.immediate.next = bit_cast::<32, 8>(self.immediate_raw.val().get_bits::<8>(0));
+            }
+            ImmediateKind::SignedByte => {
+                self.immediate.next =
+                    (bit_cast::<32, 8>(self.immediate_raw.val().get_bits::<8>(0)) ^ 0x80) - 0x80;
+            }
+            ImmediateKind::Word => {
+                self.immediate.next =
+                    bit_cast::<32, 16>(self.immediate_raw.val().get_bits::<16>(0));
+            }
+            ImmediateKind::WordByte => {
+                self.immediate.next =
+                    bit_cast::<32, 16>(self.immediate_raw.val().get_bits::<16>(0));
+                self.second_immediate.next =
+                    bit_cast::<16, 8>(self.immediate_raw.val().get_bits::<8>(16));
+            }
+            ImmediateKind::FarPointer => {
+                if self.operand16.val() {
+                    self.immediate.next =
+                        bit_cast::<32, 16>(self.immediate_raw.val().get_bits::<16>(0));
+                    self.second_immediate.next = self.immediate_raw.val().get_bits::<16>(16);
+                }
+            }
+            ImmediateKind::Operand => {
+                // Sign-extended, so that a relative target can be added at once.
+                if self.operand16.val() {
+                    self.immediate.next =
+                        (bit_cast::<32, 16>(self.immediate_raw.val().get_bits::<16>(0)) ^ 0x8000)
+                            - 0x8000;
+                }
+            }
+            ImmediateKind::Offset => {
+                if self.address16.val() {
+                    self.immediate.next =
+                        bit_cast::<32, 16>(self.immediate_raw.val().get_bits::<16>(0));
+                }
+            }
+            _ => {}
+        }
+
+        // Is it all there? Garbage behind the last byte can only make the length larger than what is there.
+        self.is_prefix.next =
+            (self.window_bytes.val() != 0) & self.shape.val().prefix & !self.two_byte_map.val();
+        self.too_long.next = (self.prefix_bytes.q.val() == 15)
+            | (!self.is_prefix.val()
+                & (self.total_length.val() > 15)
+                & (bit_cast::<6, 4>(self.length.val()) <= self.window_bytes.val()));
+        self.complete.next = (self.window_bytes.val() != 0)
+            & !self.is_prefix.val()
+            & (bit_cast::<6, 4>(self.length.val()) <= self.window_bytes.val());
+        self.faults.next = self.fetch_fault.val() & !self.complete.val() & !self.is_prefix.val();
+
+        self.found.next =
+            (self.complete.val() | self.faults.val() | self.too_long.val()) & !self.flush.val();
+        self.take_prefix.next = self.is_prefix.val() & !self.too_long.val() & !self.flush.val();
+        self.finished.next = self.found.val() & self.advance.val();
+        self.consume.next = self.take_prefix.val() | self.finished.val();
+        self.consume_bytes.next = self.length.val();
+        if self.take_prefix.val() {
+            self.consume_bytes.next = 1.into();
+        }
+
+        // To the next clock.
+        self.predecoded.next.eip =
+            self.head_eip.val() - bit_cast::<32, 4>(self.prefix_bytes.q.val());
+        self.predecoded.next.next_eip = self.head_eip.val() + bit_cast::<32, 4>(self.length.val());
+        self.predecoded.next.length = bit_cast::<4, 5>(self.total_length.val());
+        self.predecoded.next.opcode = self.opcode.val();
+        self.predecoded.next.modrm = self.modrm.val();
+        self.predecoded.next.sib = self.sib.val();
+        self.predecoded.next.displacement = self.displacement.val();
+        self.predecoded.next.immediate = self.immediate.val();
+        self.predecoded.next.second_immediate = self.second_immediate.val();
+        self.predecoded.next.operand16 = self.operand16.val();
+        self.predecoded.next.address16 = self.address16.val();
+        self.predecoded.next.segment_override = self.segment_override.q.val();
+        self.predecoded.next.segment = self.segment.q.val();
+        self.predecoded.next.repeat = self.repeat_reg.q.val();
+        self.predecoded.next.repeat_not_equal = self.repeat_not_equal.q.val();
+        self.predecoded.next.lock = self.lock.q.val();
+        self.predecoded.next.fetch_fault = self.faults.val() & !self.too_long.val();
+        self.predecoded.next.fetch_fault_code = self.fetch_fault_code.val();
+        self.predecoded.next.too_long = self.too_long.val();
+        if self.faults.val() {
+            self.predecoded.next.displacement = self.fetch_fault_linear.val();
+            self.predecoded.next.length = self.prefix_bytes.q.val();
+        }
+        self.row_index.next = bit_cast::<11, 8>(self.opcode.val())
+            | (bit_cast::<11, 1>(self.two_byte_map.val().into()) << 8)
+            | (bit_cast::<11, 1>(self.register_form.val().into()) << 10);
+        if self.shape.val().grouped {
+            self.row_index.next = (bit_cast::<11, 5>(self.shape.val().group) << 3)
+                | bit_cast::<11, 3>(self.modrm.val().get_bits::<3>(3))
+                | 512
+                | (bit_cast::<11, 1>(self.register_form.val().into()) << 10);
+        }
+        self.all_bytes.next = self.seen_bytes.q.val()
+            | (bit_cast::<128, 96>(self.window.val())
+                << bit_cast::<7, 7>(bit_cast::<7, 4>(self.prefix_bytes.q.val()) << 3));
+        self.bytes.next = self.all_bytes.val();
+
+        // Prefixes add up until their instruction is found.
+        if self.take_prefix.val() {
+            self.prefix_bytes.d.next = self.prefix_bytes.q.val() + 1;
+            self.seen_bytes.d.next = self.seen_bytes.q.val()
+                | (bit_cast::<128, 8>(self.byte0.val())
+                    << bit_cast::<7, 7>(bit_cast::<7, 4>(self.prefix_bytes.q.val()) << 3));
+            match self.byte0.val().index() {
+                38 => {
+                    self.segment_override.d.next = true;
+                    self.segment.d.next = 0.into();
+                }
+                46 => {
+                    self.segment_override.d.next = true;
+                    self.segment.d.next = 1.into();
+                }
+                54 => {
+                    self.segment_override.d.next = true;
+                    self.segment.d.next = 2.into();
+                }
+                62 => {
+                    self.segment_override.d.next = true;
+                    self.segment.d.next = 3.into();
+                }
+                100 => {
+                    self.segment_override.d.next = true;
+                    self.segment.d.next = 4.into();
+                }
+                101 => {
+                    self.segment_override.d.next = true;
+                    self.segment.d.next = 5.into();
+                }
+                102 => {
+                    self.operand_prefix.d.next = true;
+                }
+                103 => {
+                    self.address_prefix.d.next = true;
+                }
+                240 => {
+                    self.lock.d.next = true;
+                }
+                242 => {
+                    self.repeat_reg.d.next = true;
+                    self.repeat_not_equal.d.next = true;
+                }
+                243 => {
+                    self.repeat_reg.d.next = true;
+                    self.repeat_not_equal.d.next = false;
+                }
+                _ => {}
+            }
+        }
+        if self.finished.val() | self.flush.val() {
+            self.prefix_bytes.d.next = 0.into();
+            self.operand_prefix.d.next = false;
+            self.address_prefix.d.next = false;
+            self.segment_override.d.next = false;
+            self.repeat_reg.d.next = false;
+            self.repeat_not_equal.d.next = false;
+            self.lock.d.next = false;
+            self.seen_bytes.d.next = 0.into();
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The adder and the bitwise logic.
+use crate::prelude::*;
+
+/// Adds, subtracts and combines bits. Combinational.
+///
+/// Serves `PassA`, `PassB`, `Add`, `Adc`, `Sub`, `Sbb`, `And`, `Or`, `Xor`, `Not`, `Neg`, `Step` and
+/// `ConditionalMove`; for every other operation the result is `a`. Bits of the operands beyond the width do not
+/// influence the flags, nor the result's bits within it.
+#[derive(LogicBlock, Default)]
+pub struct Alu {
+    pub op: Signal<In, ExecuteOp>,
+    pub width: Signal<In, Width>,
+    pub a: Signal<In, Bits<32>>,
+    pub b: Signal<In, Bits<32>>,
+    /// EFLAGS.CF, added by `Adc` and subtracted by `Sbb`.
+    pub carry: Signal<In, Bit>,
+    /// EFLAGS.DF: `Step` goes down.
+    pub direction: Signal<In, Bit>,
+    /// `ConditionalMove` takes `b`.
+    pub condition_holds: Signal<In, Bit>,
+    /// The result; bits beyond the width are not cleared.
+    pub result: Signal<Out, Bits<32>>,
+    /// Carry or borrow out of the width (additions and subtractions only, as the next two).
+    pub carry_out: Signal<Out, Bit>,
+    /// Carry or borrow out of bit 3.
+    pub auxiliary_out: Signal<Out, Bit>,
+    /// Signed overflow of the width.
+    pub overflow_out: Signal<Out, Bit>,
+    // wires
+    is_sum: Signal<Local, Bit>,
+    subtract: Signal<Local, Bit>,
+    negate: Signal<Local, Bit>,
+    carry_in: Signal<Local, Bit>,
+    augend: Signal<Local, Bits<32>>,
+    addend: Signal<Local, Bits<32>>,
+    wide_sum: Signal<Local, Bits<34>>,
+    sum: Signal<Local, Bits<32>>,
+    carries: Signal<Local, Bits<33>>,
+    top_carry: Signal<Local, Bit>,
+    logic_result: Signal<Local, Bits<32>>,
+}
+
+impl Logic for Alu {
+    #[hdl_gen]
+    fn update(&mut self) {
+        self.is_sum.next = true;
+        self.subtract.next = false;
+        self.negate.next = false;
+        self.carry_in.next = false;
+        match self.op.val() {
+            ExecuteOp::Add => {}
+            ExecuteOp::Adc => {
+                self.carry_in.next = self.carry.val();
+            }
+            ExecuteOp::Sub => {
+                self.subtract.next = true;
+                self.carry_in.next = true;
+            }
+            ExecuteOp::Sbb => {
+                self.subtract.next = true;
+                self.carry_in.next = !self.carry.val();
+            }
+            ExecuteOp::Neg => {
+                self.subtract.next = true;
+                self.negate.next = true;
+                self.carry_in.next = true;
+            }
+            ExecuteOp::Step => {
+                self.subtract.next = self.direction.val();
+                self.carry_in.next = self.direction.val();
+            }
+            _ => {
+                self.is_sum.next = false;
+            }
+        }
+
+        self.augend.next = self.a.val();
+        self.addend.next = self.b.val();
+        if self.negate.val() {
+            self.augend.next = 0.into();
+            self.addend.next = !self.a.val();
+        } else if self.subtract.val() {
+            self.addend.next = !self.b.val();
+        }
+        // Bit 0 of the wide sum only makes the carry-in ripple into bit 1: one carry chain instead of two.
+        self.wide_sum.next = ((bit_cast::<34, 32>(self.augend.val()) << 1) | 1)
+            + ((bit_cast::<34, 32>(self.addend.val()) << 1)
+                | bit_cast::<34, 1>(self.carry_in.val().into()));
+        self.sum.next = self.wide_sum.val().get_bits::<32>(1);
+        // Bit n is the carry into bit n of the sum, bit 32 the carry out of bit 31.
+        self.carries.next = self.wide_sum.val().get_bits::<33>(1)
+            ^ bit_cast::<33, 32>(self.augend.val() ^ self.addend.val());
+
+        self.auxiliary_out.next = self.carries.val().get_bit(4) ^ self.subtract.val();
+        match self.width.val() {
+            Width::Byte => {
+                self.top_carry.next = self.carries.val().get_bit(8);
+                self.overflow_out.next =
+                    self.carries.val().get_bit(8) ^ self.carries.val().get_bit(7);
+            }
+            Width::Word => {
+                self.top_carry.next = self.carries.val().get_bit(16);
+                self.overflow_out.next =
+                    self.carries.val().get_bit(16) ^ self.carries.val().get_bit(15);
+            }
+            _ => {
+                self.top_carry.next = self.carries.val().get_bit(32);
+                self.overflow_out.next =
+                    self.carries.val().get_bit(32) ^ self.carries.val().get_bit(31);
+            }
+        }
+        self.carry_out.next = self.top_carry.val() ^ self.subtract.val();
+
+        self.logic_result.next = self.a.val();
+        match self.op.val() {
+            ExecuteOp::PassB => {
+                self.logic_result.next = self.b.val();
+            }
+            ExecuteOp::And => {
+                self.logic_result.next = self.a.val() & self.b.val();
+            }
+            ExecuteOp::Or => {
+                self.logic_result.next = self.a.val() | self.b.val();
+            }
+            ExecuteOp::Xor => {
+                self.logic_result.next = self.a.val() ^ self.b.val();
+            }
+            ExecuteOp::Not => {
+                self.logic_result.next = !self.a.val();
+            }
+            ExecuteOp::ConditionalMove => {
+                if self.condition_holds.val() {
+                    self.logic_result.next = self.b.val();
+                }
+            }
+            _ => {}
+        }
+
+        self.result.next = self.logic_result.val();
+        if self.is_sum.val() {
+            self.result.next = self.sum.val();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::execute::testing::{Random, WIDTHS, settle, sign_extend, truncate, width_bits};
+
+    /// Result, carry, carry out of bit 3 and signed overflow.
+    type Outcome = (u32, bool, bool, bool);
+
+    fn outcome_of_block(alu: &mut Alu, width: Width) -> Outcome {
+        settle(alu);
+        (
+            truncate(alu.result.val().to_u32(), width),
+            alu.carry_out.val(),
+            alu.auxiliary_out.val(),
+            alu.overflow_out.val(),
+        )
+    }
+
+    fn expected(op: ExecuteOp, width: Width, a: u32, b: u32, carry: bool) -> Outcome {
+        let carry_in = i64::from(carry && matches!(op, ExecuteOp::Adc | ExecuteOp::Sbb));
+        let (a, b) = if op == ExecuteOp::Neg { (0, a) } else { (a, b) };
+        let sign = match op {
+            ExecuteOp::Add | ExecuteOp::Adc => 1,
+            _ => -1,
+        };
+        let compute = |a: i64, b: i64| a + sign * (b + carry_in);
+        let unsigned = compute(truncate(a, width).into(), truncate(b, width).into());
+        let signed = compute(sign_extend(a, width).into(), sign_extend(b, width).into());
+        let low_digit = compute((a & 15).into(), (b & 15).into());
+        let limit = 1_i64 << (width_bits(width) - 1);
+        (
+            truncate(unsigned as u32, width),
+            unsigned < 0 || unsigned >= 2 * limit,
+            !(0..16).contains(&low_digit),
+            signed < -limit || signed >= limit,
+        )
+    }
+
+    fn check_sum(alu: &mut Alu, op: ExecuteOp, width: Width, a: u32, b: u32, carry: bool) {
+        alu.op.next = op;
+        alu.width.next = width;
+        alu.a.next = u64::from(a).into();
+        alu.b.next = u64::from(b).into();
+        alu.carry.next = carry;
+        assert_eq!(
+            outcome_of_block(alu, width),
+            expected(op, width, a, b, carry),
+            "{op:?} {width:?} a={a:#x} b={b:#x} carry={carry}"
+        );
+    }
+
+    #[test]
+    fn every_sum_and_difference_of_two_bytes_has_its_result_and_flags() {
+        let mut alu = Alu::default();
+        for op in [ExecuteOp::Adc, ExecuteOp::Sbb] {
+            for carry in [false, true] {
+                for operands in 0..0x1_0000 {
+                    let (a, b) = (operands & 0xFF, operands >> 8);
+                    check_sum(&mut alu, op, Width::Byte, a, b, carry);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sums_and_differences_of_any_width_ignore_bits_beyond_it() {
+        const SEED: u64 = 0x5EED_0001;
+        println!("seed {SEED:#x}");
+        let mut random = Random::new(SEED);
+        let mut alu = Alu::default();
+        for _ in 0..3000 {
+            for op in [
+                ExecuteOp::Add,
+                ExecuteOp::Adc,
+                ExecuteOp::Sub,
+                ExecuteOp::Sbb,
+                ExecuteOp::Neg,
+            ] {
+                for width in WIDTHS {
+                    let (a, b) = (random.operand(), random.operand());
+                    let carry = random.bits64() & 1 != 0;
+                    check_sum(&mut alu, op, width, a, b, carry);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn logic_and_moves_work_bit_by_bit() {
+        const SEED: u64 = 0x5EED_0002;
+        println!("seed {SEED:#x}");
+        let mut random = Random::new(SEED);
+        let mut alu = Alu::default();
+        for _ in 0..1000 {
+            let (a, b) = (random.operand(), random.operand());
+            let (direction, holds) = (random.bits64() & 1 != 0, random.bits64() & 1 != 0);
+            alu.width.next = Width::Dword;
+            alu.a.next = u64::from(a).into();
+            alu.b.next = u64::from(b).into();
+            alu.direction.next = direction;
+            alu.condition_holds.next = holds;
+            let step = if direction { b.wrapping_neg() } else { b };
+            for (op, expected) in [
+                (ExecuteOp::PassA, a),
+                (ExecuteOp::PassB, b),
+                (ExecuteOp::And, a & b),
+                (ExecuteOp::Or, a | b),
+                (ExecuteOp::Xor, a ^ b),
+                (ExecuteOp::Not, !a),
+                (ExecuteOp::Step, a.wrapping_add(step)),
+                (ExecuteOp::ConditionalMove, if holds { b } else { a }),
+                (ExecuteOp::Sahf, a),
+            ] {
+                alu.op.next = op;
+                settle(&mut alu);
+                assert_eq!(
+                    alu.result.val().to_u32(),
+                    expected,
+                    "{op:?} a={a:#x} b={b:#x}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! Execute stage: computes, and retires. What leaves here has happened.
+use super::operands::Operands;
+use super::{ExecuteUnit, Registers};
+use crate::prelude::*;
+
+/// Holds the oldest micro-op. Registers, flags and EIP change at the end of the clock in which it retires.
+#[derive(LogicBlock, Default)]
+pub struct ExecuteStage {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    // from the memory stage
+    pub memory_micro_op: Signal<In, MicroOp>,
+    pub memory_bytes: Signal<In, Bits<128>>,
+    pub memory_effective_address: Signal<In, Bits<32>>,
+    pub memory_linear_address: Signal<In, Bits<32>>,
+    pub memory_segment: Signal<In, Bits<4>>,
+    pub memory_esp_after: Signal<In, Bits<32>>,
+    // from hazard
+    pub takes: Signal<In, Bit>,
+    // from the data unit
+    pub load_data: Signal<In, Bits<64>>,
+    pub load_ready: Signal<In, Bit>,
+    pub store_ready: Signal<In, Bit>,
+    // from the address stage: register reads
+    pub base_register: Signal<In, Bits<4>>,
+    pub index_register: Signal<In, Bits<4>>,
+    // from events
+    pub kill: Signal<In, Bit>,
+    /// A routine begins: the next instruction has begun.
+    pub event_begins: Signal<In, Bit>,
+    // from the system registers and the check unit
+    pub system_value: Signal<In, Bits<32>>,
+    pub msr_unknown: Signal<In, Bit>,
+    pub check_fault: Signal<In, Bit>,
+    pub check_vector: Signal<In, Bits<5>>,
+    pub check_code: Signal<In, Bits<16>>,
+    pub external: Signal<In, Bit>,
+    // from the architectural state
+    pub eflags: Signal<In, Bits<32>>,
+    pub cpl: Signal<In, Bits<2>>,
+    pub code_limit: Signal<In, Bits<32>>,
+    pub descriptor: Signal<In, Bits<64>>,
+    pub code_level: Signal<In, Bits<2>>,
+    pub new_stack_selector: Signal<In, Bits<16>>,
+    pub task_selector: Signal<In, Bits<16>>,
+    // from the debugger
+    pub debug_halted: Signal<In, Bit>,
+    pub debug_register: Signal<In, Bits<8>>,
+    pub debug_write: Signal<In, Bit>,
+    pub debug_write_data: Signal<In, Bits<32>>,
+    // to all
+    pub valid: Signal<Out, Bit>,
+    pub micro_op: Signal<Out, MicroOp>,
+    pub bytes: Signal<Out, Bits<128>>,
+    pub linear_address: Signal<Out, Bits<32>>,
+    pub base_value: Signal<Out, Bits<32>>,
+    pub index_value: Signal<Out, Bits<32>>,
+    /// The operands and the result.
+    pub a: Signal<Out, Bits<32>>,
+    pub b: Signal<Out, Bits<32>>,
+    pub result: Signal<Out, Bits<32>>,
+    /// EFLAGS after the micro-op as far as arithmetic goes.
+    pub flags: Signal<Out, Bits<32>>,
+    pub store_valid: Signal<Out, Bit>,
+    /// The micro-op leaves: it has retired.
+    pub retires: Signal<Out, Bit>,
+    /// The place is free at the end of this clock.
+    pub vacant: Signal<Out, Bit>,
+    pub fault: Signal<Out, Bit>,
+    pub fault_vector: Signal<Out, Bits<5>>,
+    pub fault_code: Signal<Out, Bits<16>>,
+    /// Nothing of the next instruction has happened.
+    pub interrupt_point: Signal<Out, Bit>,
+    /// Microcode goes on at the branch's target.
+    pub micro_redirect: Signal<Out, Bit>,
+    /// Instructions go on elsewhere than the front end believes.
+    pub redirect: Signal<Out, Bit>,
+    /// EIP after this instruction, when its last micro-op retires.
+    pub next_eip: Signal<Out, Bits<32>>,
+    pub esp_next: Signal<Out, Bits<32>>,
+    pub esp_after: Signal<Out, Bits<32>>,
+    /// A register was written that the address stage's ESP must follow.
+    pub writes_esp: Signal<Out, Bit>,
+    pub debug_general: Signal<Out, Bits<32>>,
+    pub register_write: Signal<Out, Bit>,
+    pub register_number: Signal<Out, Bits<4>>,
+    pub register_value: Signal<Out, Bits<32>>,
+    pub esp_write: Signal<Out, Bit>,
+    // state
+    valid_reg: DFF<Bit>,
+    micro_op_reg: DFF<MicroOp>,
+    bytes_reg: DFF<Bits<128>>,
+    effective_reg: DFF<Bits<32>>,
+    linear_reg: DFF<Bits<32>>,
+    segment_reg: DFF<Bits<4>>,
+    esp_after_reg: DFF<Bits<32>>,
+    at_boundary: DFF<Bit>,
+    // units
+    registers: Registers,
+    operands: Operands,
+    unit: ExecuteUnit,
+    // wires
+    op: Signal<Local, MicroOp>,
+    is_store: Signal<Local, Bit>,
+    computed: Signal<Local, Bit>,
+    execute_fault: Signal<Local, Bit>,
+    execute_vector: Signal<Local, Bits<5>>,
+    execute_code: Signal<Local, Bits<16>>,
+    target_fault: Signal<Local, Bit>,
+    near_target: Signal<Local, Bits<32>>,
+    jumps: Signal<Local, Bit>,
+    far: Signal<Local, Bit>,
+    conditional: Signal<Local, Bit>,
+    counted: Signal<Local, Bit>,
+    result_zero: Signal<Local, Bit>,
+    loop_condition: Signal<Local, Bit>,
+    is_null: Signal<Local, Bit>,
+    condition_holds: Signal<Local, Bit>,
+    done: Signal<Local, Bit>,
+    old_merged: Signal<Local, Bits<32>>,
+    debug_general_write: Signal<Local, Bit>,
+    writes_register: Signal<Local, Bit>,
+    moves_esp: Signal<Local, Bit>,
+    table_code: Signal<Local, Bits<16>>,
+}
+
+impl Logic for ExecuteStage {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(
+            self,
+            clock,
+            valid_reg,
+            micro_op_reg,
+            bytes_reg,
+            effective_reg,
+            linear_reg,
+            segment_reg,
+            esp_after_reg,
+            at_boundary
+        );
+        clock!(self, clock, registers, unit);
+        self.op.next = self.micro_op_reg.q.val();
+        self.valid.next = self.valid_reg.q.val();
+        self.micro_op.next = self.op.val();
+        self.bytes.next = self.bytes_reg.q.val();
+        self.linear_address.next = self.linear_reg.q.val();
+        self.esp_after.next = self.esp_after_reg.q.val();
+
+        // Registers and operands.
+        self.registers.base.next = self.base_register.val();
+        self.registers.index.next = self.index_register.val();
+        self.registers.a.next = self.op.val().a;
+        self.registers.b.next = self.op.val().b;
+        if self.debug_halted.val() {
+            self.registers.b.next = self.debug_register.val().get_bits::<4>(0);
+        }
+        self.registers.c.next = 1.into();
+        if self.op.val().c_source == CSource::Edx {
+            self.registers.c.next = 2.into();
+        }
+        self.registers.old.next = self.op.val().destination;
+        self.base_value.next = self.registers.base_value.val();
+        self.index_value.next = self.registers.index_value.val();
+        self.debug_general.next = self.registers.b_value.val();
+        self.operands.op.next = self.op.val();
+        self.operands.a_value.next = self.registers.a_value.val();
+        self.operands.b_value.next = self.registers.b_value.val();
+        self.operands.c_value.next = self.registers.c_value.val();
+        self.operands.load_data.next = self.load_data.val();
+        self.operands.effective_address.next = self.effective_reg.q.val();
+        self.operands.system_value.next = self.system_value.val();
+        self.a.next = self.operands.a.val();
+        self.b.next = self.operands.b.val();
+
+        // The unit.
+        self.unit.reset.next = self.reset.val();
+        self.unit.flush.next = self.kill.val();
+        self.unit.valid.next =
+            self.valid_reg.q.val() & self.load_ready.val() & !self.op.val().fault;
+        self.unit.op.next = self.op.val().op;
+        self.unit.width.next = self.op.val().width;
+        self.unit.keep_carry.next = self.op.val().keep_carry;
+        self.unit.a.next = self.operands.a.val();
+        self.unit.b.next = self.operands.b.val();
+        self.unit.c.next = self.operands.c.val();
+        self.unit.condition.next = self.op.val().x86_condition;
+        self.unit.eflags.next = self.eflags.val();
+        self.result.next = self.unit.result.val();
+        self.flags.next = self.eflags.val();
+        if self.op.val().write_flags {
+            self.flags.next = self.unit.flags.val();
+        }
+        self.computed.next = self.valid_reg.q.val()
+            & self.load_ready.val()
+            & self.unit.ready.val()
+            & !self.op.val().fault;
+
+        // Conditions.
+        self.result_zero.next = self.unit.result.val() == 0;
+        self.is_null.next = self.operands.a.val().get_bits::<14>(2) == 0;
+        self.condition_holds.next = false;
+        match self.op.val().condition {
+            Condition::Never => {}
+            Condition::Zero => {
+                self.condition_holds.next = self.result_zero.val();
+            }
+            Condition::NotZero => {
+                self.condition_holds.next = !self.result_zero.val();
+            }
+            Condition::NullSelector => {
+                self.condition_holds.next = self.is_null.val();
+            }
+            Condition::NotAccessed => {
+                self.condition_holds.next = !self.descriptor.val().get_bit(40);
+            }
+            Condition::InnerLevel => {
+                self.condition_holds.next = self.code_level.val() < self.cpl.val();
+            }
+            Condition::OuterLevel => {
+                self.condition_holds.next = self.operands.a.val().get_bits::<2>(0) > self.cpl.val();
+            }
+            Condition::SystemDescriptor => {
+                self.condition_holds.next = !self.descriptor.val().get_bit(44);
+            }
+            Condition::CompareEnds => {
+                self.condition_holds.next =
+                    self.eflags.val().get_bit(6) == self.op.val().repeat_not_equal;
+            }
+            Condition::NotHeld => {
+                self.condition_holds.next = !self.unit.condition_holds.val();
+            }
+        }
+
+        // Where instructions go on.
+        self.near_target.next = self.op.val().immediate;
+        self.jumps.next = false;
+        self.far.next = false;
+        self.conditional.next = false;
+        self.counted.next = false;
+        // E0h LOOPNE, E1h LOOPE, E2h LOOP, E3h JCXZ: the low opcode bits are in the condition.
+        self.loop_condition.next = self.op.val().x86_condition.get_bit(1)
+            | (self.eflags.val().get_bit(6) == self.op.val().x86_condition.get_bit(0));
+        match self.op.val().control {
+            Control::Jump => {
+                self.jumps.next = true;
+                self.near_target.next = self.operands.a.val();
+            }
+            Control::JumpRelative => {
+                self.jumps.next = true;
+                self.conditional.next = true;
+            }
+            Control::JumpIf => {
+                self.jumps.next = self.unit.condition_holds.val();
+                self.conditional.next = true;
+            }
+            Control::Loop => {
+                self.jumps.next = (!self.result_zero.val()) & self.loop_condition.val();
+                self.conditional.next = true;
+            }
+            Control::JumpIfZero => {
+                self.jumps.next = self.result_zero.val();
+                self.conditional.next = true;
+            }
+            Control::LoadCode => {
+                self.jumps.next = true;
+                self.far.next = true;
+                self.near_target.next = self.operands.b.val();
+            }
+            Control::Sysenter => {
+                self.jumps.next = true;
+                self.far.next = true;
+                self.near_target.next = self.operands.b.val();
+            }
+            Control::Sysexit => {
+                self.jumps.next = true;
+                self.far.next = true;
+                self.near_target.next = self.operands.a.val();
+            }
+            _ => {}
+        }
+        self.next_eip.next = self.op.val().next_eip;
+        if self.jumps.val() {
+            self.next_eip.next = self.near_target.val();
+        }
+        self.target_fault.next =
+            self.jumps.val() & (!self.far.val()) & (self.near_target.val() > self.code_limit.val());
+
+        // Faults that only execution finds.
+        self.execute_fault.next = self.check_fault.val();
+        self.execute_vector.next = self.check_vector.val();
+        self.execute_code.next = self.check_code.val();
+        if self.target_fault.val()
+            | ((self.op.val().control == Control::SelectMsr) & self.msr_unknown.val())
+        {
+            self.execute_fault.next = true;
+            self.execute_vector.next = 13.into();
+            self.execute_code.next = 0.into();
+        }
+        if self.unit.divide_error.val() {
+            self.execute_fault.next = true;
+            self.execute_vector.next = 0.into();
+            self.execute_code.next = 0.into();
+        }
+        if self.op.val().control == Control::Fault {
+            self.execute_fault.next = true;
+            self.execute_vector.next = bit_cast::<5, 8>(self.op.val().system);
+            self.execute_code.next = bit_cast::<16, 32>(self.operands.b.val());
+        }
+        self.fault.next = self.valid_reg.q.val()
+            & (self.op.val().fault | (self.computed.val() & self.execute_fault.val()));
+        self.table_code.next = 0.into();
+        self.fault_vector.next = self.execute_vector.val();
+        self.fault_code.next = self.execute_code.val();
+        if self.op.val().fault {
+            self.fault_vector.next = self.op.val().fault_vector;
+            self.table_code.next = self.op.val().fault_code;
+            self.fault_code.next = self.op.val().fault_code;
+            if (self.op.val().fault_vector != 14)
+                & (self.segment_reg.q.val() > 5)
+                & !self.op.val().table_access
+            {
+                if self.segment_reg.q.val() == 10 {
+                    self.table_code.next = self.new_stack_selector.val() & 0xFFFC;
+                }
+                if self.segment_reg.q.val() == 7 {
+                    self.table_code.next = self.task_selector.val() & 0xFFFC;
+                }
+                self.fault_code.next =
+                    self.table_code.val() | bit_cast::<16, 1>(self.external.val().into());
+            }
+        }
+
+        // Retirement.
+        self.is_store.next =
+            (self.op.val().memory == MemoryOp::Store) | (self.op.val().memory == MemoryOp::Modify);
+        self.store_valid.next = self.computed.val()
+            & self.is_store.val()
+            & !(self.kill.val() | self.execute_fault.val());
+        self.done.next = self.computed.val()
+            & (!self.execute_fault.val())
+            & (!self.kill.val())
+            & (self.store_ready.val() | !self.is_store.val());
+        self.retires.next = self.done.val();
+        self.unit.advance.next = self.done.val();
+        self.vacant.next = (!self.valid_reg.q.val()) | self.done.val();
+        self.interrupt_point.next = (self.valid_reg.q.val()
+            & (self.op.val().first | self.op.val().boundary))
+            | ((!self.valid_reg.q.val()) & self.at_boundary.q.val());
+        self.micro_redirect.next = self.done.val()
+            & (self.op.val().control == Control::Branch)
+            & self.condition_holds.val();
+        self.redirect.next = self.done.val()
+            & self.op.val().last
+            & (self.op.val().serialize
+                | (self.conditional.val() & (self.jumps.val() != self.op.val().predicted_taken))
+                | (self.jumps.val() & !self.conditional.val()));
+        if self.done.val() {
+            self.at_boundary.d.next = self.op.val().last;
+        }
+
+        // Register writes, merged with what a byte or word write leaves.
+        self.old_merged.next = self.unit.result.val();
+        if self.op.val().width == Width::Word {
+            self.old_merged.next = (self.registers.old_value.val() & 0xFFFF_0000_u64)
+                | bit_cast::<32, 16>(self.unit.result.val().get_bits::<16>(0));
+        }
+        if self.op.val().width == Width::Byte {
+            if self.op.val().destination_high {
+                self.old_merged.next = (self.registers.old_value.val() & 0xFFFF_00FF_u64)
+                    | (bit_cast::<32, 8>(self.unit.result.val().get_bits::<8>(0)) << 8);
+            } else {
+                self.old_merged.next = (self.registers.old_value.val() & 0xFFFF_FF00_u64)
+                    | bit_cast::<32, 8>(self.unit.result.val().get_bits::<8>(0));
+            }
+        }
+        self.debug_general_write.next =
+            self.debug_halted.val() & self.debug_write.val() & (self.debug_register.val() < 16);
+        self.writes_register.next = self.done.val() & self.op.val().writes;
+        self.register_write.next = self.writes_register.val();
+        self.register_number.next = self.op.val().destination;
+        self.register_value.next = self.old_merged.val();
+        self.registers.write.next = self.writes_register.val() | self.debug_general_write.val();
+        self.registers.write_number.next = self.op.val().destination;
+        self.registers.write_value.next = self.old_merged.val();
+        if self.debug_general_write.val() {
+            self.registers.write_number.next = self.debug_register.val().get_bits::<4>(0);
+            self.registers.write_value.next = self.debug_write_data.val();
+        }
+        // ESP moves with the last micro-op of an instruction that used the stack.
+        self.moves_esp.next = self.done.val() & self.op.val().last & self.op.val().stack;
+        self.esp_write.next = self.moves_esp.val();
+        self.registers.write_esp.next = self.moves_esp.val();
+        self.registers.write_esp_value.next = self.esp_after_reg.q.val();
+        self.esp_next.next = self.registers.esp_next.val();
+        self.writes_esp.next = (self.writes_register.val() & (self.op.val().destination == 4))
+            | self.debug_general_write.val();
+
+        // The next one.
+        if self.done.val() | self.kill.val() | self.fault.val() {
+            self.valid_reg.d.next = false;
+        }
+        if self.takes.val() {
+            self.valid_reg.d.next = true;
+            self.micro_op_reg.d.next = self.memory_micro_op.val();
+            self.bytes_reg.d.next = self.memory_bytes.val();
+            self.effective_reg.d.next = self.memory_effective_address.val();
+            self.linear_reg.d.next = self.memory_linear_address.val();
+            self.segment_reg.d.next = self.memory_segment.val();
+            self.esp_after_reg.d.next = self.memory_esp_after.val();
+        }
+        if self.kill.val() | self.fault.val() | self.redirect.val() | self.micro_redirect.val() {
+            self.valid_reg.d.next = false;
+        }
+        if self.event_begins.val() {
+            self.at_boundary.d.next = false;
+        }
+        if self.reset.val() {
+            self.valid_reg.d.next = false;
+            self.at_boundary.d.next = false;
+        }
+    }
+}

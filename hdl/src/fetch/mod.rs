@@ -1,0 +1,4 @@
+//! Brings instruction bytes from memory to the decoder.
+pub mod queue;
+
+pub use queue::Fetch;

@@ -1,0 +1,223 @@
+//! Every reason to wait, to forward, to drain and to drop: the only place where a stage is told to stand still.
+use crate::prelude::*;
+
+/// Controls that write a segment register: accesses behind them wait for the new base and limit.
+#[derive(LogicBlock, Default)]
+pub struct WritesSegment {
+    pub valid: Signal<In, Bit>,
+    pub control: Signal<In, Control>,
+    pub writes: Signal<Out, Bit>,
+}
+
+impl Logic for WritesSegment {
+    #[hdl_gen]
+    fn update(&mut self) {
+        self.writes.next = false;
+        match self.control.val() {
+            Control::LoadSegment => {
+                self.writes.next = self.valid.val();
+            }
+            Control::ClearSegment => {
+                self.writes.next = self.valid.val();
+            }
+            Control::LoadNewStack => {
+                self.writes.next = self.valid.val();
+            }
+            Control::CommitStack => {
+                self.writes.next = self.valid.val();
+            }
+            Control::DropSegments => {
+                self.writes.next = self.valid.val();
+            }
+            Control::LoadTask => {
+                self.writes.next = self.valid.val();
+            }
+            Control::SysenterStack => {
+                self.writes.next = self.valid.val();
+            }
+            Control::SysexitStack => {
+                self.writes.next = self.valid.val();
+            }
+            Control::WriteSystem => {
+                self.writes.next = self.valid.val();
+            }
+            Control::SoftwareInterrupt => {
+                // The vector is part of the address of its gate.
+                self.writes.next = self.valid.val();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Combinational. A stage's micro-op moves when the next stage is free or becomes free in the same clock.
+#[derive(LogicBlock, Default)]
+pub struct Hazard {
+    // issue
+    pub issue_valid: Signal<In, Bit>,
+    pub issue_last: Signal<In, Bit>,
+    pub issue_predicts: Signal<In, Bit>,
+    pub issue_predicted_eip: Signal<In, Bits<32>>,
+    pub issue_busy: Signal<In, Bit>,
+    pub decode_found: Signal<In, Bit>,
+    // address
+    pub address_valid: Signal<In, Bit>,
+    pub address_op: Signal<In, MicroOp>,
+    // memory
+    pub memory_valid: Signal<In, Bit>,
+    pub memory_op: Signal<In, MicroOp>,
+    pub memory_ready: Signal<In, Bit>,
+    // execute
+    pub execute_valid: Signal<In, Bit>,
+    pub execute_op: Signal<In, MicroOp>,
+    pub execute_vacant: Signal<In, Bit>,
+    pub execute_redirect: Signal<In, Bit>,
+    pub execute_micro_redirect: Signal<In, Bit>,
+    pub execute_next_eip: Signal<In, Bits<32>>,
+    // events
+    pub event_begins: Signal<In, Bit>,
+    pub stop: Signal<In, Bit>,
+    pub resume: Signal<In, Bit>,
+    // state
+    pub eip: Signal<In, Bits<32>>,
+    pub code_base: Signal<In, Bits<32>>,
+    pub code_base_next: Signal<In, Bits<32>>,
+    // out
+    pub execute_takes: Signal<Out, Bit>,
+    pub memory_takes: Signal<Out, Bit>,
+    pub address_takes: Signal<Out, Bit>,
+    /// Address, memory and execute drop what they hold.
+    pub flush_back: Signal<Out, Bit>,
+    /// Predecode and fetch drop what they hold.
+    pub flush_front: Signal<Out, Bit>,
+    /// Issue drops its instruction.
+    pub flush_issue: Signal<Out, Bit>,
+    pub fetch_redirect: Signal<Out, Bit>,
+    pub fetch_stop: Signal<Out, Bit>,
+    pub fetch_eip: Signal<Out, Bits<32>>,
+    pub fetch_linear: Signal<Out, Bits<32>>,
+    /// Nothing older is under way, so what fetch asks for will be needed.
+    pub fetch_certain: Signal<Out, Bit>,
+    /// Reasons to wait, in the order of `spec::pipeline::STALL_REASONS`.
+    pub stalls: Signal<Out, Bits<16>>,
+    // units
+    memory_segments: WritesSegment,
+    execute_segments: WritesSegment,
+    // wires
+    flush_all: Signal<Local, Bit>,
+    memory_writes: Signal<Local, Bit>,
+    execute_writes: Signal<Local, Bit>,
+    memory_destination: Signal<Local, Bits<4>>,
+    execute_destination: Signal<Local, Bits<4>>,
+    base: Signal<Local, Bits<4>>,
+    index: Signal<Local, Bits<4>>,
+    needs_base: Signal<Local, Bit>,
+    needs_index: Signal<Local, Bit>,
+    needs_esp: Signal<Local, Bit>,
+    accesses: Signal<Local, Bit>,
+    address_stall_on_register: Signal<Local, Bit>,
+    address_stall_on_segment: Signal<Local, Bit>,
+    branch_under_way: Signal<Local, Bit>,
+    issue_stall_on_branch: Signal<Local, Bit>,
+    memory_stall: Signal<Local, Bit>,
+    execute_stall: Signal<Local, Bit>,
+    address_leaves: Signal<Local, Bit>,
+    memory_free: Signal<Local, Bit>,
+    address_free: Signal<Local, Bit>,
+    memory_leaves: Signal<Local, Bit>,
+    base_then: Signal<Local, Bits<32>>,
+}
+
+impl Logic for Hazard {
+    #[hdl_gen]
+    fn update(&mut self) {
+        // What the address stage waits for.
+        self.memory_writes.next = self.memory_valid.val() & self.memory_op.val().writes;
+        self.execute_writes.next = self.execute_valid.val() & self.execute_op.val().writes;
+        self.memory_destination.next = self.memory_op.val().destination;
+        self.execute_destination.next = self.execute_op.val().destination;
+        self.base.next = self.address_op.val().base;
+        self.index.next = self.address_op.val().index;
+        self.needs_base.next = self.address_op.val().base_valid;
+        self.needs_index.next = self.address_op.val().index_valid;
+        self.needs_esp.next = self.address_op.val().stack;
+        self.address_stall_on_register.next = (self.memory_writes.val()
+            & ((self.needs_base.val() & (self.memory_destination.val() == self.base.val()))
+                | (self.needs_index.val() & (self.memory_destination.val() == self.index.val()))
+                | (self.needs_esp.val() & (self.memory_destination.val() == 4))))
+            | (self.execute_writes.val()
+                & ((self.needs_base.val() & (self.execute_destination.val() == self.base.val()))
+                    | (self.needs_index.val()
+                        & (self.execute_destination.val() == self.index.val()))
+                    | (self.needs_esp.val() & (self.execute_destination.val() == 4))));
+        self.memory_segments.valid.next = self.memory_valid.val();
+        self.memory_segments.control.next = self.memory_op.val().control;
+        self.execute_segments.valid.next = self.execute_valid.val();
+        self.execute_segments.control.next = self.execute_op.val().control;
+        self.accesses.next = self.address_op.val().memory != MemoryOp::None;
+        self.address_stall_on_segment.next = self.accesses.val()
+            & (self.memory_segments.writes.val() | self.execute_segments.writes.val());
+
+        // An instruction's fields stay in issue until its micro-branches are decided.
+        self.branch_under_way.next = (self.address_valid.val()
+            & (self.address_op.val().control == Control::Branch))
+            | (self.memory_valid.val() & (self.memory_op.val().control == Control::Branch))
+            | (self.execute_valid.val() & (self.execute_op.val().control == Control::Branch));
+        self.issue_stall_on_branch.next = self.issue_last.val() & self.branch_under_way.val();
+
+        // Who moves.
+        self.flush_all.next =
+            self.event_begins.val() | self.stop.val() | self.execute_redirect.val();
+        self.flush_back.next = self.flush_all.val() | self.execute_micro_redirect.val();
+        self.memory_leaves.next =
+            self.memory_valid.val() & self.memory_ready.val() & self.execute_vacant.val();
+        self.execute_takes.next = self.memory_leaves.val() & !self.flush_back.val();
+        self.memory_free.next = (!self.memory_valid.val()) | self.memory_leaves.val();
+        self.address_leaves.next = self.address_valid.val()
+            & self.memory_free.val()
+            & !(self.address_stall_on_register.val() | self.address_stall_on_segment.val());
+        self.memory_takes.next = self.address_leaves.val() & !self.flush_back.val();
+        self.address_free.next = (!self.address_valid.val()) | self.address_leaves.val();
+        self.address_takes.next = self.issue_valid.val()
+            & self.address_free.val()
+            & !(self.issue_stall_on_branch.val() | self.flush_back.val());
+        self.execute_stall.next = self.execute_valid.val() & !self.execute_vacant.val();
+        self.memory_stall.next = self.memory_valid.val() & !self.memory_ready.val();
+
+        // The front end.
+        self.flush_issue.next = self.flush_all.val();
+        self.flush_front.next = self.flush_all.val() | self.issue_predicts.val();
+        self.fetch_stop.next = self.event_begins.val() | self.stop.val();
+        self.fetch_redirect.next =
+            (self.execute_redirect.val() | self.issue_predicts.val() | self.resume.val())
+                & !self.fetch_stop.val();
+        self.fetch_eip.next = self.issue_predicted_eip.val();
+        self.base_then.next = self.code_base.val();
+        if self.resume.val() {
+            self.fetch_eip.next = self.eip.val();
+        }
+        if self.execute_redirect.val() {
+            self.fetch_eip.next = self.execute_next_eip.val();
+            self.base_then.next = self.code_base_next.val();
+        }
+        self.fetch_linear.next = self.base_then.val() + self.fetch_eip.val();
+        self.fetch_certain.next = !(self.issue_busy.val()
+            | self.decode_found.val()
+            | self.address_valid.val()
+            | self.memory_valid.val()
+            | self.execute_valid.val());
+
+        self.stalls.next = bit_cast::<16, 1>(self.execute_stall.val().into())
+            | (bit_cast::<16, 1>(self.memory_stall.val().into()) << 1)
+            | (bit_cast::<16, 1>(
+                (self.address_valid.val() & self.address_stall_on_register.val()).into(),
+            ) << 2)
+            | (bit_cast::<16, 1>(
+                (self.address_valid.val() & self.address_stall_on_segment.val()).into(),
+            ) << 3)
+            | (bit_cast::<16, 1>(
+                (self.issue_valid.val() & self.issue_stall_on_branch.val()).into(),
+            ) << 4)
+            | (bit_cast::<16, 1>((!self.issue_busy.val()).into()) << 5);
+    }
+}

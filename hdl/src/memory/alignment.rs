@@ -1,0 +1,215 @@
+//! Moves bytes between right-aligned operands and the lanes of aligned 8-byte words.
+use crate::prelude::*;
+
+/// Which byte lanes of one or two consecutive 8-byte words an access touches.
+#[derive(LogicBlock, Default)]
+pub struct AccessLanes {
+    /// Address bits 2:0 of the first byte.
+    pub offset: Signal<In, Bits<3>>,
+    /// Bytes: 1, 2, 4 or 8.
+    pub size: Signal<In, Bits<4>>,
+    /// Lanes in the word of the first byte.
+    pub first_byte_enable: Signal<Out, Bits<8>>,
+    /// Lanes in the word after it; 0 unless the access crosses.
+    pub second_byte_enable: Signal<Out, Bits<8>>,
+    /// The access crosses into the next word.
+    pub crossing: Signal<Out, Bit>,
+    // wires
+    at_lane_0: Signal<Local, Bits<16>>,
+    both_words: Signal<Local, Bits<16>>,
+}
+
+impl Logic for AccessLanes {
+    #[hdl_gen]
+    fn update(&mut self) {
+        self.at_lane_0.next = 0x01.into();
+        if self.size.val().get_bit(1) {
+            self.at_lane_0.next = 0x03.into();
+        }
+        if self.size.val().get_bit(2) {
+            self.at_lane_0.next = 0x0F.into();
+        }
+        if self.size.val().get_bit(3) {
+            self.at_lane_0.next = 0xFF.into();
+        }
+        self.both_words.next = self.at_lane_0.val() << self.offset.val();
+        self.first_byte_enable.next = self.both_words.val().get_bits::<8>(0);
+        self.second_byte_enable.next = self.both_words.val().get_bits::<8>(8);
+        self.crossing.next = self.second_byte_enable.val().any();
+    }
+}
+
+/// Puts a right-aligned operand into the lanes of one or two words.
+#[derive(LogicBlock, Default)]
+pub struct StoreAlignment {
+    /// Address bits 2:0 of the first byte.
+    pub offset: Signal<In, Bits<3>>,
+    pub operand: Signal<In, Bits<64>>,
+    pub first_data: Signal<Out, Bits<64>>,
+    pub second_data: Signal<Out, Bits<64>>,
+    // wires
+    left: Signal<Local, Bits<6>>,
+    right: Signal<Local, Bits<6>>,
+    high_bytes: Signal<Local, Bits<64>>,
+}
+
+impl Logic for StoreAlignment {
+    #[hdl_gen]
+    fn update(&mut self) {
+        self.left.next = bit_cast::<6, 3>(self.offset.val()) << 3;
+        self.right.next = bit_cast::<6, 6>(bits::<6>(56) - self.left.val());
+        self.first_data.next = self.operand.val() << self.left.val();
+        // Two shifts make 64 places when the offset is 0.
+        self.high_bytes.next = self.operand.val() >> 8;
+        self.second_data.next = self.high_bytes.val() >> self.right.val();
+    }
+}
+
+/// Takes a right-aligned, zero-extended operand out of one or two words.
+#[derive(LogicBlock, Default)]
+pub struct LoadAlignment {
+    /// Address bits 2:0 of the first byte.
+    pub offset: Signal<In, Bits<3>>,
+    /// Bytes: 1, 2, 4 or 8.
+    pub size: Signal<In, Bits<4>>,
+    pub first_data: Signal<In, Bits<64>>,
+    pub second_data: Signal<In, Bits<64>>,
+    pub operand: Signal<Out, Bits<64>>,
+    // wires
+    right: Signal<Local, Bits<6>>,
+    left: Signal<Local, Bits<6>>,
+    high_bytes: Signal<Local, Bits<64>>,
+    mask: Signal<Local, Bits<64>>,
+}
+
+impl Logic for LoadAlignment {
+    #[hdl_gen]
+    fn update(&mut self) {
+        self.mask.next = 0xFF.into();
+        if self.size.val().get_bit(1) {
+            self.mask.next = 0xFFFF.into();
+        }
+        if self.size.val().get_bit(2) {
+            self.mask.next = 0xFFFF_FFFF_u64.into();
+        }
+        if self.size.val().get_bit(3) {
+            self.mask.next = 0xFFFF_FFFF_FFFF_FFFF_u64.into();
+        }
+        self.right.next = bit_cast::<6, 3>(self.offset.val()) << 3;
+        self.left.next = bit_cast::<6, 6>(bits::<6>(56) - self.right.val());
+        // Two shifts make 64 places when the offset is 0.
+        self.high_bytes.next = self.second_data.val() << 8;
+        self.operand.next = ((self.first_data.val() >> self.right.val())
+            | (self.high_bytes.val() << self.left.val()))
+            & self.mask.val();
+    }
+}
+
+/// Widens byte enables to a mask of bits.
+#[derive(LogicBlock, Default)]
+pub struct ByteMask {
+    pub byte_enable: Signal<In, Bits<8>>,
+    pub mask: Signal<Out, Bits<64>>,
+    // wires
+    lane: [Signal<Local, Bits<8>>; 8],
+}
+
+impl Logic for ByteMask {
+    #[hdl_gen]
+    fn update(&mut self) {
+        for i in 0..8 {
+            self.lane[i].next = 0x00.into();
+            if self.byte_enable.val().get_bit(i) {
+                self.lane[i].next = 0xFF.into();
+            }
+        }
+        self.mask.next = bit_cast::<64, 8>(self.lane[0].val())
+            | (bit_cast::<64, 8>(self.lane[1].val()) << 8)
+            | (bit_cast::<64, 8>(self.lane[2].val()) << 16)
+            | (bit_cast::<64, 8>(self.lane[3].val()) << 24)
+            | (bit_cast::<64, 8>(self.lane[4].val()) << 32)
+            | (bit_cast::<64, 8>(self.lane[5].val()) << 40)
+            | (bit_cast::<64, 8>(self.lane[6].val()) << 48)
+            | (bit_cast::<64, 8>(self.lane[7].val()) << 56);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lanes(bytes: [u8; 16], from: usize) -> u64 {
+        u64::from_le_bytes(bytes[from..from + 8].try_into().unwrap())
+    }
+
+    #[test]
+    fn operands_move_to_and_from_their_lanes_for_every_offset_and_size() {
+        let mut access = AccessLanes::default();
+        let mut store = StoreAlignment::default();
+        let mut load = LoadAlignment::default();
+        access.connect_all();
+        store.connect_all();
+        load.connect_all();
+        let operand = 0x8877_6655_4433_2211_u64;
+        for offset in 0..8usize {
+            for size in [1usize, 2, 4, 8] {
+                let mut memory = [0u8; 16];
+                let mut enables = 0u64;
+                for i in 0..size {
+                    memory[offset + i] = operand.to_le_bytes()[i];
+                    enables |= 1 << (offset + i);
+                }
+                access.offset.next = (offset as u64).into();
+                access.size.next = (size as u64).into();
+                assert!(simulate(&mut access, 20));
+                assert_eq!(access.first_byte_enable.val(), enables & 0xFF);
+                assert_eq!(access.second_byte_enable.val(), enables >> 8);
+                assert_eq!(access.crossing.val(), enables >> 8 != 0);
+
+                store.offset.next = (offset as u64).into();
+                store.operand.next = operand.into();
+                assert!(simulate(&mut store, 20));
+                for lane in 0..16 {
+                    if enables >> lane & 1 == 1 {
+                        let word = if lane < 8 {
+                            store.first_data.val()
+                        } else {
+                            store.second_data.val()
+                        };
+                        assert_eq!(
+                            (u64::from(word) >> (8 * (lane % 8))) as u8,
+                            memory[lane],
+                            "offset {offset} lane {lane}"
+                        );
+                    }
+                }
+
+                load.offset.next = (offset as u64).into();
+                load.size.next = (size as u64).into();
+                load.first_data.next = lanes(memory, 0).into();
+                load.second_data.next = (lanes(memory, 8) | 0xFF00_0000_0000_0000).into();
+                assert!(simulate(&mut load, 20));
+                let expected = if size == 8 {
+                    operand
+                } else {
+                    operand & ((1 << (8 * size)) - 1)
+                };
+                assert_eq!(load.operand.val(), expected, "offset {offset} size {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_byte_mask_has_eight_bits_per_enabled_lane() {
+        let mut block = ByteMask::default();
+        block.connect_all();
+        for enable in 0..256u64 {
+            block.byte_enable.next = enable.into();
+            assert!(simulate(&mut block, 20));
+            let expected = (0..8)
+                .filter(|i| enable >> i & 1 == 1)
+                .fold(0u64, |mask, i| mask | 0xFF << (8 * i));
+            assert_eq!(block.mask.val(), expected);
+        }
+    }
+}

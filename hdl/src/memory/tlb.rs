@@ -1,0 +1,133 @@
+//! Translation look-aside buffers: the translations of pages that were walked before.
+use crate::prelude::*;
+use rust_hdl_widgets::dff_setup;
+
+/// Number of entries; linear address bits 16:12 choose one.
+const ENTRIES: usize = 32;
+/// Bits of an entry: tag (linear 31:17), frame (physical 31:12), user, writable, dirty.
+const ENTRY_BITS: usize = 15 + 20 + 3;
+
+/// A page-granular, direct-mapped translation buffer with one look-up and one fill per clock.
+///
+/// Entries live in a RAM that is read without a clock; their valid bits are registers, so that a flush takes one clock.
+/// A 4 MB page enters in pieces of 4 KB.
+#[derive(LogicBlock, Default)]
+pub struct Tlb {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    // look-up, in the same clock
+    /// Bits 31:12 of the linear address.
+    pub lookup_page: Signal<In, Bits<20>>,
+    pub hit: Signal<Out, Bit>,
+    /// Bits 31:12 of the physical address, if `hit`.
+    pub frame: Signal<Out, Bits<20>>,
+    /// User code may access the page.
+    pub user: Signal<Out, Bit>,
+    /// Writes are permitted.
+    pub writable: Signal<Out, Bit>,
+    /// The D bit in memory is set.
+    pub dirty: Signal<Out, Bit>,
+    // from the walker
+    pub fill_valid: Signal<In, Bit>,
+    pub fill_page: Signal<In, Bits<20>>,
+    pub fill_frame: Signal<In, Bits<20>>,
+    pub fill_user: Signal<In, Bit>,
+    pub fill_writable: Signal<In, Bit>,
+    pub fill_dirty: Signal<In, Bit>,
+    /// The page is a piece of a 4 MB page.
+    pub fill_large: Signal<In, Bit>,
+    // from the control registers
+    /// Drops every entry.
+    pub flush: Signal<In, Bit>,
+    /// Drops the entry of `flush_page` (INVLPG).
+    pub flush_one: Signal<In, Bit>,
+    pub flush_page: Signal<In, Bits<20>>,
+    // state
+    valid_reg: DFF<Bits<32>>,
+    /// An entry may be a piece of a 4 MB page: then INVLPG, which has to drop all its pieces, drops everything.
+    large_reg: DFF<Bit>,
+    // units
+    entries: TlbMemory,
+    // wires
+    entry: Signal<Local, Bits<38>>,
+    valid_bit: Signal<Local, Bits<32>>,
+    fill_bit: Signal<Local, Bits<32>>,
+    drop_bit: Signal<Local, Bits<32>>,
+}
+
+impl Logic for Tlb {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(self, clock, valid_reg, large_reg);
+        clock!(self, clock, entries);
+        self.entries.read_index.next = self.lookup_page.val().get_bits::<5>(0);
+        self.entry.next = self.entries.read_data.val();
+        self.valid_bit.next = self.valid_reg.q.val() >> self.lookup_page.val().get_bits::<5>(0);
+        self.hit.next = self.valid_bit.val().get_bit(0)
+            & (self.entry.val().get_bits::<15>(0) == self.lookup_page.val().get_bits::<15>(5));
+        self.frame.next = self.entry.val().get_bits::<20>(15);
+        self.user.next = self.entry.val().get_bit(35);
+        self.writable.next = self.entry.val().get_bit(36);
+        self.dirty.next = self.entry.val().get_bit(37);
+
+        self.entries.write_valid.next = self.fill_valid.val();
+        self.entries.write_index.next = self.fill_page.val().get_bits::<5>(0);
+        self.entries.write_data.next = bit_cast::<38, 15>(self.fill_page.val().get_bits::<15>(5))
+            | (bit_cast::<38, 20>(self.fill_frame.val()) << 15)
+            | (bit_cast::<38, 1>(self.fill_user.val().into()) << 35)
+            | (bit_cast::<38, 1>(self.fill_writable.val().into()) << 36)
+            | (bit_cast::<38, 1>(self.fill_dirty.val().into()) << 37);
+        self.fill_bit.next = bits::<32>(1) << self.fill_page.val().get_bits::<5>(0);
+        self.drop_bit.next = bits::<32>(1) << self.flush_page.val().get_bits::<5>(0);
+        if self.fill_valid.val() {
+            self.valid_reg.d.next = self.valid_reg.q.val() | self.fill_bit.val();
+            self.large_reg.d.next = self.large_reg.q.val() | self.fill_large.val();
+        }
+        if self.flush_one.val() {
+            self.valid_reg.d.next = self.valid_reg.q.val() & !self.drop_bit.val();
+        }
+        if self.reset.val() | self.flush.val() | (self.flush_one.val() & self.large_reg.q.val()) {
+            self.valid_reg.d.next = 0.into();
+            self.large_reg.d.next = false;
+        }
+    }
+}
+
+/// The RAM of a [`Tlb`]: one write per clock, one read without a clock.
+#[derive(LogicBlock, Default)]
+pub struct TlbMemory {
+    pub clock: Signal<In, Clock>,
+    pub read_index: Signal<In, Bits<5>>,
+    pub read_data: Signal<Out, Bits<38>>,
+    pub write_valid: Signal<In, Bit>,
+    pub write_index: Signal<In, Bits<5>>,
+    pub write_data: Signal<In, Bits<38>>,
+    _contents: Vec<Bits<38>>,
+}
+
+impl Logic for TlbMemory {
+    fn update(&mut self) {
+        if self._contents.is_empty() {
+            self._contents = vec![0.into(); ENTRIES];
+        }
+        if self.clock.pos_edge() && self.write_valid.val() {
+            self._contents[self.write_index.val().index()] = self.write_data.val();
+        }
+        self.read_data.next = self._contents[self.read_index.val().index()];
+    }
+    fn connect(&mut self) {
+        self.read_data.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom(format!(
+            "reg [{}:0] contents [0:{}];
+integer i;
+initial for (i = 0; i < {ENTRIES}; i = i + 1) contents[i] = 0;
+always @(posedge clock) if (write_valid) contents[write_index] <= write_data;
+always @(*) read_data = contents[read_index];
+",
+            ENTRY_BITS - 1,
+            ENTRIES - 1
+        ))
+    }
+}

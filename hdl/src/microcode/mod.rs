@@ -1,0 +1,36 @@
+//! Long instructions and events as routines of micro-instructions, one file per family.
+mod arithmetic;
+pub mod assembler;
+mod control_transfer;
+pub mod events;
+pub mod ports;
+pub mod segments;
+mod stack;
+pub mod strings;
+mod system;
+
+use assembler::Assembler;
+pub use assembler::{Image, Step, copy, nothing, step};
+
+/// The whole microcode. Addresses 0 and 1 are where events and reset begin.
+pub fn image() -> Image {
+    let mut routines = Assembler::default();
+    routines.routine("event", [nothing().goto("deliver")]);
+    routines.routine("reset_vector", [nothing().goto("reset")]);
+    routines.routine("nothing", [nothing().last()]);
+    events::add(&mut routines);
+    control_transfer::add(&mut routines);
+    segments::add(&mut routines);
+    stack::add(&mut routines);
+    strings::add(&mut routines);
+    arithmetic::add(&mut routines);
+    system::add(&mut routines);
+    ports::add(&mut routines);
+    let image = routines.finish();
+    assert!(
+        image.words.len() <= 2048,
+        "{} words of microcode do not fit its ROM",
+        image.words.len()
+    );
+    image
+}

@@ -1,0 +1,123 @@
+//! PUSHA, POPA, ENTER and other instructions that use the stack more than once.
+use super::assembler::{Assembler, copy, nothing, step};
+use crate::prelude::*;
+use RegisterSelect::*;
+use WidthSelect::Operand;
+
+pub fn add(routines: &mut Assembler) {
+    let push = |register| step(ExecuteOp::PassB).b(register).width(Operand).push();
+    let pop = |register| copy(register).access_width(Operand).pop();
+    routines.routine("push_t0", [push(T0).last()]);
+    // EAX was pushed by the opcode row. ESP is as it was before.
+    routines.routine(
+        "pusha",
+        [
+            push(Ecx),
+            push(Edx),
+            push(Ebx),
+            push(Esp),
+            push(Ebp),
+            push(Esi),
+            push(Edi).last(),
+        ],
+    );
+    // EDI was popped to T0. Registers change when no pop can fault any more.
+    let give = |to, from| copy(to).b(from).width(Operand);
+    routines.routine(
+        "popa",
+        [
+            pop(T1),
+            pop(T2),
+            pop(T7),
+            pop(T3),
+            pop(T4),
+            pop(T5),
+            pop(T6),
+            give(Edi, T0),
+            give(Esi, T1),
+            give(Ebp, T2),
+            give(Ebx, T3),
+            give(Edx, T4),
+            give(Ecx, T5),
+            give(Eax, T6).stack(AddressMode::Stack).last(),
+        ],
+    );
+    // POP to memory: its address is made with ESP as the pop leaves it.
+    routines.routine(
+        "pop_memory",
+        [
+            step(ExecuteOp::PassB)
+                .b(T0)
+                .width(Operand)
+                .memory(MemoryOp::Store)
+                .operand(0),
+            nothing().stack(AddressMode::Stack).last(),
+        ],
+    );
+    // ENTER: EBP was pushed. T1 = the frame.
+    let top = |register| {
+        copy(register)
+            .b_from(BSource::EffectiveAddress)
+            .at(SegmentSelect::Ss, Esp, 0)
+    };
+    routines.routine(
+        "enter",
+        [
+            top(T1),
+            copy(T3).b_from(BSource::SecondImmediate),
+            step(ExecuteOp::And)
+                .a(T3)
+                .constant(31)
+                .to(T3)
+                .branch(Condition::NotZero, "enter_nested"),
+        ],
+    );
+    routines.routine(
+        "enter_frame",
+        [
+            top(T4),
+            step(ExecuteOp::Sub).a(T4).immediate().to(T4),
+            // The new top of the stack must be writable.
+            nothing()
+                .access_width(Operand)
+                .memory(MemoryOp::LoadForWrite)
+                .at(SegmentSelect::Ss, T4, 0),
+            copy(Ebp).b(T1).width(Operand),
+            copy(Esp).b(T4).last(),
+        ],
+    );
+    routines.routine("enter_nested", [copy(T2).b(Ebp)]);
+    routines.routine(
+        "enter_level",
+        [
+            step(ExecuteOp::Sub)
+                .a(T3)
+                .constant(1)
+                .to(T3)
+                .branch(Condition::Zero, "enter_levels_done"),
+            step(ExecuteOp::Sub)
+                .a(T2)
+                .b_from(BSource::AccessSize)
+                .access_width(Operand)
+                .to(T2),
+            copy(T4)
+                .b_load()
+                .access_width(Operand)
+                .memory(MemoryOp::Load)
+                .at(SegmentSelect::Ss, T2, 0),
+            step(ExecuteOp::PassB)
+                .b(T4)
+                .access_width(Operand)
+                .push()
+                .goto("enter_level"),
+        ],
+    );
+    routines.routine(
+        "enter_levels_done",
+        [step(ExecuteOp::PassB)
+            .b(T1)
+            .access_width(Operand)
+            .push()
+            .goto("enter_frame")],
+    );
+}

@@ -1,0 +1,250 @@
+//! The one unit for rules about descriptors, selectors and levels.
+use crate::prelude::*;
+
+/// Combinational. A check that fails names vector and error code, as the manual's pseudocode does.
+#[derive(LogicBlock, Default)]
+pub struct CheckUnit {
+    pub rule: Signal<In, Check>,
+    /// The selector that is checked, or another operand.
+    pub a: Signal<In, Bits<32>>,
+    pub b: Signal<In, Bits<32>>,
+    pub result: Signal<In, Bits<32>>,
+    pub descriptor: Signal<In, Bits<64>>,
+    /// Limit in bytes of the code segment that passed its check.
+    pub code_limit: Signal<In, Bits<32>>,
+    /// Level that the checked code will run at.
+    pub code_level: Signal<In, Bits<2>>,
+    pub real_mode: Signal<In, Bit>,
+    pub cpl: Signal<In, Bits<2>>,
+    pub iopl: Signal<In, Bits<2>>,
+    pub nested: Signal<In, Bit>,
+    pub sysenter_cs: Signal<In, Bits<16>>,
+    // the event being delivered
+    pub vector: Signal<In, Bits<8>>,
+    pub software: Signal<In, Bit>,
+    pub external: Signal<In, Bit>,
+    // out
+    pub fault: Signal<Out, Bit>,
+    pub fault_vector: Signal<Out, Bits<5>>,
+    pub fault_code: Signal<Out, Bits<16>>,
+    /// The descriptor passed as code, to run at `new_level`.
+    pub passes_code: Signal<Out, Bit>,
+    pub new_level: Signal<Out, Bits<2>>,
+    // wires
+    kind: Signal<Local, Bits<4>>,
+    dpl: Signal<Local, Bits<2>>,
+    rpl: Signal<Local, Bits<2>>,
+    present: Signal<Local, Bit>,
+    is_segment: Signal<Local, Bit>,
+    is_code: Signal<Local, Bit>,
+    conforming: Signal<Local, Bit>,
+    writable_data: Signal<Local, Bit>,
+    weakest: Signal<Local, Bits<2>>,
+    fails: Signal<Local, Bit>,
+    absent: Signal<Local, Bit>,
+    is_null: Signal<Local, Bit>,
+    code: Signal<Local, Bits<16>>,
+    in_local_table: Signal<Local, Bit>,
+    code_check: Signal<Local, Bit>,
+}
+
+impl Logic for CheckUnit {
+    #[hdl_gen]
+    fn update(&mut self) {
+        self.kind.next = self.descriptor.val().get_bits::<4>(40);
+        self.is_segment.next = self.descriptor.val().get_bit(44);
+        self.dpl.next = self.descriptor.val().get_bits::<2>(45);
+        self.present.next = self.descriptor.val().get_bit(47);
+        self.rpl.next = self.a.val().get_bits::<2>(0);
+        self.in_local_table.next = self.a.val().get_bit(2);
+        self.is_null.next = self.a.val().get_bits::<14>(2) == 0;
+        self.is_code.next = self.is_segment.val() & self.kind.val().get_bit(3);
+        self.conforming.next = self.kind.val().get_bit(2);
+        self.writable_data.next =
+            self.is_segment.val() & (!self.kind.val().get_bit(3)) & self.kind.val().get_bit(1);
+        self.weakest.next = self.cpl.val();
+        if self.rpl.val() > self.cpl.val() {
+            self.weakest.next = self.rpl.val();
+        }
+        self.fails.next = false;
+        // Not present: #NP, for stacks #SS.
+        self.absent.next = false;
+        self.fault_vector.next = 13.into();
+        self.code.next = bit_cast::<16, 32>(self.a.val() & 0xFFFC);
+        self.code_check.next = false;
+        self.new_level.next = self.cpl.val();
+        match self.rule.val() {
+            Check::None => {}
+            Check::Ring0 => {
+                self.fails.next = self.cpl.val() != 0;
+                self.code.next = 0.into();
+            }
+            Check::InputOutput => {
+                self.fails.next = (!self.real_mode.val()) & (self.cpl.val() > self.iopl.val());
+                self.code.next = 0.into();
+            }
+            Check::Protected => {
+                self.fails.next = self.real_mode.val();
+                self.fault_vector.next = 6.into();
+                self.code.next = 0.into();
+            }
+            Check::DataSegment => {
+                self.fails.next = (!self.is_segment.val())
+                    | (self.kind.val().get_bit(3) & !self.kind.val().get_bit(1))
+                    | (!(self.kind.val().get_bit(3) & self.conforming.val())
+                        & (self.dpl.val() < self.weakest.val()));
+                self.absent.next = !self.present.val();
+            }
+            Check::StackSegment => {
+                self.fails.next = (self.rpl.val() != self.cpl.val())
+                    | (!self.writable_data.val())
+                    | (self.dpl.val() != self.cpl.val());
+                self.absent.next = !self.present.val();
+            }
+            Check::NewStack => {
+                self.fails.next = (self.rpl.val() != self.code_level.val())
+                    | (!self.writable_data.val())
+                    | (self.dpl.val() != self.code_level.val());
+                self.absent.next = !self.present.val();
+                self.fault_vector.next = 10.into();
+            }
+            Check::ReturnStack => {
+                self.fails.next = (self.rpl.val() != self.code_level.val())
+                    | (!self.writable_data.val())
+                    | (self.dpl.val() != self.code_level.val());
+                self.absent.next = !self.present.val();
+            }
+            Check::JumpCode => {
+                self.fails.next = !self.is_code.val();
+                if self.conforming.val() {
+                    if self.dpl.val() > self.cpl.val() {
+                        self.fails.next = true;
+                    }
+                } else if (self.rpl.val() > self.cpl.val()) | (self.dpl.val() != self.cpl.val()) {
+                    self.fails.next = true;
+                }
+                self.absent.next = !self.present.val();
+                self.code_check.next = true;
+            }
+            Check::ReturnCode => {
+                self.fails.next = (!self.is_code.val()) | (self.rpl.val() < self.cpl.val());
+                if self.conforming.val() {
+                    if self.dpl.val() > self.rpl.val() {
+                        self.fails.next = true;
+                    }
+                } else if self.dpl.val() != self.rpl.val() {
+                    self.fails.next = true;
+                }
+                self.absent.next = !self.present.val();
+                self.code_check.next = true;
+                self.new_level.next = self.rpl.val();
+            }
+            Check::GateCode => {
+                self.fails.next = (!self.is_code.val()) | (self.dpl.val() > self.cpl.val());
+                self.absent.next = !self.present.val();
+                self.code_check.next = true;
+                if !self.conforming.val() {
+                    self.new_level.next = self.dpl.val();
+                }
+            }
+            Check::GateJump => {
+                self.fails.next = !self.is_code.val();
+                if self.conforming.val() {
+                    if self.dpl.val() > self.cpl.val() {
+                        self.fails.next = true;
+                    }
+                } else if self.dpl.val() != self.cpl.val() {
+                    self.fails.next = true;
+                }
+                self.absent.next = !self.present.val();
+                self.code_check.next = true;
+            }
+            Check::EventGate => {
+                // 32-bit interrupt (1110b) and trap (1111b) gates.
+                self.fails.next = self.is_segment.val()
+                    | (self.kind.val().get_bits::<3>(1) != 7)
+                    | (self.software.val() & (self.dpl.val() < self.cpl.val()));
+                self.absent.next = !self.present.val();
+                self.code.next = (bit_cast::<16, 8>(self.vector.val()) << 3) | 2;
+            }
+            Check::CallGate => {
+                self.fails.next = self.is_segment.val()
+                    | (self.kind.val() != 12)
+                    | (self.dpl.val() < self.weakest.val());
+                self.absent.next = !self.present.val();
+            }
+            Check::LocalTable => {
+                self.fails.next =
+                    self.in_local_table.val() | self.is_segment.val() | (self.kind.val() != 2);
+                self.absent.next = !self.present.val();
+            }
+            Check::TaskState => {
+                self.fails.next =
+                    self.in_local_table.val() | self.is_segment.val() | (self.kind.val() != 9);
+                self.absent.next = !self.present.val();
+            }
+            Check::CodeTarget => {
+                self.fails.next = self.b.val() > self.code_limit.val();
+                self.code.next = 0.into();
+            }
+            Check::NotNull => {
+                self.fails.next = self.is_null.val();
+                self.code.next = 0.into();
+            }
+            Check::NotNullTask => {
+                self.fails.next = self.is_null.val();
+                self.fault_vector.next = 10.into();
+                self.code.next = 0.into();
+            }
+            Check::PortPermitted => {
+                self.fails.next = self.result.val().any();
+                self.code.next = 0.into();
+            }
+            Check::NotNested => {
+                self.fails.next = self.nested.val();
+                self.fault_vector.next = 6.into();
+                self.code.next = 0.into();
+            }
+            Check::SysenterSet => {
+                self.fails.next =
+                    self.real_mode.val() | (self.sysenter_cs.val().get_bits::<14>(2) == 0);
+                self.code.next = 0.into();
+            }
+            Check::SysexitAllowed => {
+                self.fails.next = self.real_mode.val()
+                    | (self.cpl.val() != 0)
+                    | (self.sysenter_cs.val().get_bits::<14>(2) == 0);
+                self.code.next = 0.into();
+            }
+            Check::ControlRegister0 => {
+                // Paging needs protection; NW without CD is refused.
+                self.fails.next = (self.result.val().get_bit(31) & !self.result.val().get_bit(0))
+                    | (self.result.val().get_bit(29) & !self.result.val().get_bit(30))
+                    | (self.cpl.val() != 0);
+                self.code.next = 0.into();
+            }
+            Check::ControlRegister4 => {
+                // Only PSE exists.
+                self.fails.next =
+                    ((self.result.val() & 0xFFFF_FFEF_u64) != 0) | (self.cpl.val() != 0);
+                self.code.next = 0.into();
+            }
+        }
+        self.fault.next = self.fails.val() | self.absent.val();
+        if self.absent.val() & !self.fails.val() {
+            self.fault_vector.next = 11.into();
+            if (self.rule.val() == Check::StackSegment)
+                | (self.rule.val() == Check::NewStack)
+                | (self.rule.val() == Check::ReturnStack)
+            {
+                self.fault_vector.next = 12.into();
+            }
+        }
+        self.fault_code.next = self.code.val();
+        // Faults while an external event is delivered say so.
+        if self.external.val() {
+            self.fault_code.next = self.code.val() | 1;
+        }
+        self.passes_code.next = self.code_check.val() & !self.fault.val();
+    }
+}

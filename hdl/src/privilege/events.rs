@@ -1,0 +1,316 @@
+//! Faults, traps, interrupts, reset and the debugger: what stops the flow of instructions, and in which order.
+use crate::prelude::*;
+
+/// Decides at each interrupt point (before a first micro-op, or a boundary of a REP) whether an event comes first.
+#[derive(LogicBlock, Default)]
+pub struct Events {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    // pins
+    pub nmi: Signal<In, Bit>,
+    pub interrupt_request: Signal<In, Bit>,
+    pub interrupt_vector: Signal<In, Bits<8>>,
+    pub interrupt_acknowledge: Signal<Out, Bit>,
+    pub debug_halt: Signal<In, Bit>,
+    pub debug_step: Signal<In, Bit>,
+    pub debug_halted: Signal<Out, Bit>,
+    // from execute
+    /// Nothing of the next micro-op's instruction has happened yet.
+    pub interrupt_point: Signal<In, Bit>,
+    /// An I/O access of the next instruction has begun.
+    pub committed: Signal<In, Bit>,
+    /// The oldest micro-op raises this fault.
+    pub fault: Signal<In, Bit>,
+    pub fault_vector: Signal<In, Bits<5>>,
+    pub fault_code: Signal<In, Bits<16>>,
+    /// A software interrupt begins.
+    pub software_interrupt: Signal<In, Bit>,
+    pub software_vector: Signal<In, Bits<8>>,
+    pub software_eip: Signal<In, Bits<32>>,
+    /// A last micro-op retires.
+    pub retires_last: Signal<In, Bit>,
+    /// ... whose instruction began with EFLAGS.TF set.
+    pub single_step: Signal<In, Bit>,
+    /// ... and that shields the next instruction from interrupts.
+    pub shadow: Signal<In, Bit>,
+    /// HLT retires.
+    pub halts: Signal<In, Bit>,
+    /// IRET retires: NMIs are possible again.
+    pub returns: Signal<In, Bit>,
+    pub interrupts_enabled: Signal<In, Bit>,
+    pub real_mode: Signal<In, Bit>,
+    pub eip: Signal<In, Bits<32>>,
+    // decisions
+    /// The micro-op in execute does not happen: an event other than its own fault comes first.
+    pub kill: Signal<Out, Bit>,
+    /// The routine at `entry` begins in the next clock; everything in the pipeline is dropped.
+    pub begins: Signal<Out, Bit>,
+    pub entry: Signal<Out, Bits<11>>,
+    /// Everything is dropped and nothing is fetched until an event or `resume`.
+    pub stop: Signal<Out, Bit>,
+    /// Fetch begins anew at EIP.
+    pub resume: Signal<Out, Bit>,
+    pub halted: Signal<Out, Bit>,
+    pub shutdown: Signal<Out, Bit>,
+    pub set_single_step: Signal<Out, Bit>,
+    /// For the trace: an exception or trap / an external interrupt or NMI.
+    pub delivers_exception: Signal<Out, Bit>,
+    pub delivers_interrupt: Signal<Out, Bit>,
+    pub delivered_vector: Signal<Out, Bits<8>>,
+    pub delivered_code: Signal<Out, Bits<16>>,
+    pub delivered_has_code: Signal<Out, Bit>,
+    // the event being delivered
+    pub vector: Signal<Out, Bits<8>>,
+    pub error_code: Signal<Out, Bits<16>>,
+    pub has_error_code: Signal<Out, Bit>,
+    pub saved_eip: Signal<Out, Bits<32>>,
+    pub software: Signal<Out, Bit>,
+    pub external: Signal<Out, Bit>,
+    // state
+    vector_reg: DFF<Bits<8>>,
+    error_reg: DFF<Bits<16>>,
+    has_error_reg: DFF<Bit>,
+    saved_eip_reg: DFF<Bits<32>>,
+    software_reg: DFF<Bit>,
+    external_reg: DFF<Bit>,
+    /// An event's routine runs.
+    delivering: DFF<Bit>,
+    reset_pending: DFF<Bit>,
+    trap_pending: DFF<Bit>,
+    shadow_reg: DFF<Bit>,
+    nmi_level: DFF<Bit>,
+    nmi_pending: DFF<Bit>,
+    nmi_blocked: DFF<Bit>,
+    halted_reg: DFF<Bit>,
+    shutdown_reg: DFF<Bit>,
+    debug_reg: DFF<Bit>,
+    /// An instruction has run since the debugger let go.
+    stepped: DFF<Bit>,
+    // wires
+    point: Signal<Local, Bit>,
+    takes_debug: Signal<Local, Bit>,
+    takes_trap: Signal<Local, Bit>,
+    takes_nmi: Signal<Local, Bit>,
+    takes_interrupt: Signal<Local, Bit>,
+    takes_fault: Signal<Local, Bit>,
+    first_contributes: Signal<Local, Bit>,
+    second_contributes: Signal<Local, Bit>,
+    second_is_page_fault: Signal<Local, Bit>,
+    double_fault: Signal<Local, Bit>,
+    gives_up: Signal<Local, Bit>,
+    fault_has_code: Signal<Local, Bit>,
+    final_vector: Signal<Local, Bits<8>>,
+    final_code: Signal<Local, Bits<16>>,
+    final_has_code: Signal<Local, Bit>,
+    lets_go: Signal<Local, Bit>,
+}
+
+impl Logic for Events {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(
+            self,
+            clock,
+            vector_reg,
+            error_reg,
+            has_error_reg,
+            saved_eip_reg,
+            software_reg,
+            external_reg,
+            delivering,
+            reset_pending,
+            trap_pending,
+            shadow_reg,
+            nmi_level,
+            nmi_pending,
+            nmi_blocked,
+            halted_reg,
+            shutdown_reg,
+            debug_reg,
+            stepped
+        );
+        // Priorities: debugger, single-step trap, NMI, interrupt, then the instruction's own fault.
+        self.point.next = self.interrupt_point.val()
+            & !(self.delivering.q.val() | self.reset_pending.q.val() | self.debug_reg.q.val());
+        self.takes_debug.next = self.debug_halt.val()
+            & (self.stepped.q.val() | self.shutdown_reg.q.val())
+            & (self.shutdown_reg.q.val() | (self.point.val() & !self.committed.val()))
+            & (!self.debug_reg.q.val());
+        self.takes_trap.next = self.point.val()
+            & self.trap_pending.q.val()
+            & (!self.committed.val())
+            & !self.takes_debug.val();
+        self.takes_nmi.next = self.point.val()
+            & self.nmi_pending.q.val()
+            & !(self.nmi_blocked.q.val()
+                | self.shadow_reg.q.val()
+                | self.committed.val()
+                | self.takes_debug.val()
+                | self.takes_trap.val()
+                | self.shutdown_reg.q.val());
+        self.takes_interrupt.next = self.point.val()
+            & self.interrupt_request.val()
+            & self.interrupts_enabled.val()
+            & !(self.shadow_reg.q.val()
+                | self.committed.val()
+                | self.takes_debug.val()
+                | self.takes_trap.val()
+                | self.takes_nmi.val()
+                | self.shutdown_reg.q.val());
+        self.kill.next = self.takes_debug.val()
+            | self.takes_trap.val()
+            | self.takes_nmi.val()
+            | self.takes_interrupt.val();
+        self.takes_fault.next = self.fault.val() & !self.kill.val();
+
+        // A fault during delivery (SDM Vol. 3A, "Interrupt 8 - Double Fault Exception").
+        self.first_contributes.next = (!self.software_reg.q.val())
+            & ((self.vector_reg.q.val() == 0)
+                | ((self.vector_reg.q.val() > 9) & (self.vector_reg.q.val() < 14)));
+        self.second_contributes.next = (self.fault_vector.val() == 0)
+            | ((self.fault_vector.val() > 9) & (self.fault_vector.val() < 14));
+        self.second_is_page_fault.next = self.fault_vector.val() == 14;
+        self.double_fault.next = self.delivering.q.val()
+            & ((self.first_contributes.val() & self.second_contributes.val())
+                | ((self.vector_reg.q.val() == 14)
+                    & (!self.software_reg.q.val())
+                    & (self.second_contributes.val() | self.second_is_page_fault.val())));
+        self.gives_up.next = self.delivering.q.val()
+            & (!self.software_reg.q.val())
+            & (self.vector_reg.q.val() == 8)
+            & (self.second_contributes.val() | self.second_is_page_fault.val());
+        self.fault_has_code.next = (self.fault_vector.val() == 8)
+            | ((self.fault_vector.val() > 9) & (self.fault_vector.val() < 15))
+            | (self.fault_vector.val() == 17);
+        self.final_vector.next = bit_cast::<8, 5>(self.fault_vector.val());
+        self.final_code.next = self.fault_code.val();
+        self.final_has_code.next = self.fault_has_code.val();
+        if self.double_fault.val() {
+            self.final_vector.next = 8.into();
+            self.final_code.next = 0.into();
+            self.final_has_code.next = true;
+        }
+        if self.takes_trap.val() {
+            self.final_vector.next = 1.into();
+            self.final_has_code.next = false;
+        }
+        if self.takes_nmi.val() {
+            self.final_vector.next = 2.into();
+            self.final_has_code.next = false;
+        }
+        if self.takes_interrupt.val() {
+            self.final_vector.next = self.interrupt_vector.val();
+            self.final_has_code.next = false;
+        }
+        self.interrupt_acknowledge.next = self.takes_interrupt.val();
+
+        // Begin.
+        self.begins.next = (self.takes_trap.val()
+            | self.takes_nmi.val()
+            | self.takes_interrupt.val()
+            | (self.takes_fault.val() & !self.gives_up.val())
+            | self.reset_pending.q.val())
+            & !self.reset.val();
+        self.entry.next = DELIVER_ENTRY.into();
+        if self.reset_pending.q.val() {
+            self.entry.next = RESET_ENTRY.into();
+        }
+        self.delivers_exception.next = self.takes_trap.val() | self.takes_fault.val();
+        self.delivers_interrupt.next = self.takes_nmi.val() | self.takes_interrupt.val();
+        self.delivered_vector.next = self.final_vector.val();
+        self.delivered_code.next = self.final_code.val();
+        self.delivered_has_code.next = self.final_has_code.val() & !self.real_mode.val();
+        self.set_single_step.next = self.takes_trap.val();
+        if self.retires_last.val() {
+            self.delivering.d.next = false;
+            self.stepped.d.next = true;
+            self.trap_pending.d.next = self.single_step.val();
+            self.shadow_reg.d.next = self.shadow.val();
+        }
+        if self.software_interrupt.val() {
+            self.vector_reg.d.next = self.software_vector.val();
+            self.saved_eip_reg.d.next = self.software_eip.val();
+            self.has_error_reg.d.next = false;
+            self.software_reg.d.next = true;
+            self.external_reg.d.next = false;
+            self.delivering.d.next = true;
+        }
+        if self.takes_trap.val()
+            | self.takes_nmi.val()
+            | self.takes_interrupt.val()
+            | self.takes_fault.val()
+        {
+            self.vector_reg.d.next = self.final_vector.val();
+            self.error_reg.d.next = self.final_code.val();
+            self.has_error_reg.d.next = self.final_has_code.val() & !self.real_mode.val();
+            self.saved_eip_reg.d.next = self.eip.val();
+            self.software_reg.d.next = false;
+            self.external_reg.d.next = true;
+            self.delivering.d.next = true;
+            self.trap_pending.d.next = false;
+            self.halted_reg.d.next = false;
+        }
+        if self.takes_nmi.val() {
+            self.nmi_pending.d.next = false;
+            self.nmi_blocked.d.next = true;
+        }
+        if self.returns.val() {
+            self.nmi_blocked.d.next = false;
+        }
+        self.nmi_level.d.next = self.nmi.val();
+        if self.nmi.val() & !self.nmi_level.q.val() {
+            self.nmi_pending.d.next = true;
+        }
+
+        // Stop and go.
+        if self.halts.val() {
+            self.halted_reg.d.next = true;
+        }
+        if self.takes_fault.val() & self.gives_up.val() {
+            self.shutdown_reg.d.next = true;
+        }
+        if self.takes_debug.val() {
+            self.debug_reg.d.next = true;
+            self.shutdown_reg.d.next = false;
+            self.delivering.d.next = false;
+        }
+        self.lets_go.next =
+            self.debug_reg.q.val() & (self.debug_step.val() | !self.debug_halt.val());
+        if self.lets_go.val() {
+            self.debug_reg.d.next = false;
+            self.stepped.d.next = false;
+        }
+        self.stop.next = self.halts.val()
+            | self.takes_debug.val()
+            | (self.takes_fault.val() & self.gives_up.val());
+        self.resume.next = self.lets_go.val() & !self.halted_reg.q.val();
+        self.halted.next = self.halted_reg.q.val();
+        self.shutdown.next = self.shutdown_reg.q.val();
+        self.debug_halted.next = self.debug_reg.q.val();
+
+        self.vector.next = self.vector_reg.q.val();
+        self.error_code.next = self.error_reg.q.val();
+        self.has_error_code.next = self.has_error_reg.q.val();
+        self.saved_eip.next = self.saved_eip_reg.q.val();
+        self.software.next = self.software_reg.q.val();
+        self.external.next = self.external_reg.q.val() & self.delivering.q.val();
+
+        if self.reset_pending.q.val() {
+            self.reset_pending.d.next = false;
+            self.delivering.d.next = true;
+            self.software_reg.d.next = false;
+        }
+        if self.reset.val() {
+            self.reset_pending.d.next = true;
+            self.delivering.d.next = false;
+            self.trap_pending.d.next = false;
+            self.shadow_reg.d.next = false;
+            self.nmi_pending.d.next = false;
+            self.nmi_blocked.d.next = false;
+            self.halted_reg.d.next = false;
+            self.shutdown_reg.d.next = false;
+            self.debug_reg.d.next = false;
+            self.stepped.d.next = false;
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Levels, checks, system registers and the events that cross between levels.
+pub mod check;
+pub mod events;
+pub mod system_registers;
+
+pub use check::CheckUnit;
+pub use events::Events;
+pub use system_registers::SystemRegisters;

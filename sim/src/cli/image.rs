@@ -1,0 +1,44 @@
+//! `sysgate image`.
+
+use super::{Failure, GateArgument, exit};
+use crate::image::Image;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Arguments of `sysgate image`.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false, id = "action")]
+pub struct ImageArguments {
+    /// Write the image to this folder, which is created: PE files, memory contents, symbols.json
+    #[arg(long, value_name = "DIR", group = "action")]
+    out: Option<PathBuf>,
+    /// List modules and sizes
+    #[arg(long, group = "action")]
+    list: bool,
+    /// How user code enters the kernel
+    #[arg(long, value_enum, default_value_t = GateArgument::Sysenter)]
+    gate: GateArgument,
+}
+
+impl ImageArguments {
+    /// Builds the default image and writes or lists it.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn run(self) -> Result<u8, Failure> {
+        if let Some(folder) = &self.out {
+            Image::build(self.gate.into())?.write(folder)?;
+        }
+        if self.list {
+            let image = Image::build(self.gate.into())?;
+            println!("base     end      layer ring  module      file            symbols");
+            for module in &image.symbols.modules {
+                let symbols = image.symbols.symbols.iter().filter(|symbol| symbol.module == module.name).count();
+                let end = u64::from(module.base) + u64::from(module.size);
+                let (base, layer, ring) = (module.base, module.layer, module.ring);
+                println!("{base:08x} {end:08x} {layer:>5} {ring:>4}  {:11} {:15} {symbols:>7}", module.name, module.file);
+            }
+        }
+        Ok(exit::SUCCESS)
+    }
+}

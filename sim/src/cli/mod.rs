@@ -1,0 +1,150 @@
+//! The program `sysgate`: arguments, exit codes, and one module per command.
+
+mod image;
+#[cfg(feature = "model")]
+mod journey;
+#[cfg(feature = "model")]
+mod run;
+#[cfg(feature = "model")]
+mod session;
+#[cfg(feature = "model")]
+mod wave;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Exit codes; a guest that ends the run through the exit port gives its own, (value << 1) | 1.
+pub mod exit {
+    /// Done, or the guest halted with interrupts off.
+    pub const SUCCESS: u8 = 0;
+    /// A file, an address or a host resource was not as it must be.
+    pub const ERROR: u8 = 10;
+    /// The arguments could not be understood.
+    pub const USAGE: u8 = 2;
+    /// The guest shut down (a fault while delivering a double fault).
+    pub const SHUTDOWN: u8 = 20;
+    /// The guest hung: nothing retired for too long.
+    pub const HUNG: u8 = 22;
+    /// The guest ran past `--max-cycles`.
+    pub const MAX_CYCLES: u8 = 24;
+    /// The guest ended well, but no journey was completed.
+    pub const NO_JOURNEY: u8 = 26;
+    /// Interrupted by the user.
+    pub const INTERRUPTED: u8 = 130;
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done; or the guest halted with interrupts off
+  2    the arguments could not be understood
+  10   a file, an address or something of the host is not as it must be
+  20   the guest shut down (a fault while delivering a double fault)
+  22   the guest hung: nothing retired for too long
+  24   the guest ran past --max-cycles
+  26   the guest ended, but no call reached another ring and came back
+  130  interrupted (Ctrl-C); traces are closed and readable
+  odd  the guest wrote v to the exit port F4h or 501h: (v << 1) | 1";
+
+/// A Windows-7-like system call, from WriteFile in ring 3 through SYSENTER into the kernel and back, on an IA-32 core
+/// in Rust-HDL.
+#[derive(Parser, Debug)]
+#[command(name = "sysgate", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    // Without a command its options are accepted, too.
+    #[cfg(feature = "model")]
+    #[command(flatten)]
+    journey: journey::JourneyArguments,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Boot the image and print the path of one call through layers and rings (the default command)
+    #[cfg(feature = "model")]
+    #[command(after_help = EXIT_CODES)]
+    Journey(journey::JourneyArguments),
+    /// Run the default image or foreign software, with the guest's console on stdin and stdout
+    #[cfg(feature = "model")]
+    #[command(after_help = EXIT_CODES)]
+    Run(run::RunArguments),
+    /// Write or list the default image
+    Image(image::ImageArguments),
+}
+
+/// `--gate`.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum GateArgument {
+    /// SYSENTER and SYSEXIT
+    Sysenter,
+    /// INT 2Eh and IRETD
+    Int2e,
+}
+
+impl From<GateArgument> for firmware::Gate {
+    fn from(gate: GateArgument) -> Self {
+        match gate {
+            GateArgument::Sysenter => Self::Sysenter,
+            GateArgument::Int2e => Self::Int2e,
+        }
+    }
+}
+
+/// A command's end: what to tell the user and the exit code.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    code: u8,
+}
+
+impl Failure {
+    fn new(code: u8, message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            code,
+        }
+    }
+}
+
+impl<E: std::fmt::Display> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::new(exit::ERROR, error.to_string())
+    }
+}
+
+/// Set by Ctrl-C; commands end at the next opportunity and leave complete files.
+pub(crate) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // A second Ctrl-C ends the program even if it is stuck.
+    let _ = ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(exit::INTERRUPTED.into());
+        }
+    });
+    let result = match arguments.command {
+        #[cfg(feature = "model")]
+        None => arguments.journey.run(),
+        #[cfg(not(feature = "model"))]
+        None => Err(Failure::new(exit::USAGE, "this program was built without the model; see --help")),
+        #[cfg(feature = "model")]
+        Some(Command::Journey(journey)) => journey.run(),
+        #[cfg(feature = "model")]
+        Some(Command::Run(run)) => run.run(),
+        Some(Command::Image(image)) => image.run(),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            eprintln!("sysgate: {}", failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}

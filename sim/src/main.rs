@@ -1,0 +1,5 @@
+//! `sysgate`: see `sysgate --help`.
+
+fn main() -> std::process::ExitCode {
+    sim::cli::main()
+}

@@ -1,0 +1,160 @@
+//! The retire log: one line per instruction, or per micro-op.
+
+use super::disassembly::disassemble;
+use super::instructions::{Instruction, Instructions, Write};
+use crate::Retired;
+use spec::registers;
+use std::fmt::Write as _;
+
+/// Name of a system register as in `spec::registers`; a number where there is none.
+fn system_name(number: u8) -> String {
+    let segment = |base: u8| registers::SEGMENT.get(usize::from(number - base));
+    let part = |base: u8, suffix: &str| {
+        (number >= base)
+            .then(|| segment(base))
+            .flatten()
+            .map(|name| format!("{name}{suffix}"))
+    };
+    match number {
+        registers::EIP => "eip".to_string(),
+        registers::EFLAGS => "eflags".to_string(),
+        registers::CPL => "cpl".to_string(),
+        registers::CR0..=registers::CR4 => format!("cr{}", number - registers::CR0),
+        registers::DR0..=registers::DR7 => format!("dr{}", number - registers::DR0),
+        registers::SYSENTER_CS => "sysenter_cs".to_string(),
+        registers::SYSENTER_ESP => "sysenter_esp".to_string(),
+        registers::SYSENTER_EIP => "sysenter_eip".to_string(),
+        registers::TSC_LOW => "tsc_low".to_string(),
+        registers::TSC_HIGH => "tsc_high".to_string(),
+        _ => match number & 0xF0 {
+            registers::SELECTOR => part(registers::SELECTOR, ""),
+            registers::BASE => part(registers::BASE, ".base"),
+            registers::LIMIT => part(registers::LIMIT, ".limit"),
+            registers::ACCESS => part(registers::ACCESS, ".access"),
+            _ => None,
+        }
+        .unwrap_or_else(|| format!("system_{number:02x}")),
+    }
+}
+
+fn value(data: u64, size: u8) -> String {
+    format!("{data:0width$x}", width = usize::from(size) * 2)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn write_text(write: &Write) -> String {
+    match *write {
+        Write::Register(number, data) => {
+            format!("{}={data:08x}", registers::GENERAL[usize::from(number & 7)])
+        }
+        Write::System(number, data) => format!("{}={data:08x}", system_name(number)),
+        Write::Store(linear, size, data) => format!("[{linear:08x}]={}", value(data, size)),
+        Write::Load(linear, size, data) => format!("{}<-[{linear:08x}]", value(data, size)),
+        Write::Out(port, size, data) => format!("out[{port:04x}]={}", value(data.into(), size)),
+        Write::In(port, size, data) => format!("{}<-in[{port:04x}]", value(data.into(), size)),
+    }
+}
+
+fn head(retired: &Retired, cs: u16) -> String {
+    let length = usize::from(retired.length).min(retired.bytes.len());
+    let bytes = &retired.bytes[..length];
+    let text = disassemble(bytes, retired.eip, retired.mode & 8 != 0);
+    format!(
+        "{:8} {:9} {} {cs:04x}:{:08x} {:20} {text:32}",
+        retired.number,
+        retired.cycle,
+        retired.cpl,
+        retired.eip,
+        hex(bytes)
+    )
+}
+
+/// One line of the retire log: number, cycle, CPL, CS:EIP, bytes, disassembly, then what it read and wrote.
+///
+/// The cycle is that of the last micro-op. A delivered exception or interrupt stands in braces.
+pub fn retire_line(instruction: &Instruction) -> String {
+    let retired = &instruction.retired;
+    let mut line = head(retired, instruction.cs);
+    for write in &instruction.writes {
+        write!(line, " {}", write_text(write)).unwrap();
+    }
+    if retired.eflags != instruction.eflags_before {
+        write!(line, " eflags={:08x}", retired.eflags).unwrap();
+    }
+    if let Some(delivered) = instruction.delivered {
+        let kind = if delivered.external {
+            "interrupt"
+        } else {
+            "exception"
+        };
+        write!(line, " {{{kind} {:02x}", delivered.vector).unwrap();
+        if let Some(error_code) = delivered.error_code {
+            write!(line, " error={error_code:04x}").unwrap();
+        }
+        if let Some(cr2) = delivered.cr2 {
+            write!(line, " cr2={cr2:08x}").unwrap();
+        }
+        write!(line, "}} -> {:08x}", retired.next_eip).unwrap();
+    }
+    line.truncate(line.trim_end().len());
+    line
+}
+
+/// One line for one micro-op: as [`retire_line`], with its microcode address and temporaries.
+///
+/// `instructions` must have taken this micro-op's predecessors, not yet itself.
+pub fn micro_op_line(retired: &Retired, instructions: &Instructions) -> String {
+    let mut line = head(retired, instructions.cs().0);
+    let mark = match (retired.first, retired.last) {
+        (true, true) => '=',
+        (true, false) => '/',
+        (false, true) => '\\',
+        (false, false) => '|',
+    };
+    write!(line, " {mark}{:03x}", retired.micro_address).unwrap();
+    let mut alone = Instructions::default();
+    let whole = alone
+        .push(&Retired {
+            last: true,
+            ..*retired
+        })
+        .expect("a last micro-op completes");
+    for write in &whole.writes {
+        write!(line, " {}", write_text(write)).unwrap();
+    }
+    if retired.register_write && retired.register_number >= 8 {
+        write!(
+            line,
+            " t{}={:08x}",
+            retired.register_number - 8,
+            retired.register_data
+        )
+        .unwrap();
+    }
+    write!(
+        line,
+        " fl={:08x} next={:08x}",
+        retired.eflags, retired.next_eip
+    )
+    .unwrap();
+    if retired.exception || retired.interrupt {
+        let kind = if retired.interrupt {
+            "interrupt"
+        } else {
+            "exception"
+        };
+        write!(
+            line,
+            " {{{kind} {:02x} error={}:{:04x} cr2={:08x}}}",
+            retired.vector,
+            u8::from(retired.has_error_code),
+            retired.error_code,
+            retired.cr2
+        )
+        .unwrap();
+    }
+    line
+}

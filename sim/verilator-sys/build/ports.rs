@@ -1,0 +1,240 @@
+//! The edge of the chip as the shim sees it, and the Verilog that fits a chip to that edge.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    In,
+    Out,
+}
+use Direction::{In, Out};
+
+/// Every port the shim knows: direction, name, width in bits.
+///
+/// A top without some of them is fine (the bare core has no UART, the chip keeps I/O to itself): its missing outputs
+/// read as zero. A port that is not listed here is an error, so that nothing is left unconnected unnoticed.
+#[rustfmt::skip]
+pub const PORTS: &[(Direction, &str, u32)] = &[
+    (In,  "clock", 1),
+    (In,  "reset", 1),
+    (Out, "instruction_request", 1),
+    (Out, "instruction_address", 32),
+    (In,  "instruction_data", 64),
+    (In,  "instruction_wait", 1),
+    (Out, "data_request", 1),
+    (Out, "data_write", 1),
+    (Out, "data_io", 1),
+    (Out, "data_address", 32),
+    (Out, "data_byte_enable", 8),
+    (Out, "data_write_data", 64),
+    (In,  "data_read_data", 64),
+    (In,  "data_wait", 1),
+    (In,  "interrupt_request", 1),
+    (Out, "interrupt_acknowledge", 1),
+    (In,  "interrupt_vector", 8),
+    (In,  "nmi", 1),
+    (Out, "halted", 1),
+    (Out, "shutdown", 1),
+    (Out, "retire_valid", 1),
+    (Out, "retire_first", 1),
+    (Out, "retire_last", 1),
+    (Out, "retire_cycle", 64),
+    (Out, "retire_eip", 32),
+    (Out, "retire_next_eip", 32),
+    (Out, "retire_length", 4),
+    (Out, "retire_bytes", 128),
+    (Out, "retire_cpl", 2),
+    (Out, "retire_mode", 4),
+    (Out, "retire_micro_address", 12),
+    (Out, "retire_register_write", 1),
+    (Out, "retire_register", 4),
+    (Out, "retire_register_data", 32),
+    (Out, "retire_esp_write", 1),
+    (Out, "retire_esp_data", 32),
+    (Out, "retire_eflags", 32),
+    (Out, "retire_system_write", 1),
+    (Out, "retire_system_number", 8),
+    (Out, "retire_system_data", 32),
+    (Out, "retire_load", 1),
+    (Out, "retire_load_linear", 32),
+    (Out, "retire_load_physical", 32),
+    (Out, "retire_load_size", 4),
+    (Out, "retire_load_data", 64),
+    (Out, "retire_store", 1),
+    (Out, "retire_store_linear", 32),
+    (Out, "retire_store_physical", 32),
+    (Out, "retire_store_size", 4),
+    (Out, "retire_store_data", 64),
+    (Out, "retire_access_io", 1),
+    (Out, "retire_exception", 1),
+    (Out, "retire_interrupt", 1),
+    (Out, "retire_vector", 8),
+    (Out, "retire_has_error_code", 1),
+    (Out, "retire_error_code", 16),
+    (Out, "retire_cr2", 32),
+    (In,  "debug_halt", 1),
+    (In,  "debug_step", 1),
+    (Out, "debug_halted", 1),
+    (In,  "debug_register", 8),
+    (Out, "debug_read_data", 32),
+    (In,  "debug_write", 1),
+    (In,  "debug_write_data", 32),
+    (In,  "debug_invalidate", 1),
+    (Out, "pipeline_fetch_bytes", 6),
+    (Out, "pipeline_decode_valid", 1),
+    (Out, "pipeline_issue_valid", 1),
+    (Out, "pipeline_address_valid", 1),
+    (Out, "pipeline_memory_valid", 1),
+    (Out, "pipeline_execute_valid", 1),
+    (Out, "pipeline_decode_eip", 32),
+    (Out, "pipeline_issue_eip", 32),
+    (Out, "pipeline_address_eip", 32),
+    (Out, "pipeline_memory_eip", 32),
+    (Out, "pipeline_execute_eip", 32),
+    (Out, "pipeline_micro_address", 12),
+    (Out, "pipeline_stall", 16),
+    (Out, "uart_tx", 1),
+    (In,  "uart_rx", 1),
+    (Out, "leds", 8),
+    (Out, "post_code", 16),
+    (Out, "io_valid", 1),
+    (Out, "io_write", 1),
+    (Out, "io_port", 16),
+    (Out, "io_size", 3),
+    (Out, "io_data", 32),
+];
+
+/// Port declarations of `module` in `verilog`: name to direction and width.
+pub fn parse(verilog: &str, module: &str) -> Result<BTreeMap<String, (Direction, u32)>, String> {
+    let mut ports = BTreeMap::new();
+    let mut lines = verilog.lines().skip_while(|line| {
+        let rest = line
+            .trim_start()
+            .strip_prefix("module")
+            .map(str::trim_start);
+        !rest.is_some_and(|rest| {
+            rest.strip_prefix(module).is_some_and(|tail| {
+                tail.is_empty() || tail.starts_with(|c: char| c == '(' || c.is_whitespace())
+            })
+        })
+    });
+    let Some(header) = lines.next() else {
+        return Err(format!("the Verilog has no module `{module}`"));
+    };
+    let after_parenthesis = header.split_once('(').map_or("", |(_, rest)| rest);
+    for line in std::iter::once(after_parenthesis).chain(lines) {
+        let line = line.trim();
+        if line.starts_with("endmodule") {
+            break;
+        }
+        let line = line.split("//").next().unwrap_or_default();
+        for declaration in line.split([';', ')']) {
+            let mut width = 1;
+            let mut direction = None;
+            let mut rest = declaration.trim();
+            if let Some(tail) = rest.strip_prefix("input ") {
+                (direction, rest) = (Some(In), tail.trim_start());
+            } else if let Some(tail) = rest.strip_prefix("output ") {
+                (direction, rest) = (Some(Out), tail.trim_start());
+            }
+            let Some(direction) = direction else { continue };
+            for kind in ["wire ", "reg ", "logic "] {
+                rest = rest.strip_prefix(kind).unwrap_or(rest).trim_start();
+            }
+            for kind in ["wire[", "reg[", "logic["] {
+                if rest.starts_with(kind) {
+                    rest = &rest[kind.len() - 1..];
+                }
+            }
+            if let Some(range) = rest.strip_prefix('[') {
+                let (range, tail) = range
+                    .split_once(']')
+                    .ok_or_else(|| format!("port range in `{line}`"))?;
+                let high = range.split(':').next().unwrap_or_default().trim();
+                width = high
+                    .parse::<u32>()
+                    .map_err(|error| format!("port range in `{line}`: {error}"))?
+                    + 1;
+                rest = tail;
+            }
+            for name in rest
+                .split(',')
+                .map(str::trim)
+                .filter(|name| !name.is_empty())
+            {
+                ports.insert(name.to_string(), (direction, width));
+            }
+        }
+    }
+    Ok(ports)
+}
+
+/// The module `sysgate` around `chip_module`: all of [`PORTS`], inputs registered once.
+///
+/// With every input registered, nothing in the chip hangs combinationally on the shim's writes: the model settles once a
+/// clock, at the rising edge, instead of twice.
+pub fn wrapper(
+    chip_module: &str,
+    chip: &BTreeMap<String, (Direction, u32)>,
+) -> Result<String, String> {
+    for (name, &(direction, width)) in chip {
+        match PORTS.iter().find(|port| port.1 == name) {
+            Some(&port) if port == (direction, name, width) => {}
+            Some(port) => {
+                return Err(format!(
+                    "port `{name}` is {direction:?} of {width} bits, the simulator knows {port:?}"
+                ));
+            }
+            None => {
+                return Err(format!(
+                    "port `{name}` ({direction:?}, {width} bits) is not known to the simulator"
+                ));
+            }
+        }
+    }
+    let mut text = String::from("\nmodule sysgate(\n");
+    let range = |width: u32| {
+        if width == 1 {
+            String::new()
+        } else {
+            format!("[{}:0] ", width - 1)
+        }
+    };
+    for &(direction, name, width) in PORTS {
+        let keyword = if direction == In { "input" } else { "output" };
+        writeln!(text, "    {keyword} wire {}{name},", range(width)).unwrap();
+    }
+    // Text lanes for the waveform, written by the shim.
+    text +=
+        "    input wire [255:0] journey_where,\n    input wire [255:0] journey_instruction\n);\n";
+    for &(direction, name, width) in PORTS {
+        if direction == In && name != "clock" {
+            writeln!(text, "    reg {}{name}_reg;", range(width)).unwrap();
+            writeln!(text, "    always @(posedge clock) {name}_reg <= {name};").unwrap();
+        }
+        if direction == Out && !chip.contains_key(name) {
+            writeln!(text, "    assign {name} = {width}'d0;").unwrap();
+        }
+    }
+    text += "    journey journey(.where(journey_where), .instruction(journey_instruction));\n";
+    writeln!(text, "    {chip_module} chip(").unwrap();
+    let connections: Vec<String> = PORTS
+        .iter()
+        .filter(|port| chip.contains_key(port.1))
+        .map(|&(direction, name, _)| {
+            let suffix = if direction == In && name != "clock" {
+                "_reg"
+            } else {
+                ""
+            };
+            format!("        .{name}({name}{suffix})")
+        })
+        .collect();
+    text += &connections.join(",\n");
+    text += "\n    );\nendmodule\n\n";
+    text += "// What the retiring instruction is, as ASCII text beside the wires.\n";
+    text +=
+        "module journey(input wire [255:0] where, input wire [255:0] instruction);\nendmodule\n";
+    Ok(text)
+}

@@ -1,0 +1,700 @@
+// Runs the Verilated chip: clock, memory, terminal, observation. Knows the chip's edge and nothing of what runs on it.
+#include "shim.h"
+
+#include "Vsysgate.h"
+#include "verilated.h"
+#include "verilated_fst_c.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <memory>
+#include <new>
+#include <unordered_set>
+#include <vector>
+
+namespace {
+
+constexpr size_t RING_CAPACITY = 1 << 15;
+constexpr uint64_t POISON = 0xCCCC'CCCC'CCCC'CCCCull;  // on read data that is not valid
+constexpr unsigned RESET_CLOCKS = 16;
+constexpr uint64_t HALT_CONFIRM_CLOCKS = 32;  // in HLT with interrupts off this long: it stays so
+constexpr uint64_t QUIET_BITS = 12;           // bit times without a start bit: the UART has nothing more to send
+
+constexpr uint32_t CONTROL_PORTS_EXIT[] = {0xF4, 0x501};
+constexpr uint32_t CONTROL_PORTS_POST[] = {0x80, 0x190};
+constexpr uint32_t DEBUG_CONSOLE_PORT = 0xE9;
+constexpr uint8_t SYSTEM_CS_SELECTOR = 0x21;  // spec::registers::SELECTOR + CS
+constexpr uint8_t SYSTEM_CS_BASE = 0x31;
+constexpr uint32_t COM1 = 0x3F8;
+constexpr uint32_t COM1_LINE_CONTROL = COM1 + 3;
+
+// Bytes appended at one end and taken at the other.
+template <class T> struct Buffer {
+    std::vector<T> items;
+    size_t taken = 0;
+    size_t size() const { return items.size() - taken; }
+    void push(const T& item) { items.push_back(item); }
+    size_t take(T* into, size_t capacity) {
+        const size_t count = std::min(capacity, size());
+        std::copy_n(items.begin() + taken, count, into);
+        taken += count;
+        if (taken == items.size()) {
+            items.clear();
+            taken = 0;
+        }
+        return count;
+    }
+};
+
+// RAM from 0, ROM up to 4 GB with its end mirrored below 1 MB; all else reads as ones.
+struct Memory {
+    uint8_t* ram = nullptr;
+    uint64_t ram_bytes = 0;
+    std::vector<uint8_t> rom;
+    uint64_t rom_base = 1ull << 32;
+    uint32_t mirror_base = 0x100000;
+    uint32_t mirror_bytes = 0;
+
+    Memory(uint64_t size, const uint8_t* rom_from, uint64_t rom_size)
+        : ram_bytes{size}, rom(rom_from, rom_from + rom_size) {
+        // calloc: the pages of a large RAM that nobody touches cost nothing.
+        ram = static_cast<uint8_t*>(std::calloc(std::max<uint64_t>(size, 1), 1));
+        if (!ram) throw std::bad_alloc{};
+        rom_base -= rom_size;
+        mirror_bytes = static_cast<uint32_t>(std::min<uint64_t>(rom_size, 0x20000));
+        mirror_base -= mirror_bytes;
+    }
+    ~Memory() { std::free(ram); }
+    Memory(const Memory&) = delete;
+    Memory& operator=(const Memory&) = delete;
+
+    const uint8_t* rom_at(uint32_t address) const {
+        if (address >= rom_base) return &rom[address - rom_base];
+        if (address - mirror_base < mirror_bytes) return &rom[rom.size() - mirror_bytes + (address - mirror_base)];
+        return nullptr;
+    }
+    // `address` is a multiple of 8; sizes are, too.
+    uint64_t read(uint32_t address) const {
+        uint64_t data = ~0ull;
+        if (const uint8_t* from = rom_at(address)) {
+            std::memcpy(&data, from, 8);
+        } else if (address < ram_bytes) {
+            std::memcpy(&data, ram + address, 8);
+        }
+        return data;
+    }
+    void write(uint32_t address, uint8_t byte_enable, uint64_t data) {
+        if (address >= ram_bytes || rom_at(address)) return;
+        uint8_t* to = ram + address;
+        if (byte_enable == 0xFF) {
+            std::memcpy(to, &data, 8);
+            return;
+        }
+        for (unsigned lane = 0; lane < 8; ++lane) {
+            if (byte_enable >> lane & 1) to[lane] = static_cast<uint8_t>(data >> (8 * lane));
+        }
+    }
+};
+
+struct Random {
+    uint64_t state = 0;
+    bool on() const { return state != 0; }
+    // xorshift64*: any good mixer will do, it must only be the same everywhere.
+    unsigned wait_clocks() {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        const unsigned draw = static_cast<unsigned>((state * 0x2545'F491'4F6C'DD1Dull) >> 60);
+        return draw < 8 ? 0 : draw - 7;
+    }
+};
+
+// The slave's side of one local port.
+struct Port {
+    bool outstanding = false;
+    unsigned wait_clocks = 0;
+    uint64_t answer = 0;
+    bool accepts() const { return !(outstanding && wait_clocks != 0); }
+};
+
+// Receives what the chip sends on uart_tx: 8 data bits, no parity, at the period given.
+struct Receiver {
+    int bit = -1;  // -1: waiting for a start bit
+    uint64_t next_sample = 0;
+    uint8_t shift = 0;
+    uint64_t quiet_since = 0;
+
+    // Returns a byte, or -1.
+    int clock(bool line, uint64_t tick, uint64_t period_x256) {
+        if (bit < 0) {
+            if (line) return -1;
+            bit = 0;
+            next_sample = (tick << 8) + period_x256 / 2;
+            return -1;
+        }
+        if ((tick << 8) < next_sample) return -1;
+        next_sample += period_x256;
+        const int sampled = bit++;
+        if (sampled == 0) {
+            if (line) bit = -1;  // a glitch, not a start bit
+            return -1;
+        }
+        if (sampled <= 8) {
+            shift = static_cast<uint8_t>(shift >> 1 | (line ? 0x80 : 0));
+            return -1;
+        }
+        bit = -1;
+        quiet_since = tick;
+        return line ? shift : -1;  // without a stop bit it was a break or another speed
+    }
+};
+
+// Drives uart_rx.
+struct Transmitter {
+    std::deque<uint8_t> queue;
+    int bit = -1;
+    uint64_t next_edge = 0;
+    uint8_t current = 0;
+
+    bool clock(uint64_t tick, uint64_t period_x256) {
+        if (bit < 0) {
+            if (queue.empty()) return true;
+            current = queue.front();
+            queue.pop_front();
+            bit = 0;
+            next_edge = (tick << 8) + period_x256;
+            return false;
+        }
+        if ((tick << 8) >= next_edge) {
+            next_edge += period_x256;
+            if (++bit == 10) {
+                bit = -1;
+                return true;
+            }
+        }
+        if (bit == 0) return false;
+        return bit == 9 || (current >> (bit - 1) & 1);
+    }
+};
+
+}  // namespace
+
+struct sg_machine {
+    VerilatedContext context;
+    std::unique_ptr<Vsysgate> top;
+    std::unique_ptr<VerilatedFstC> trace;
+    bool trace_paused = false;
+    Memory memory;
+    Random random;
+    Port instruction_port;
+    Port data_port;
+    bool data_port_io = false;
+    sg_port_access data_port_access{};
+    Receiver receiver;
+    Transmitter transmitter;
+    uint64_t bit_clocks_x256;  // at divisor 1
+    uint32_t divisor = 1;      // the terminal follows the speed that the guest chooses
+    bool divisor_latch = false;
+    bool serial_used = false;
+    uint64_t last_tick_in_use = 0;
+    uint64_t hang_clocks;
+    bool keep_retired;
+    bool keep_ports;
+
+    uint64_t tick = 0;   // clocks since the first reset ended
+    uint64_t cycle = 0;  // clocks since the last reset ended
+    uint64_t instructions = 0;
+    uint64_t micro_ops = 0;
+    uint64_t instruction_limit = UINT64_MAX;
+    uint64_t last_retirement = 0;
+    uint64_t halted_since = 0;
+    bool is_halted = false;
+    uint32_t eip = 0xFFF0;
+    uint32_t eflags = 2;
+    uint8_t cpl = 0;
+    uint8_t mode = 0;
+    uint16_t cs = 0xF000;
+    uint32_t cs_base = 0xFFFF'0000;
+    uint32_t exit_value = 0;
+    uint32_t post_code = 0;
+    bool exit_written = false;
+    bool stop_at_debug_halt = false;
+    bool breakpoint_hit = false;
+    int interrupt_vector = -1;
+
+    std::unordered_set<uint32_t> breakpoints;
+    Buffer<sg_retired> retired;
+    Buffer<sg_port_access> ports;
+    Buffer<uint8_t> console;
+    Buffer<uint8_t> debug_console;
+    sg_lane_callback lane_callback = nullptr;
+    void* lane_context = nullptr;
+
+    explicit sg_machine(const sg_settings& settings)
+        : memory{settings.ram_bytes, settings.rom, settings.rom_bytes},
+          bit_clocks_x256{settings.bit_clocks_x256},
+          hang_clocks{settings.hang_clocks},
+          keep_retired{settings.keep_retired != 0},
+          keep_ports{settings.keep_ports != 0} {
+        random.state = settings.wait_seed;
+        context.traceEverOn(true);
+        context.timeunit(-9);
+        context.timeprecision(-9);
+        top = std::make_unique<Vsysgate>(&context, "TOP");
+        top->clock = 0;
+        top->uart_rx = 1;
+        top->instruction_data = POISON;
+        top->data_read_data = POISON;
+        top->eval();
+        reset();
+    }
+    ~sg_machine() {
+        trace_close();
+        top->final();
+    }
+
+    void trace_close() {
+        if (!trace) return;
+        trace->close();
+        trace.reset();
+    }
+
+    void reset() {
+        instruction_port = {};
+        data_port = {};
+        receiver = {};
+        top->reset = 1;
+        top->instruction_wait = 0;
+        top->data_wait = 0;
+        top->debug_step = 0;
+        top->debug_write = 0;
+        top->debug_invalidate = 0;
+        top->interrupt_request = 0;
+        top->nmi = 0;
+        interrupt_vector = -1;
+        const bool first = tick == 0;
+        for (unsigned clock = 0; clock < RESET_CLOCKS; ++clock) {
+            edge(!first);
+            if (!first) ++tick;
+        }
+        top->reset = 0;
+        edge(!first);
+        cycle = 0;
+        instructions = 0;
+        micro_ops = 0;
+        last_retirement = 0;
+        is_halted = false;
+        exit_written = false;
+        breakpoint_hit = false;
+        divisor = 1;
+        divisor_latch = false;
+        serial_used = false;
+        eip = 0xFFF0;
+        cs = 0xF000;
+        cs_base = 0xFFFF'0000;
+        eflags = 2;
+        cpl = 0;
+        mode = 0;
+    }
+
+    // One rising and one falling edge. All registers of the chip change at the first.
+    void edge(bool may_trace = true) {
+        top->clock = 1;
+        top->eval();
+        const bool tracing = trace && may_trace && !trace_paused;
+        if (tracing) {
+            if (lane_callback && top->retire_valid) {
+                const sg_retired record = retirement();
+                char where[32], instruction[32];
+                std::memset(where, ' ', sizeof where);
+                std::memset(instruction, ' ', sizeof instruction);
+                lane_callback(lane_context, &record, where, instruction);
+                // The first character is the most significant byte.
+                for (unsigned character = 0; character < 32; ++character) {
+                    const unsigned word = 7 - character / 4, shift = 24 - 8 * (character % 4);
+                    const uint32_t mask = ~(0xFFu << shift);
+                    top->journey_where[word] = (top->journey_where[word] & mask) | uint32_t(uint8_t(where[character])) << shift;
+                    top->journey_instruction[word]
+                        = (top->journey_instruction[word] & mask) | uint32_t(uint8_t(instruction[character])) << shift;
+                }
+            }
+            trace->dump(10 * tick);
+        }
+        top->clock = 0;
+        top->eval();
+        if (tracing) trace->dump(10 * tick + 5);
+    }
+
+    sg_retired retirement() const {
+        const Vsysgate& t = *top;
+        sg_retired r{};
+        r.number = instructions;
+        r.cycle = t.retire_cycle;
+        r.load_data = t.retire_load_data;
+        r.store_data = t.retire_store_data;
+        r.eip = t.retire_eip;
+        r.next_eip = t.retire_next_eip;
+        r.register_data = t.retire_register_data;
+        r.esp_data = t.retire_esp_data;
+        r.eflags = t.retire_eflags;
+        r.system_data = t.retire_system_data;
+        r.load_linear = t.retire_load_linear;
+        r.load_physical = t.retire_load_physical;
+        r.store_linear = t.retire_store_linear;
+        r.store_physical = t.retire_store_physical;
+        r.cr2 = t.retire_cr2;
+        r.error_code = t.retire_error_code;
+        r.micro_address = t.retire_micro_address;
+        for (unsigned word = 0; word < 4; ++word) {
+            const uint32_t four = t.retire_bytes[word];
+            std::memcpy(r.bytes + 4 * word, &four, 4);
+        }
+        r.length = t.retire_length;
+        r.cpl = t.retire_cpl;
+        r.mode = t.retire_mode;
+        r.register_number = t.retire_register;
+        r.system_number = t.retire_system_number;
+        r.load_size = t.retire_load_size;
+        r.store_size = t.retire_store_size;
+        r.vector = t.retire_vector;
+        r.first = t.retire_first;
+        r.last = t.retire_last;
+        r.register_write = t.retire_register_write;
+        r.esp_write = t.retire_esp_write;
+        r.system_write = t.retire_system_write;
+        r.load = t.retire_load;
+        r.store = t.retire_store;
+        r.access_io = t.retire_access_io;
+        r.exception = t.retire_exception;
+        r.interrupt = t.retire_interrupt;
+        r.has_error_code = t.retire_has_error_code;
+        return r;
+    }
+
+    void port_access(const sg_port_access& access) {
+        if (keep_ports) ports.push(access);
+        if (!access.write) return;
+        for (uint32_t port : CONTROL_PORTS_EXIT) {
+            if (access.port == port) {
+                exit_value = access.data;
+                exit_written = true;
+            }
+        }
+        for (uint32_t port : CONTROL_PORTS_POST) {
+            if (access.port == port) post_code = access.data;
+        }
+        for (unsigned byte = 0; byte < access.size; ++byte) {
+            const uint8_t value = static_cast<uint8_t>(access.data >> (8 * byte));
+            switch (access.port + byte) {
+            case COM1_LINE_CONTROL: divisor_latch = value >> 7; break;
+            case COM1:
+                if (divisor_latch) divisor = (divisor & 0xFF00) | value;
+                else serial_used = true, last_tick_in_use = tick;
+                break;
+            case COM1 + 1:
+                if (divisor_latch) divisor = (divisor & 0xFF) | static_cast<uint32_t>(value) << 8;
+                break;
+            }
+        }
+        if (access.port == DEBUG_CONSOLE_PORT) debug_console.push(static_cast<uint8_t>(access.data));
+    }
+
+    uint64_t bit_period_x256() const { return bit_clocks_x256 * (divisor ? divisor : 65536); }
+
+    // The chip's outputs of this clock are settled; sets what it sees in the next.
+    void answer() {
+        Vsysgate& t = *top;
+        // Fetch first: a fetch and a store accepted in the same clock meet as in a two-port block RAM, old data.
+        if (instruction_port.accepts()) {
+            instruction_port.outstanding = t.instruction_request;
+            if (t.instruction_request) {
+                instruction_port.answer = memory.read(t.instruction_address & ~7u);
+                instruction_port.wait_clocks = random.on() ? random.wait_clocks() : 0;
+            }
+        } else {
+            --instruction_port.wait_clocks;
+        }
+        bool waits = instruction_port.outstanding && instruction_port.wait_clocks != 0;
+        t.instruction_wait = waits;
+        t.instruction_data = instruction_port.outstanding && !waits ? instruction_port.answer : POISON;
+
+        if (data_port.accepts()) {
+            if (data_port.outstanding && data_port_io) {
+                data_port_access.cycle = cycle;
+                port_access(data_port_access);
+            }
+            data_port.outstanding = t.data_request;
+            data_port_io = t.data_request && t.data_io;
+            if (t.data_request) {
+                data_port.wait_clocks = random.on() ? random.wait_clocks() : 0;
+                data_port.answer = POISON;
+                const uint32_t address = t.data_address & ~7u;
+                if (data_port_io) {
+                    // A core without a chip around it: no device answers.
+                    const unsigned lane = t.data_byte_enable ? __builtin_ctz(t.data_byte_enable) : 0;
+                    const unsigned size = __builtin_popcount(t.data_byte_enable);
+                    const uint32_t mask = size >= 4 ? ~0u : (1u << (8 * size)) - 1;
+                    const uint32_t data = t.data_write ? static_cast<uint32_t>(t.data_write_data >> (8 * lane)) : ~0u;
+                    if (!t.data_write) data_port.answer = ~0ull;
+                    data_port_access = {0, data & mask, static_cast<uint16_t>(address + lane), static_cast<uint8_t>(size),
+                                        static_cast<uint8_t>(t.data_write)};
+                } else if (t.data_write) {
+                    memory.write(address, t.data_byte_enable, t.data_write_data);
+                } else {
+                    data_port.answer = memory.read(address);
+                }
+            }
+        } else {
+            --data_port.wait_clocks;
+        }
+        waits = data_port.outstanding && data_port.wait_clocks != 0;
+        t.data_wait = waits;
+        t.data_read_data = data_port.outstanding && !waits ? data_port.answer : POISON;
+
+        t.uart_rx = transmitter.clock(tick, bit_period_x256());
+        if (interrupt_vector >= 0 && t.interrupt_acknowledge) {
+            t.interrupt_request = 0;
+            interrupt_vector = -1;
+        }
+    }
+
+    void observe() {
+        const Vsysgate& t = *top;
+        if (t.retire_valid) {
+            last_retirement = cycle;
+            ++micro_ops;
+            eflags = t.retire_eflags;
+            cpl = t.retire_cpl;
+            mode = t.retire_mode;
+            if (keep_retired) retired.push(retirement());
+            eip = t.retire_next_eip;
+            if (t.retire_system_write) {
+                if (t.retire_system_number == SYSTEM_CS_SELECTOR) {
+                    cs = static_cast<uint16_t>(t.retire_system_data);
+                    // Protected mode: zero unless a record says otherwise. Else 16 times the selector.
+                    cs_base = (mode & 3) == 1 ? 0 : uint32_t{cs} << 4;
+                }
+                if (t.retire_system_number == SYSTEM_CS_BASE) cs_base = t.retire_system_data;
+            }
+            if (t.retire_last) {
+                ++instructions;
+                if (!breakpoints.empty() && breakpoints.contains(eip)) breakpoint_hit = true;
+            }
+        }
+        if (t.io_valid) {
+            port_access({cycle, t.io_data, t.io_port, t.io_size, t.io_write});
+        }
+        const int byte = receiver.clock(t.uart_tx, tick, bit_period_x256());
+        if (byte >= 0) console.push(static_cast<uint8_t>(byte));
+        if (t.halted != is_halted) {
+            is_halted = t.halted;
+            halted_since = cycle;
+        }
+    }
+
+    void clock() {
+        observe();
+        answer();
+        ++tick;
+        ++cycle;
+        edge();
+    }
+
+    bool uart_quiet() const {
+        if (!serial_used) return true;
+        const uint64_t since = std::max(receiver.quiet_since, last_tick_in_use);
+        return receiver.bit < 0 && ((tick - since) << 8) >= QUIET_BITS * bit_period_x256();
+    }
+
+    uint32_t run(uint64_t max_cycles) {
+        const uint64_t end = max_cycles > UINT64_MAX - cycle ? UINT64_MAX : cycle + max_cycles;
+        while (cycle < end) {
+            if (retired.size() >= RING_CAPACITY || ports.size() >= RING_CAPACITY) return SG_STOP_BUFFER_FULL;
+            clock();
+            if (exit_written) {
+                exit_written = false;
+                return SG_STOP_EXIT_PORT;
+            }
+            if (breakpoint_hit) {
+                breakpoint_hit = false;
+                return SG_STOP_BREAKPOINT;
+            }
+            if (instructions >= instruction_limit) return SG_STOP_INSTRUCTIONS;
+            if (top->shutdown) return SG_STOP_SHUTDOWN;
+            if (stop_at_debug_halt && top->debug_halted) return SG_STOP_DEBUG_HALTED;
+            if (is_halted) {
+                last_retirement = cycle;
+                const bool for_ever = !(eflags & 0x200) && interrupt_vector < 0;
+                if (for_ever && cycle - halted_since >= HALT_CONFIRM_CLOCKS && uart_quiet()) return SG_STOP_HALTED;
+            } else if (top->debug_halted) {
+                last_retirement = cycle;
+            } else if (cycle - last_retirement >= hang_clocks) {
+                last_retirement = cycle;
+                return SG_STOP_HUNG;
+            }
+        }
+        return SG_STOP_CYCLES;
+    }
+};
+
+extern "C" {
+
+sg_machine* sg_new(const sg_settings* settings) {
+    try {
+        return new sg_machine{*settings};
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
+void sg_delete(sg_machine* machine) { delete machine; }
+void sg_reset(sg_machine* machine) { machine->reset(); }
+uint32_t sg_run(sg_machine* machine, uint64_t max_cycles) { return machine->run(max_cycles); }
+
+void sg_status_get(const sg_machine* m, sg_status* status) {
+    *status = sg_status{m->cycle, m->instructions, m->micro_ops, m->eip, m->eflags, m->exit_value, m->post_code,
+                        m->cpl, m->mode, static_cast<uint8_t>(m->top->halted), static_cast<uint8_t>(m->top->shutdown),
+                        static_cast<uint8_t>(m->top->debug_halted), static_cast<uint8_t>(m->top->leds), m->cs, m->cs_base, 0};
+}
+
+size_t sg_retired_take(sg_machine* machine, sg_retired* into, size_t capacity) {
+    return machine->retired.take(into, capacity);
+}
+size_t sg_ports_take(sg_machine* machine, sg_port_access* into, size_t capacity) {
+    return machine->ports.take(into, capacity);
+}
+size_t sg_console_take(sg_machine* machine, uint8_t* into, size_t capacity) {
+    return machine->console.take(into, capacity);
+}
+size_t sg_debug_console_take(sg_machine* machine, uint8_t* into, size_t capacity) {
+    return machine->debug_console.take(into, capacity);
+}
+void sg_console_send(sg_machine* machine, const uint8_t* bytes, size_t count) {
+    machine->transmitter.queue.insert(machine->transmitter.queue.end(), bytes, bytes + count);
+}
+size_t sg_console_pending(const sg_machine* machine) {
+    return machine->transmitter.queue.size() + (machine->transmitter.bit >= 0 ? 1 : 0);
+}
+
+// 0: part of the range is neither RAM nor ROM; nothing is copied then.
+uint8_t sg_memory_read(const sg_machine* machine, uint32_t physical, uint8_t* into, uint64_t count) {
+    const Memory& memory = machine->memory;
+    for (uint64_t at = 0; at < count; ++at) {
+        const uint64_t address = physical + at;
+        if (address >> 32 || (address >= memory.ram_bytes && !memory.rom_at(static_cast<uint32_t>(address)))) return 0;
+    }
+    for (uint64_t at = 0; at < count; ++at) {
+        const uint32_t address = static_cast<uint32_t>(physical + at);
+        const uint8_t* rom = memory.rom_at(address);
+        into[at] = rom ? *rom : memory.ram[address];
+    }
+    return 1;
+}
+// 0: part of the range is not RAM; nothing is written then.
+uint8_t sg_memory_write(sg_machine* machine, uint32_t physical, const uint8_t* from, uint64_t count) {
+    Memory& memory = machine->memory;
+    if (physical + count > memory.ram_bytes || physical + count < count) return 0;
+    for (uint64_t at = 0; at < count; ++at) {
+        if (memory.rom_at(static_cast<uint32_t>(physical + at))) return 0;
+    }
+    std::memcpy(memory.ram + physical, from, count);
+    return 1;
+}
+
+void sg_keep(sg_machine* machine, uint8_t retired, uint8_t ports) {
+    machine->keep_retired = retired;
+    machine->keep_ports = ports;
+}
+void sg_waits(sg_machine* machine, uint64_t seed) { machine->random.state = seed; }
+void sg_breakpoint(sg_machine* machine, uint32_t eip, uint8_t set) {
+    if (set) {
+        machine->breakpoints.insert(eip);
+    } else {
+        machine->breakpoints.erase(eip);
+    }
+}
+void sg_instruction_limit(sg_machine* machine, uint64_t instructions) { machine->instruction_limit = instructions; }
+
+void sg_debug_halt(sg_machine* machine, uint8_t level) {
+    machine->top->debug_halt = level;
+    machine->stop_at_debug_halt = level;
+    // Two clocks: one through the register at the chip's edge, one for the chip to leave its halt.
+    if (!level) {
+        machine->clock();
+        machine->clock();
+    }
+}
+void sg_debug_step(sg_machine* machine) {
+    machine->top->debug_step = 1;
+    machine->clock();
+    machine->top->debug_step = 0;
+    for (unsigned clock = 0; clock < 4 && machine->top->debug_halted; ++clock) machine->clock();
+}
+uint32_t sg_register_read(sg_machine* machine, uint8_t number) {
+    machine->top->debug_register = number;
+    machine->clock();
+    return machine->top->debug_read_data;
+}
+void sg_register_write(sg_machine* machine, uint8_t number, uint32_t data) {
+    machine->top->debug_register = number;
+    machine->top->debug_write_data = data;
+    machine->top->debug_write = 1;
+    machine->clock();
+    machine->top->debug_write = 0;
+    machine->clock();
+}
+void sg_invalidate(sg_machine* machine) {
+    machine->top->debug_invalidate = 1;
+    machine->clock();
+    machine->top->debug_invalidate = 0;
+    machine->clock();
+}
+void sg_interrupt(sg_machine* machine, uint8_t vector) {
+    machine->interrupt_vector = vector;
+    machine->top->interrupt_vector = vector;
+    machine->top->interrupt_request = 1;
+}
+void sg_nmi(sg_machine* machine) {
+    machine->top->nmi = 1;
+    machine->clock();
+    machine->clock();
+    machine->top->nmi = 0;
+    machine->clock();
+}
+
+uint8_t sg_trace_open(sg_machine* machine, const char* path) {
+    machine->trace_close();
+    machine->trace = std::make_unique<VerilatedFstC>();
+    machine->top->trace(machine->trace.get(), 99);
+    machine->trace->open(path);
+    if (!machine->trace->isOpen()) {
+        machine->trace.reset();
+        return 0;
+    }
+    return 1;
+}
+void sg_trace_close(sg_machine* machine) { machine->trace_close(); }
+void sg_trace_pause(sg_machine* machine, uint8_t paused) { machine->trace_paused = paused; }
+void sg_lanes(sg_machine* machine, sg_lane_callback callback, void* context) {
+    machine->lane_callback = callback;
+    machine->lane_context = context;
+}
+
+void sg_pipeline_get(const sg_machine* machine, uint32_t* into) {
+    const Vsysgate& t = *machine->top;
+    const uint32_t words[14] = {
+        t.pipeline_fetch_bytes,
+        t.pipeline_decode_valid, t.pipeline_decode_eip,
+        t.pipeline_issue_valid, t.pipeline_issue_eip,
+        t.pipeline_address_valid, t.pipeline_address_eip,
+        t.pipeline_memory_valid, t.pipeline_memory_eip,
+        t.pipeline_execute_valid, t.pipeline_execute_eip,
+        t.pipeline_micro_address, t.pipeline_stall, 0,
+    };
+    std::copy_n(words, 14, into);
+}
+}
+
+// Verilator's legacy time callback, for models without a context.
+double sc_time_stamp() { return 0; }

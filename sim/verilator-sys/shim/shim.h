@@ -1,0 +1,139 @@
+// What crosses between Rust and C++. src/lib.rs declares the same; both assert the sizes.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+extern "C" {
+
+// One retired micro-op.
+struct sg_retired {
+    uint64_t number;  // of the instruction, from 0 at reset: instructions completed before this one
+    uint64_t cycle;
+    uint64_t load_data;
+    uint64_t store_data;
+    uint32_t eip;
+    uint32_t next_eip;
+    uint32_t register_data;
+    uint32_t esp_data;
+    uint32_t eflags;
+    uint32_t system_data;
+    uint32_t load_linear;
+    uint32_t load_physical;
+    uint32_t store_linear;
+    uint32_t store_physical;
+    uint32_t cr2;
+    uint16_t error_code;
+    uint16_t micro_address;
+    uint8_t bytes[16];
+    uint8_t length;
+    uint8_t cpl;
+    uint8_t mode;
+    uint8_t register_number;
+    uint8_t system_number;
+    uint8_t load_size;
+    uint8_t store_size;
+    uint8_t vector;
+    uint8_t first;
+    uint8_t last;
+    uint8_t register_write;
+    uint8_t esp_write;
+    uint8_t system_write;
+    uint8_t load;
+    uint8_t store;
+    uint8_t access_io;
+    uint8_t exception;
+    uint8_t interrupt;
+    uint8_t has_error_code;
+    uint8_t padding[5];
+};
+static_assert(sizeof(sg_retired) == 120, "src/lib.rs declares 120 bytes");
+
+// One completed port access.
+struct sg_port_access {
+    uint64_t cycle;
+    uint32_t data;
+    uint16_t port;
+    uint8_t size;
+    uint8_t write;
+};
+static_assert(sizeof(sg_port_access) == 16, "src/lib.rs declares 16 bytes");
+
+struct sg_settings {
+    uint64_t ram_bytes;
+    const uint8_t* rom;
+    uint64_t rom_bytes;
+    uint64_t wait_seed;         // of the random wait states; 0: memory answers in one clock
+    uint64_t bit_clocks_x256;   // clocks of one UART bit, times 256
+    uint64_t hang_clocks;       // clocks without a retirement, not in HLT, that count as a hang
+    uint8_t keep_retired;       // fill the ring of retired micro-ops
+    uint8_t keep_ports;         // fill the ring of port accesses
+    uint8_t padding[6];
+};
+static_assert(sizeof(sg_settings) == 56, "src/lib.rs declares 56 bytes");
+
+struct sg_status {
+    uint64_t cycle;
+    uint64_t instructions;
+    uint64_t micro_ops;
+    uint32_t eip;           // next instruction, as the last retirement left it
+    uint32_t eflags;
+    uint32_t exit_value;
+    uint32_t post_code;
+    uint8_t cpl;
+    uint8_t mode;
+    uint8_t halted;
+    uint8_t shutdown;
+    uint8_t debug_halted;
+    uint8_t leds;
+    uint16_t cs;            // selector
+    uint32_t cs_base;
+    uint32_t padding;
+};
+static_assert(sizeof(sg_status) == 56, "src/lib.rs declares 56 bytes");
+
+enum sg_stop : uint32_t {
+    SG_STOP_CYCLES = 0,
+    SG_STOP_EXIT_PORT = 1,
+    SG_STOP_HALTED = 2,
+    SG_STOP_SHUTDOWN = 3,
+    SG_STOP_HUNG = 4,
+    SG_STOP_BREAKPOINT = 5,
+    SG_STOP_BUFFER_FULL = 6,
+    SG_STOP_INSTRUCTIONS = 7,
+    SG_STOP_DEBUG_HALTED = 8,
+};
+
+// Writes 32 characters of `where` and of `instruction` for the micro-op in `retired`; called while tracing.
+typedef void (*sg_lane_callback)(void* context, const sg_retired* retired, char* where, char* instruction);
+
+struct sg_machine;
+sg_machine* sg_new(const sg_settings* settings);
+void sg_delete(sg_machine* machine);
+void sg_reset(sg_machine* machine);
+uint32_t sg_run(sg_machine* machine, uint64_t max_cycles);
+void sg_status_get(const sg_machine* machine, sg_status* status);
+size_t sg_retired_take(sg_machine* machine, sg_retired* into, size_t capacity);
+size_t sg_ports_take(sg_machine* machine, sg_port_access* into, size_t capacity);
+size_t sg_console_take(sg_machine* machine, uint8_t* into, size_t capacity);        // decoded from uart_tx
+size_t sg_debug_console_take(sg_machine* machine, uint8_t* into, size_t capacity);  // bytes written to port E9h
+void sg_console_send(sg_machine* machine, const uint8_t* bytes, size_t count);      // to uart_rx
+size_t sg_console_pending(const sg_machine* machine);                               // bytes not yet sent to uart_rx
+uint8_t sg_memory_read(const sg_machine* machine, uint32_t physical, uint8_t* into, uint64_t count);
+uint8_t sg_memory_write(sg_machine* machine, uint32_t physical, const uint8_t* from, uint64_t count);
+void sg_keep(sg_machine* machine, uint8_t retired, uint8_t ports);
+void sg_waits(sg_machine* machine, uint64_t seed);
+void sg_breakpoint(sg_machine* machine, uint32_t eip, uint8_t set);
+void sg_instruction_limit(sg_machine* machine, uint64_t instructions);  // run stops there; UINT64_MAX: no limit
+void sg_debug_halt(sg_machine* machine, uint8_t level);
+void sg_debug_step(sg_machine* machine);
+uint32_t sg_register_read(sg_machine* machine, uint8_t number);
+void sg_register_write(sg_machine* machine, uint8_t number, uint32_t data);
+void sg_invalidate(sg_machine* machine);
+void sg_interrupt(sg_machine* machine, uint8_t vector);  // bare core only: request until acknowledged
+void sg_nmi(sg_machine* machine);
+uint8_t sg_trace_open(sg_machine* machine, const char* path);
+void sg_trace_close(sg_machine* machine);
+void sg_trace_pause(sg_machine* machine, uint8_t paused);  // leaves a gap in the waveform
+void sg_lanes(sg_machine* machine, sg_lane_callback callback, void* context);
+void sg_pipeline_get(const sg_machine* machine, uint32_t* into);  // 14 words, see src/lib.rs
+}

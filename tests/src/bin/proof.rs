@@ -1,0 +1,117 @@
+//! Records, packs and replays what the machine is proved against.
+
+use anyhow::{Context, bail};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tests::silicon::machine::Simulated;
+use tests::silicon::replay::replay;
+use tests::silicon::{self, pack};
+
+/// Records, packs and replays what the machine is proved against
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Makes a smaller vector file with some cases of each encoding
+    Pack {
+        /// The vector file to choose from
+        input: PathBuf,
+        /// Cases to keep of each encoding
+        #[arg(long, default_value_t = 20)]
+        per_encoding: usize,
+        /// The vector file to write
+        #[arg(long, default_value = "tests/vectors/silicon.bin.xz")]
+        out: PathBuf,
+    },
+    /// Runs the cases of a vector file on the simulated machine; exits with 1 if any ends otherwise, with 2 if it cannot
+    Replay {
+        /// The vector file
+        file: PathBuf,
+        /// Only this encoding, as iced-x86 names it: `Add_rm8_r8`
+        #[arg(long)]
+        encoding: Option<String>,
+        /// Only the case of this number in the file, from 0
+        #[arg(long)]
+        case: Option<usize>,
+        /// Random wait states on both memory ports, from this seed
+        #[arg(long)]
+        wait_seed: Option<u64>,
+        /// Writes a waveform (FST) of the run
+        #[arg(long)]
+        wave: Option<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    run(Arguments::parse().command).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(2)
+    })
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Pack {
+            input,
+            per_encoding,
+            out,
+        } => {
+            if per_encoding == 0 {
+                bail!("--per-encoding 0 would leave no case");
+            }
+            let cases = pack::choose(&silicon::read_file(&input)?, per_encoding);
+            let file = pack::compress(&cases)?;
+            std::fs::write(&out, &file)
+                .with_context(|| format!("cannot write {}", out.display()))?;
+            println!(
+                "{} cases, {} bytes in {}",
+                cases.len(),
+                file.len(),
+                out.display()
+            );
+        }
+        Command::Replay {
+            file,
+            encoding,
+            case,
+            wait_seed,
+            wave,
+        } => {
+            let cases = silicon::read_file(&file)?;
+            let is_chosen = |number: usize, code| {
+                case.is_none_or(|chosen| chosen == number)
+                    && encoding
+                        .as_ref()
+                        .is_none_or(|name| silicon::encoding_name(code).eq_ignore_ascii_case(name))
+            };
+            let chosen: Vec<_> = cases
+                .iter()
+                .enumerate()
+                .filter(|(number, case)| is_chosen(*number, case.code))
+                .collect();
+            if chosen.is_empty() {
+                bail!(
+                    "none of the {} cases in {} is chosen",
+                    cases.len(),
+                    file.display()
+                );
+            }
+            let mut processor = Simulated::new(wait_seed)?;
+            if let Some(wave) = wave {
+                processor.machine().open_wave(&wave)?;
+            }
+            let report = replay(&mut processor, chosen, |_| true).map_err(anyhow::Error::msg)?;
+            processor.machine().close_wave();
+            report.print(&mut std::io::stdout().lock())?;
+            if !report.failed.is_empty() {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
