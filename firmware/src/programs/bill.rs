@@ -11,7 +11,12 @@ const DIGITS: u32 = 10;
 const LINE_END: &str = " clocks\r\n";
 
 pub fn add(module: &mut ModuleSource, options: &ImageOptions) {
-    begin(module, options, &["ExitProcess", "GetStdHandle", "WriteFile"], &[]);
+    begin(
+        module,
+        options,
+        &["ExitProcess", "GetStdHandle", "WriteFile"],
+        &[],
+    );
     let text_bytes = options.console_text.len() as u32;
     module.code("WinMain", move |a, s| {
         a.push(ebp)?;
@@ -21,7 +26,10 @@ pub fn add(module: &mut ModuleSource, options: &ImageOptions) {
             a.call(s.near("MeasureWriteFile"))?;
             a.mov(dword_ptr(s.at(clocks)), eax)?;
         }
-        for (label, clocks) in ["FirstLabel", "SecondLabel"].iter().zip(["FirstClocks", "SecondClocks"]) {
+        for (label, clocks) in ["FirstLabel", "SecondLabel"]
+            .iter()
+            .zip(["FirstClocks", "SecondClocks"])
+        {
             write_text(a, s, label, LABELS[0].len() as u32)?;
             a.mov(eax, dword_ptr(s.at(clocks)))?;
             a.call(s.near("FormatDecimal"))?;

@@ -10,7 +10,12 @@ const BUFFER_BYTES: u32 = 64;
 const END_OF_TRANSMISSION: u32 = 4;
 
 pub fn add(module: &mut ModuleSource, options: &ImageOptions) {
-    begin(module, options, &["ExitProcess", "GetStdHandle", "ReadFile", "WriteFile"], &[]);
+    begin(
+        module,
+        options,
+        &["ExitProcess", "GetStdHandle", "ReadFile", "WriteFile"],
+        &[],
+    );
     module.code("WinMain", |a, s| {
         let mut next = a.create_label();
         let mut done = a.create_label();

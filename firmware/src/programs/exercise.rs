@@ -24,11 +24,21 @@ struct Case {
 }
 
 const fn status(name: &'static str, code: u32, body: Body) -> Case {
-    Case { name, code, address: 0, body }
+    Case {
+        name,
+        code,
+        address: 0,
+        body,
+    }
 }
 
 const fn violation(name: &'static str, address: u32, body: Body) -> Case {
-    Case { name, code: STATUS_ACCESS_VIOLATION, address, body }
+    Case {
+        name,
+        code: STATUS_ACCESS_VIOLATION,
+        address,
+        body,
+    }
 }
 
 /// A line of the exercise.
@@ -53,7 +63,13 @@ impl Expectation {
 /// process ended.
 pub fn expectations() -> Vec<Expectation> {
     let lasting = CASES.iter().filter(|case| case.name != LOST_STACK);
-    lasting.map(|case| Expectation { name: case.name.into(), code: case.code, address: case.address }).collect()
+    lasting
+        .map(|case| Expectation {
+            name: case.name.into(),
+            code: case.code,
+            address: case.address,
+        })
+        .collect()
 }
 
 const LOST_STACK: &str = "push with ESP in the kernel";
@@ -236,7 +252,10 @@ fn number(name: &str) -> u32 {
 /// Calls a service by number through the gate of 7FFE0300h.
 fn gate(a: &mut CodeAssembler, number: u32) -> Result<(), IcedError> {
     a.mov(eax, number)?;
-    a.mov(edx, SHARED_USER_DATA + field!(SharedUserData.system_call) as u32)?;
+    a.mov(
+        edx,
+        SHARED_USER_DATA + field!(SharedUserData.system_call) as u32,
+    )?;
     a.call(dword_ptr(edx))?;
     a.ret()
 }
@@ -299,7 +318,18 @@ pub fn add(module: &mut ModuleSource, options: &ImageOptions) {
         "NtQuerySystemTime",
         "NtWriteFile",
     ];
-    begin(module, options, &["ExitProcess", "GetStdHandle", "Sleep", "VirtualAlloc", "WriteFile"], &ntdll);
+    begin(
+        module,
+        options,
+        &[
+            "ExitProcess",
+            "GetStdHandle",
+            "Sleep",
+            "VirtualAlloc",
+            "WriteFile",
+        ],
+        &ntdll,
+    );
     module.code("WinMain", main);
     module.inner_code("$resume", |a, s| {
         a.mov(esp, dword_ptr(s.at("RunnerStack")))?;
@@ -320,14 +350,35 @@ pub fn add(module: &mut ModuleSource, options: &ImageOptions) {
     }
     module.data("Cases", |s| {
         let row = |(index, case): (usize, &Case)| {
-            [s.at(&format!("Case{index}")), s.at(&format!("CaseName{index}")), case.name.len() as u32]
+            [
+                s.at(&format!("Case{index}")),
+                s.at(&format!("CaseName{index}")),
+                case.name.len() as u32,
+            ]
         };
-        CASES.iter().enumerate().flat_map(row).flat_map(u32::to_le_bytes).collect()
+        CASES
+            .iter()
+            .enumerate()
+            .flat_map(row)
+            .flat_map(u32::to_le_bytes)
+            .collect()
     });
-    module.data("Bounds", |_| [1u32, 2].iter().flat_map(|value| value.to_le_bytes()).collect());
+    module.data("Bounds", |_| {
+        [1u32, 2]
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect()
+    });
     module.directories();
     module.section(".data", Access::Data);
-    for name in ["RunnerStack", "CurrentCase", "ExceptionAddress", "StepsUntilReturn", "Number", "Letter"] {
+    for name in [
+        "RunnerStack",
+        "CurrentCase",
+        "ExceptionAddress",
+        "StepsUntilReturn",
+        "Number",
+        "Letter",
+    ] {
         module.dword(name, 0);
     }
     module.space("IoStatus", 8);
@@ -370,9 +421,15 @@ fn handler(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     a.ret()?;
     a.set_label(&mut stop)?;
     a.mov(dword_ptr(s.at("StepsUntilReturn")), 0)?;
-    a.cmp(dword_ptr(edx + field!(ExceptionRecord.number_parameters)), 2)?;
+    a.cmp(
+        dword_ptr(edx + field!(ExceptionRecord.number_parameters)),
+        2,
+    )?;
     a.jb(without_address)?;
-    a.mov(edx, dword_ptr(edx + field!(ExceptionRecord.exception_information) + 4))?;
+    a.mov(
+        edx,
+        dword_ptr(edx + field!(ExceptionRecord.exception_information) + 4),
+    )?;
     a.mov(dword_ptr(s.at("ExceptionAddress")), edx)?;
     a.set_label(&mut without_address)?;
     a.mov(dword_ptr(ecx + field!(Context.eax)), eax)?;

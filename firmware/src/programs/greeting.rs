@@ -9,7 +9,12 @@ use iced_x86::code_asm::*;
 const WIN_MAIN: u32 = 0x1216;
 
 pub fn add(module: &mut ModuleSource, options: &ImageOptions) {
-    begin(module, options, &["ExitProcess", "GetStdHandle", "WriteFile"], &[]);
+    begin(
+        module,
+        options,
+        &["ExitProcess", "GetStdHandle", "WriteFile"],
+        &[],
+    );
     let text_bytes = options.console_text.len() as u32;
     let main = module.code("WinMain", move |a, s| {
         a.push(ebp)?;

@@ -30,10 +30,19 @@ pub enum Program {
 
 /// Functions of KERNELBASE that programs use, by API set.
 const API_SETS: &[(&str, &[&str])] = &[
-    ("API-MS-Win-Core-File-L1-1-0.dll", &["ReadFile", "WriteFile"]),
+    (
+        "API-MS-Win-Core-File-L1-1-0.dll",
+        &["ReadFile", "WriteFile"],
+    ),
     ("API-MS-Win-Core-Memory-L1-1-0.dll", &["VirtualAlloc"]),
-    ("API-MS-Win-Core-ProcessEnvironment-L1-1-0.dll", &["GetStdHandle"]),
-    ("API-MS-Win-Core-ProcessThreads-L1-1-0.dll", &["ExitProcess"]),
+    (
+        "API-MS-Win-Core-ProcessEnvironment-L1-1-0.dll",
+        &["GetStdHandle"],
+    ),
+    (
+        "API-MS-Win-Core-ProcessThreads-L1-1-0.dll",
+        &["ExitProcess"],
+    ),
     ("API-MS-Win-Core-Synch-L1-1-0.dll", &["Sleep"]),
 ];
 
@@ -52,13 +61,22 @@ pub fn source(options: &ImageOptions) -> ModuleSource {
 }
 
 /// Lays the import address table for Win32 functions (in alphabetical order) and others, and the start-up code.
-fn begin(module: &mut ModuleSource, options: &ImageOptions, functions: &[&'static str], ntdll: &[&str]) {
+fn begin(
+    module: &mut ModuleSource,
+    options: &ImageOptions,
+    functions: &[&'static str],
+    ntdll: &[&str],
+) {
     let mut imports: Vec<(&str, Vec<&str>)> = Vec::new();
     if options.has_kernel32() {
         imports.push(("KERNEL32.dll", functions.to_vec()));
     } else {
         for (set, members) in API_SETS {
-            let names: Vec<&str> = members.iter().copied().filter(|name| functions.contains(name)).collect();
+            let names: Vec<&str> = members
+                .iter()
+                .copied()
+                .filter(|name| functions.contains(name))
+                .collect();
             if !names.is_empty() {
                 imports.push((set, names));
             }
@@ -67,7 +85,10 @@ fn begin(module: &mut ModuleSource, options: &ImageOptions, functions: &[&'stati
     if !ntdll.is_empty() {
         imports.push(("ntdll.dll", ntdll.to_vec()));
     }
-    let imports: Vec<(&str, &[&str])> = imports.iter().map(|(dll, names)| (*dll, names.as_slice())).collect();
+    let imports: Vec<(&str, &[&str])> = imports
+        .iter()
+        .map(|(dll, names)| (*dll, names.as_slice()))
+        .collect();
     module.import_address_table(&imports);
     module.code("WinMainCRTStartup", |a, s| {
         a.call(s.near("WinMain"))?;

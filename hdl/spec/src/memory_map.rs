@@ -13,7 +13,7 @@ pub const ROM_LAST: u32 = 0xFFFF_FFFF;
 pub const ROM_MIRROR_BASE: u32 = 0x000F_0000;
 pub const ROM_MIRROR_BYTES: u32 = 64 << 10;
 /// ROM of the board and of the default simulation, in bytes.
-pub const DEFAULT_ROM_BYTES: u32 = 64 << 10;
+pub const DEFAULT_ROM_BYTES: u32 = 128 << 10;
 
 /// Byte that is read where nothing answers.
 pub const OPEN_BUS: u8 = 0xFF;
