@@ -1,0 +1,14 @@
+//! The two tops as Verilog.
+use crate::cpu::Cpu;
+use crate::emit::{EmitError, Verilog, emit};
+use rust_hdl_core::prelude::Block;
+
+/// The core alone; its module is called `core`.
+///
+/// # Errors
+/// What the emitter found.
+pub fn core() -> Result<Verilog, Vec<EmitError>> {
+    let mut core = Cpu::new();
+    core.connect_all();
+    emit("core", &core)
+}
