@@ -37,7 +37,7 @@ pub struct Alu {
     sum: Signal<Local, Bits<32>>,
     carries: Signal<Local, Bits<33>>,
     top_carry: Signal<Local, Bit>,
-    logic: Signal<Local, Bits<32>>,
+    logic_result: Signal<Local, Bits<32>>,
 }
 
 impl Logic for Alu {
@@ -111,32 +111,32 @@ impl Logic for Alu {
         }
         self.carry_out.next = self.top_carry.val() ^ self.subtract.val();
 
-        self.logic.next = self.a.val();
+        self.logic_result.next = self.a.val();
         match self.op.val() {
             ExecuteOp::PassB => {
-                self.logic.next = self.b.val();
+                self.logic_result.next = self.b.val();
             }
             ExecuteOp::And => {
-                self.logic.next = self.a.val() & self.b.val();
+                self.logic_result.next = self.a.val() & self.b.val();
             }
             ExecuteOp::Or => {
-                self.logic.next = self.a.val() | self.b.val();
+                self.logic_result.next = self.a.val() | self.b.val();
             }
             ExecuteOp::Xor => {
-                self.logic.next = self.a.val() ^ self.b.val();
+                self.logic_result.next = self.a.val() ^ self.b.val();
             }
             ExecuteOp::Not => {
-                self.logic.next = !self.a.val();
+                self.logic_result.next = !self.a.val();
             }
             ExecuteOp::ConditionalMove => {
                 if self.condition_holds.val() {
-                    self.logic.next = self.b.val();
+                    self.logic_result.next = self.b.val();
                 }
             }
             _ => {}
         }
 
-        self.result.next = self.logic.val();
+        self.result.next = self.logic_result.val();
         if self.is_sum.val() {
             self.result.next = self.sum.val();
         }

@@ -16,7 +16,7 @@ pub struct AccessLanes {
     pub crossing: Signal<Out, Bit>,
     // wires
     at_lane_0: Signal<Local, Bits<16>>,
-    lanes: Signal<Local, Bits<16>>,
+    both_words: Signal<Local, Bits<16>>,
 }
 
 impl Logic for AccessLanes {
@@ -32,9 +32,9 @@ impl Logic for AccessLanes {
         if self.size.val().get_bit(3) {
             self.at_lane_0.next = 0xFF.into();
         }
-        self.lanes.next = self.at_lane_0.val() << self.offset.val();
-        self.first_byte_enable.next = self.lanes.val().get_bits::<8>(0);
-        self.second_byte_enable.next = self.lanes.val().get_bits::<8>(8);
+        self.both_words.next = self.at_lane_0.val() << self.offset.val();
+        self.first_byte_enable.next = self.both_words.val().get_bits::<8>(0);
+        self.second_byte_enable.next = self.both_words.val().get_bits::<8>(8);
         self.crossing.next = self.second_byte_enable.val().any();
     }
 }
@@ -208,8 +208,8 @@ mod tests {
             assert!(simulate(&mut block, 20));
             let expected = (0..8)
                 .filter(|i| enable >> i & 1 == 1)
-                .fold(0, |mask, i| mask | 0xFF << (8 * i));
-            assert_eq!(block.mask.val(), expected as u64);
+                .fold(0u64, |mask, i| mask | 0xFF << (8 * i));
+            assert_eq!(block.mask.val(), expected);
         }
     }
 }

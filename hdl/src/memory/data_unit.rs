@@ -70,7 +70,8 @@ pub struct DataUnit {
     /// Physical address of the first byte, with `memory_ready`.
     pub access_physical: Signal<Out, Bits<32>>,
     // from execute
-    /// The micro-op in execute, which has a store, retires as soon as `store_ready` is 1 too.
+    /// The micro-op in execute, which has a store, retires in the first clock in which `store_ready` is 1 too.
+    /// An I/O write begins with it, so it stays 0 in a clock that kills the micro-op instead.
     pub store_valid: Signal<In, Bit>,
     /// Right-aligned.
     pub store_data: Signal<In, Bits<64>>,
@@ -80,7 +81,8 @@ pub struct DataUnit {
     pub load_ready: Signal<Out, Bit>,
     /// Right-aligned, zero-extended.
     pub load_data: Signal<Out, Bits<64>>,
-    /// An I/O access of the micro-op in memory or execute has begun: no interrupt may kill it now.
+    /// An I/O access of the micro-op in memory or execute has begun, or a read begins in this clock: no interrupt may
+    /// kill the micro-op any more. Does not depend on `store_valid`.
     pub committed: Signal<Out, Bit>,
     // control registers
     /// CR0.PG.
@@ -121,7 +123,7 @@ pub struct DataUnit {
     pub data_read_data: Signal<In, Bits<64>>,
     pub data_wait: Signal<In, Bit>,
     // status
-    /// Every store that retired is in memory.
+    /// Every store that retired before this clock is in memory.
     pub store_buffer_empty: Signal<Out, Bit>,
     /// Fewer than two words of room.
     pub store_buffer_full: Signal<Out, Bit>,
@@ -372,7 +374,7 @@ impl Logic for DataUnit {
         self.data_tlb.fill_user.next = self.walker.user.val();
         self.data_tlb.fill_writable.next = self.walker.writable.val();
         self.data_tlb.fill_dirty.next = self.walker.dirty.val();
-        self.data_tlb.fill_large.next = self.walker.large.val();
+        self.data_tlb.fill_large.next = self.walker.four_megabytes.val();
         self.data_tlb.flush.next = self.tlb_flush.val();
         self.data_tlb.flush_one.next = self.tlb_flush_linear.val();
         self.data_tlb.flush_page.next = self.tlb_flush_address.val().get_bits::<20>(12);
@@ -383,7 +385,7 @@ impl Logic for DataUnit {
         self.instruction_tlb.fill_user.next = self.walker.user.val();
         self.instruction_tlb.fill_writable.next = self.walker.writable.val();
         self.instruction_tlb.fill_dirty.next = self.walker.dirty.val();
-        self.instruction_tlb.fill_large.next = self.walker.large.val();
+        self.instruction_tlb.fill_large.next = self.walker.four_megabytes.val();
         self.instruction_tlb.flush.next = self.tlb_flush.val();
         self.instruction_tlb.flush_one.next = self.tlb_flush_linear.val();
         self.instruction_tlb.flush_page.next = self.tlb_flush_address.val().get_bits::<20>(12);
@@ -501,7 +503,6 @@ impl Logic for DataUnit {
             | (self.second_half_reg.q.val() & self.access_io.val() & self.access_read.val())
             | (!self.execute_empty.val()
                 & (self.execute_reg.q.val().io_read
-                    | self.io_write_wanted.val()
                     | self.io_write_begun_reg.q.val()
                     | self.io_write_second_reg.q.val()));
         self.execute_physical.next = (bit_cast::<32, 29>(self.execute_reg.q.val().first_word) << 3)
@@ -558,5 +559,416 @@ impl Logic for DataUnit {
             self.io_write_second_reg.d.next = false;
             self.io_write_done_reg.d.next = false;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::testing::*;
+
+    #[test]
+    fn an_aligned_load_takes_one_clock_and_loads_follow_each_other_every_clock() {
+        let mut bench = Bench::new(1);
+        let loads: Vec<Access> = (0..40).map(|i| Access::load(0x8000 + 4 * i, 4)).collect();
+        let begin = bench.cycle;
+        bench.run(&loads, &mut |_, _, _| ());
+        // One clock each, one for the last to pass execute, one to see that all is done.
+        assert!(bench.cycle - begin <= 42, "{} clocks", bench.cycle - begin);
+    }
+
+    #[test]
+    fn stores_without_loads_take_one_clock_each() {
+        let mut bench = Bench::new(1);
+        let stores: Vec<Access> = (0..40)
+            .map(|i| Access::store(0x8000 + 8 * i, 8, i.into()))
+            .collect();
+        let begin = bench.cycle;
+        bench.run(&stores, &mut |_, _, _| ());
+        assert!(bench.cycle - begin <= 46, "{} clocks", bench.cycle - begin);
+        assert_eq!(word(&bench.memory, 0x8000 + 8 * 39), 39);
+    }
+
+    #[test]
+    fn read_modify_writes_of_one_address_take_one_clock_each() {
+        let mut bench = Bench::new(1);
+        let adds = [Access::read_modify_write(0x8004, 4, 1); 40];
+        let begin = bench.cycle;
+        bench.run(&adds, &mut |_, _, _| ());
+        assert!(bench.cycle - begin <= 44, "{} clocks", bench.cycle - begin);
+        assert_eq!(dword(&bench.memory, 0x8004), 40);
+    }
+
+    #[test]
+    fn read_modify_writes_of_many_addresses_take_two_clocks_each() {
+        let mut bench = Bench::new(1);
+        let adds: Vec<Access> = (0..40)
+            .map(|i| Access::read_modify_write(0x8000 + 8 * i, 4, 1))
+            .collect();
+        let begin = bench.cycle;
+        bench.run(&adds, &mut |_, _, _| ());
+        assert!(bench.cycle - begin <= 90, "{} clocks", bench.cycle - begin);
+    }
+
+    fn random_access(random: &mut Random, pages: &[u32]) -> Access {
+        let page = pages[random.below(pages.len() as u64) as usize];
+        let offset = match random.below(8) {
+            0 => 0xFF0 + random.below(16),
+            1 => random.below(0x1000),
+            _ => random.below(40),
+        } as u32;
+        let size = 1 << random.below(4);
+        let linear = page
+            + if random.chance(70) {
+                offset & !(size - 1)
+            } else {
+                offset
+            };
+        let user = random.chance(30);
+        let operand = random.next();
+        match random.below(12) {
+            0..4 => Access {
+                user,
+                ..Access::load(linear, size)
+            },
+            4..7 => Access {
+                user,
+                ..Access::store(linear, size, operand)
+            },
+            7..10 => Access {
+                user,
+                ..Access::read_modify_write(linear, size, operand)
+            },
+            10 => Access::default(),
+            _ => {
+                let port = Access {
+                    linear: linear & 0xFFF,
+                    size: size.min(4),
+                    operand,
+                    io: true,
+                    ..Access::default()
+                };
+                if random.chance(50) {
+                    Access { read: true, ..port }
+                } else {
+                    Access {
+                        write: true,
+                        ..port
+                    }
+                }
+            }
+        }
+    }
+
+    fn random_disturbance(random: &mut Random) -> Disturbance {
+        let mut pick = |values: [u64; 4]| values[random.below(4) as usize];
+        Disturbance {
+            wait: pick([0, 0, 30, 70]),
+            stall: pick([0, 10, 30, 60]),
+            bubble: pick([0, 0, 20, 50]),
+            flush: pick([0, 1, 3, 10]),
+        }
+    }
+
+    #[test]
+    fn random_accesses_without_paging_do_what_the_model_does() {
+        for seed in 0..4 {
+            let mut bench = Bench::new(seed);
+            let mut random = Random(seed + 1000);
+            bench.disturbance = random_disturbance(&mut random);
+            let mut model = Model::new(&bench);
+            let pages = [0x8000, 0x9000];
+            let accesses: Vec<Access> = (0..150)
+                .map(|_| random_access(&mut random, &pages))
+                .collect();
+            run_against_model(&mut bench, &mut model, &accesses);
+        }
+    }
+
+    /// Page tables at the bottom of memory; returns the linear pages that are worth an access.
+    fn random_page_tables(random: &mut Random, memory: &mut [u8]) -> Vec<u32> {
+        let mut pages = Vec::new();
+        let tables = [
+            (0u32, 0x2000u32),
+            (1, 0x3000),
+            (0x200, 0x4000),
+            (0x3FF, 0x5000),
+        ];
+        for (index, table) in tables {
+            let rights = if random.chance(70) {
+                7
+            } else {
+                random.below(8) as u32
+            };
+            set_dword(memory, DIRECTORY + index * 4, table | rights);
+            for page in [0u32, 1, 2, 31, 32, 33, 64, 0x3FE, 0x3FF] {
+                pages.push(index << 22 | page << 12);
+                set_page(random, memory, table + page * 4);
+            }
+        }
+        // A large page: its linear pages above the tables are used.
+        let rights = if random.chance(70) {
+            7
+        } else {
+            random.below(8) as u32
+        };
+        set_dword(memory, DIRECTORY + 0x80 * 4, 0x80 | rights);
+        for page in [8u32, 9, 10, 0x20] {
+            pages.push(0x80 << 22 | page << 12);
+        }
+        pages
+    }
+
+    fn set_page(random: &mut Random, memory: &mut [u8], entry: u32) {
+        let frame = FIRST_DATA_PAGE + 0x1000 * random.below(16) as u32;
+        let rights = match random.below(10) {
+            0..7 => 7,
+            _ => random.below(8) as u32,
+        };
+        let marks = if random.chance(30) {
+            random.below(4) as u32 * 0x20
+        } else {
+            0
+        };
+        set_dword(memory, entry, frame | rights | marks);
+    }
+
+    #[test]
+    fn random_accesses_with_paging_do_what_the_model_does() {
+        run_with_paging(0..3);
+    }
+
+    #[test]
+    #[ignore = "takes minutes without optimisation"]
+    fn many_random_accesses_with_paging_do_what_the_model_does() {
+        run_with_paging(1000..1100);
+    }
+
+    fn run_with_paging(seeds: std::ops::Range<u64>) {
+        for seed in seeds {
+            let mut random = Random(seed + 2000);
+            let mut bench = Bench::new(seed);
+            bench.disturbance = random_disturbance(&mut random);
+            bench.control = PagingControl {
+                paging: true,
+                write_protect: random.chance(50),
+                page_size_extension: seed % 2 == 0,
+            };
+            let mut pages = random_page_tables(&mut random, &mut bench.memory);
+            if !bench.control.page_size_extension {
+                // Without PSE the large entry means a table at address 0, whose entries are not present.
+                pages.truncate(pages.len() - 3);
+            }
+            let mut model = Model::new(&bench);
+            for _ in 0..4 {
+                let near: Vec<u32> = (0..6)
+                    .map(|_| pages[random.below(pages.len() as u64) as usize])
+                    .collect();
+                let accesses: Vec<Access> =
+                    (0..50).map(|_| random_access(&mut random, &near)).collect();
+                run_against_model(&mut bench, &mut model, &accesses);
+                for _ in 0..6 {
+                    let linear = near[random.below(6) as usize] + random.below(0x1000) as u32;
+                    let user = random.chance(50);
+                    let expected = model.translate(linear, false, user);
+                    assert_eq!(bench.fetch(linear, user), expected, "fetch of {linear:08x}");
+                }
+                // The tables change, and the translations that may be stale are dropped.
+                let everything = random.chance(30);
+                for _ in 0..if everything { 8 } else { 1 } {
+                    let page = near[random.below(6) as usize];
+                    let directory = dword(&model.memory, DIRECTORY + (page >> 22) * 4);
+                    if directory & 0x80 == 0 {
+                        let entry = (directory & !0xFFF) + (page >> 12 & 0x3FF) * 4;
+                        set_page(&mut random, &mut model.memory, entry);
+                        let new = dword(&model.memory, entry);
+                        set_dword(&mut bench.memory, entry, new);
+                    }
+                    if !everything {
+                        bench.flush_translations(Some(page + 0x123));
+                    }
+                }
+                if everything {
+                    bench.flush_translations(None);
+                }
+            }
+        }
+    }
+
+    /// A bench with paging on: page 400000h is `entry`, page 401000h user-writable at B000h, page 3FF000h at A000h.
+    fn paging_bench(entry: u32) -> Bench {
+        let mut bench = Bench::new(1);
+        bench.control = PagingControl {
+            paging: true,
+            write_protect: true,
+            page_size_extension: true,
+        };
+        set_dword(&mut bench.memory, DIRECTORY, 0x2007);
+        set_dword(&mut bench.memory, DIRECTORY + 4, 0x3007);
+        set_dword(&mut bench.memory, 0x2000 + 0x3FF * 4, 0xA007);
+        set_dword(&mut bench.memory, 0x3000, entry);
+        set_dword(&mut bench.memory, 0x3004, 0xB007);
+        bench
+    }
+
+    #[test]
+    fn page_faults_report_code_and_the_first_byte_that_faults() {
+        let load = Access::load(0x0040_0123, 4);
+        let store = Access::store(0x0040_0123, 4, 1);
+        let crossing = Access::store(0x003F_FFFE, 4, 0xAABB_CCDD);
+        #[rustfmt::skip]
+        let rows = [
+            // entry   access           outcome
+            (0x9006u32, load,            Outcome::Fault(0b000, 0x0040_0123)),
+            (0x9006,    store,           Outcome::Fault(0b010, 0x0040_0123)),
+            (0x9006,    load.user(),     Outcome::Fault(0b100, 0x0040_0123)),
+            (0x9003,    load.user(),     Outcome::Fault(0b101, 0x0040_0123)),
+            (0x9003,    load,            Outcome::Done(0)),
+            (0x9005,    store.user(),    Outcome::Fault(0b111, 0x0040_0123)),
+            (0x9005,    store,           Outcome::Fault(0b011, 0x0040_0123)),
+            (0x9005,    load.user(),     Outcome::Done(0)),
+            (0x9007,    store.user(),    Outcome::Done(0)),
+            (0x9006,    crossing.user(), Outcome::Fault(0b110, 0x0040_0000)),
+            (0x9007,    crossing.user(), Outcome::Done(0)),
+        ];
+        for (entry, access, outcome) in rows {
+            let mut bench = paging_bench(entry);
+            // A second time from the translation buffer, as far as the page is in it.
+            let outcomes = bench.outcomes(&[access, access]);
+            assert_eq!(outcomes, [outcome; 2], "entry {entry:x}, {access:x?}");
+        }
+    }
+
+    #[test]
+    fn a_store_whose_second_page_faults_writes_nothing() {
+        let mut bench = paging_bench(0x9006);
+        bench.outcomes(&[Access::store(0x003F_FFFE, 4, 0xAABB_CCDD)]);
+        assert_eq!(word(&bench.memory, 0xAFF8), 0);
+    }
+
+    #[test]
+    fn supervisor_writes_to_read_only_pages_depend_on_write_protect() {
+        let mut bench = paging_bench(0x9005);
+        bench.control.write_protect = false;
+        let store = Access::store(0x0040_0008, 4, 0x1234);
+        assert_eq!(bench.outcomes(&[store]), [Outcome::Done(0)]);
+        assert_eq!(dword(&bench.memory, 0x9008), 0x1234);
+        bench.control.write_protect = true;
+        assert_eq!(
+            bench.outcomes(&[store]),
+            [Outcome::Fault(0b011, 0x0040_0008)]
+        );
+    }
+
+    #[test]
+    fn the_first_write_to_a_clean_page_sets_its_dirty_bit() {
+        let mut bench = paging_bench(0x9007);
+        bench.outcomes(&[Access::load(0x0040_0000, 4)]);
+        assert_eq!(dword(&bench.memory, DIRECTORY + 4), 0x3027);
+        assert_eq!(dword(&bench.memory, 0x3000), 0x9027);
+        bench.outcomes(&[Access::store(0x0040_0000, 4, 1)]);
+        assert_eq!(dword(&bench.memory, DIRECTORY + 4), 0x3027);
+        assert_eq!(dword(&bench.memory, 0x3000), 0x9067);
+    }
+
+    #[test]
+    fn a_page_is_walked_once_until_it_is_flushed() {
+        let mut bench = paging_bench(0x9007);
+        let load = [Access::load(0x0040_0000, 4)];
+        let reads = |bench: &mut Bench| {
+            let before = bench.port_reads;
+            bench.outcomes(&load);
+            bench.port_reads - before
+        };
+        assert_eq!(reads(&mut bench), 3, "two levels and the load");
+        assert_eq!(reads(&mut bench), 1);
+        bench.flush_translations(Some(0x0040_1000));
+        assert_eq!(reads(&mut bench), 1, "another page was flushed");
+        bench.flush_translations(Some(0x0040_0FFF));
+        assert_eq!(reads(&mut bench), 3);
+        bench.flush_translations(None);
+        assert_eq!(reads(&mut bench), 3);
+    }
+
+    #[test]
+    fn invlpg_drops_all_pieces_of_a_large_page() {
+        let mut bench = paging_bench(0x9007);
+        set_dword(&mut bench.memory, DIRECTORY + 8, 0x0000_0087);
+        let load = [Access::load(0x0080_8000, 4)];
+        bench.outcomes(&load);
+        assert_eq!(dword(&bench.memory, DIRECTORY + 8), 0xA7);
+        set_dword(&mut bench.memory, DIRECTORY + 8, 0);
+        bench.flush_translations(Some(0x0080_0000));
+        assert_eq!(bench.outcomes(&load), [Outcome::Fault(0, 0x0080_8000)]);
+    }
+
+    #[test]
+    fn accesses_wrap_at_four_gigabytes() {
+        let mut bench = paging_bench(0x9007);
+        set_dword(&mut bench.memory, DIRECTORY + 0xFFC, 0x4007);
+        set_dword(&mut bench.memory, 0x4FFC, 0xC007);
+        set_dword(&mut bench.memory, 0x2000, 0xD007);
+        let store = Access::store(0xFFFF_FFFD, 8, 0x8877_6655_4433_2211);
+        assert_eq!(
+            bench.outcomes(&[store, Access::load(0, 4)]),
+            [Outcome::Done(0), Outcome::Done(0x7766_5544)]
+        );
+        assert_eq!(word(&bench.memory, 0xCFF8), 0x3322_1100_0000_0000);
+    }
+
+    #[test]
+    fn a_fetch_fault_stays_until_the_pipeline_is_flushed() {
+        let mut bench = paging_bench(0x9006);
+        assert_eq!(bench.fetch(0x0040_0010, true), Err(0b100));
+        set_dword(&mut bench.memory, 0x3000, 0x9003);
+        let reads = bench.port_reads;
+        assert_eq!(
+            bench.fetch(0x0040_0010, true),
+            Err(0b100),
+            "the address has not changed"
+        );
+        assert_eq!(bench.port_reads, reads);
+        bench.flush_translations(None);
+        assert_eq!(bench.fetch(0x0040_0010, true), Err(0b101));
+        assert_eq!(bench.fetch(0x0040_0010, false), Ok(0x9010));
+    }
+
+    #[test]
+    fn port_accesses_happen_once_and_in_order() {
+        let mut bench = Bench::new(3);
+        bench.disturbance = Disturbance {
+            wait: 50,
+            stall: 50,
+            bubble: 20,
+            flush: 20,
+        };
+        let mut model = Model::new(&bench);
+        let accesses: Vec<Access> = (0..60)
+            .flat_map(|i| {
+                [
+                    Access::store(0x8000, 4, i).io(),
+                    Access::store(0x8000 + i as u32, 1, i),
+                    Access::load(0x8000 + i as u32, 4).io(),
+                ]
+            })
+            .collect();
+        run_against_model(&mut bench, &mut model, &accesses);
+    }
+
+    #[test]
+    fn the_emitter_translates_the_unit() {
+        let mut unit = DataUnit::default();
+        unit.connect_all();
+        let verilog = crate::emit::emit("data_unit", &unit).unwrap_or_else(|errors| {
+            panic!(
+                "{}",
+                errors
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            )
+        });
+        assert!(verilog.text.contains("module data_unit"));
     }
 }

@@ -18,6 +18,8 @@ mod data_port;
 mod data_unit;
 mod page_walker;
 mod store_buffer;
+#[cfg(test)]
+mod testing;
 mod tlb;
 
 pub use alignment::{AccessLanes, ByteMask, LoadAlignment, StoreAlignment};

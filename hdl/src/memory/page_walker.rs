@@ -71,7 +71,7 @@ pub struct PageWalker {
     pub user: Signal<Out, Bit>,
     pub writable: Signal<Out, Bit>,
     pub dirty: Signal<Out, Bit>,
-    pub large: Signal<Out, Bit>,
+    pub four_megabytes: Signal<Out, Bit>,
     /// With `fault_valid`: the page is present (bit 0 of the error code).
     pub fault_present: Signal<Out, Bit>,
     // state
@@ -151,7 +151,7 @@ impl Logic for PageWalker {
             !self.large_page.val() & (self.table_marked.val() != self.table_reg.q.val());
 
         // The translation.
-        self.large.next = self.large_page.val();
+        self.four_megabytes.next = self.large_page.val();
         self.user.next = self.page_user.val();
         self.writable.next = self.page_writable.val();
         self.fault_present.next = self.present.val();
