@@ -178,7 +178,7 @@ fn descriptor_checks_are_the_same_in_verilog() {
             nested
         );
         draw_inputs!(top, random, sysenter_cs, vector, software, external);
-        top.check.next = random.variant(CHECKS);
+        top.rule.next = random.variant(CHECKS);
     });
 }
 
