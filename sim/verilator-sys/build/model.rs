@@ -189,8 +189,8 @@ pub fn build() -> Result<(), String> {
 fn emit() -> Result<Verilog, String> {
     let top = env::var("SYSGATE_TOP").unwrap_or_default();
     let emitted = match top.as_str() {
-        "chip" => Err(Vec::new()),
-        "" | "core" => hdl::top::core(),
+        "" | "chip" => hdl::top::chip(),
+        "core" => hdl::top::core(),
         _ => return Err(format!("SYSGATE_TOP={top}: it must be chip or core")),
     };
     emitted.map_err(|errors| {

@@ -99,6 +99,7 @@ pub const PORTS: &[(Direction, &str, u32)] = &[
     (In,  "uart_rx", 1),
     (Out, "leds", 8),
     (Out, "post_code", 16),
+    (Out, "speaker", 1),
     (Out, "io_valid", 1),
     (Out, "io_write", 1),
     (Out, "io_port", 16),
@@ -167,7 +168,9 @@ pub fn wrapper(
             writeln!(text, "    always @(posedge clock) {name}_reg <= {name};").unwrap();
         }
         if direction == Out && !chip.contains_key(name) {
-            writeln!(text, "    assign {name} = {width}'d0;").unwrap();
+            // A serial line that nobody drives is idle, which is high.
+            let value = u32::from(name == "uart_tx");
+            writeln!(text, "    assign {name} = {width}'d{value};").unwrap();
         }
     }
     text += "    journey journey(.where(journey_where), .instruction(journey_instruction));\n";
