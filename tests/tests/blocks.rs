@@ -1,7 +1,14 @@
 //! The blocks of the chip mean the same in Rust and in Verilog, whatever their inputs.
 use hdl::execute::ExecuteUnit;
+use hdl::fetch::Fetch;
 use hdl::memory::DataUnit;
 use hdl::prelude::*;
+use hdl::privilege::{CheckUnit, Events, SystemRegisters};
+use hdl::segmentation::SegmentRegisters;
+use hdl::soc::{
+    data_router::DataRouter, io_bus::IoBus, pic::InterruptControllers, pit::IntervalTimer,
+};
+use hdl::soc::{system_ports::SystemPorts, uart::Uart};
 use tests::differential::{Run, compare};
 use tests::draw_inputs;
 use tests::random::Random;
@@ -87,5 +94,291 @@ fn data_unit_is_the_same_in_verilog() {
         top.tlb_flush.next = random.one_in(200);
         top.tlb_flush_linear.next = random.one_in(40);
         top.data_wait.next = random.one_in(3);
+    });
+}
+
+#[test]
+fn fetch_is_the_same_in_verilog() {
+    let mut random = Random::new(0x12);
+    let run = Run {
+        name: "fetch",
+        clocks: 2000,
+        clock: |top: &mut Fetch, level| top.clock.next = level.into(),
+    };
+    compare(&run, &mut Fetch::default(), |top, clock| {
+        top.reset.next = clock == 0;
+        draw_inputs!(
+            top,
+            random,
+            instruction_data,
+            redirect_linear,
+            redirect_eip,
+            consume
+        );
+        draw_inputs!(top, random, translate_physical, translate_fault_code);
+        top.consume_bytes.next = (1 + random.below(4)).into();
+        top.redirect.next = random.one_in(20);
+        top.stop.next = random.one_in(40);
+        top.instruction_wait.next = random.one_in(3);
+        top.translate_hit.next = !random.one_in(10);
+        top.translate_fault.next = random.one_in(50);
+    });
+}
+
+#[test]
+fn segment_registers_are_the_same_in_verilog() {
+    let mut random = Random::new(0x13);
+    let run = Run {
+        name: "segment_registers",
+        clocks: 2000,
+        clock: |top: &mut SegmentRegisters, level| top.clock.next = level.into(),
+    };
+    compare(&run, &mut SegmentRegisters::default(), |top, _| {
+        draw_inputs!(
+            top,
+            random,
+            address_segment,
+            read_segment,
+            write_segment,
+            write_selector,
+            write_base
+        );
+        draw_inputs!(
+            top,
+            random,
+            write_limit,
+            write_access,
+            selector,
+            base,
+            limit,
+            access
+        );
+    });
+}
+
+#[rustfmt::skip]
+const CHECKS: &[Check] = {
+    use Check::*;
+    &[None, Ring0, InputOutput, Protected, DataSegment, StackSegment, NewStack, ReturnStack, JumpCode, ReturnCode,
+      GateCode, GateJump, EventGate, CallGate, LocalTable, TaskState, CodeTarget, NotNull, NotNullTask,
+      PortPermitted, NotNested, SysenterSet, SysexitAllowed, ControlRegister0, ControlRegister4]
+};
+
+#[test]
+fn descriptor_checks_are_the_same_in_verilog() {
+    let mut random = Random::new(0x14);
+    let run = Run {
+        name: "check_unit",
+        clocks: 4000,
+        clock: |_: &mut CheckUnit, _| {},
+    };
+    compare(&run, &mut CheckUnit::default(), |top, _| {
+        draw_inputs!(
+            top, random, a, b, result, descriptor, code_limit, code_level, real_mode, cpl, iopl,
+            nested
+        );
+        draw_inputs!(top, random, sysenter_cs, vector, software, external);
+        top.check.next = random.variant(CHECKS);
+    });
+}
+
+#[test]
+fn events_are_the_same_in_verilog() {
+    let mut random = Random::new(0x15);
+    let run = Run {
+        name: "events",
+        clocks: 3000,
+        clock: |top: &mut Events, level| top.clock.next = level.into(),
+    };
+    compare(&run, &mut Events::default(), |top, clock| {
+        draw_inputs!(
+            top,
+            random,
+            interrupt_vector,
+            fault_vector,
+            fault_code,
+            software_vector,
+            software_eip,
+            eip
+        );
+        draw_inputs!(
+            top,
+            random,
+            interrupt_point,
+            retires_last,
+            interrupts_enabled,
+            real_mode
+        );
+        top.reset.next = clock == 0;
+        top.nmi.next = random.one_in(30);
+        top.interrupt_request.next = random.one_in(5);
+        top.debug_halt.next = random.one_in(20);
+        top.debug_step.next = random.one_in(4);
+        top.committed.next = random.one_in(8);
+        top.fault.next = random.one_in(8);
+        top.software_interrupt.next = random.one_in(10);
+        top.single_step.next = random.one_in(10);
+        top.shadow.next = random.one_in(10);
+        top.halts.next = random.one_in(20);
+        top.returns.next = random.one_in(20);
+    });
+}
+
+#[test]
+fn system_registers_are_the_same_in_verilog() {
+    let mut random = Random::new(0x16);
+    let run = Run {
+        name: "system_registers",
+        clocks: 3000,
+        clock: |top: &mut SystemRegisters, level| top.clock.next = level.into(),
+    };
+    compare(&run, &mut SystemRegisters::default(), |top, clock| {
+        top.reset.next = clock == 0;
+        draw_inputs!(
+            top,
+            random,
+            segment_selector,
+            segment_base,
+            segment_limit,
+            segment_access,
+            eip,
+            eflags,
+            cpl
+        );
+        draw_inputs!(
+            top,
+            random,
+            event_error,
+            event_eip,
+            descriptor,
+            code_level,
+            write,
+            data,
+            write_cr2,
+            cr2_data
+        );
+        draw_inputs!(top, random, set_single_step, select_msr);
+        top.clear_task_switched.next = random.one_in(10);
+        // Most numbers are near each other, and so are the MSRs.
+        top.number.next = random.below(64).into();
+        top.write_number.next = random.below(64).into();
+        top.msr_number.next = if random.one_in(2) {
+            (0x174 + random.below(3)).into()
+        } else {
+            random.bits(32).into()
+        };
+    });
+}
+
+#[test]
+fn the_io_bus_and_the_data_router_are_the_same_in_verilog() {
+    let mut random = Random::new(0x17);
+    let run = Run {
+        name: "io_bus",
+        clocks: 2000,
+        clock: |top: &mut IoBus, level| top.clock.next = level.into(),
+    };
+    compare(&run, &mut IoBus::default(), |top, clock| {
+        top.reset.next = clock == 0;
+        draw_inputs!(
+            top,
+            random,
+            request,
+            write,
+            address,
+            byte_enable,
+            write_data,
+            device_read_data
+        );
+    });
+    let run = Run {
+        name: "data_router",
+        clocks: 1000,
+        clock: |top: &mut DataRouter, level| top.clock.next = level.into(),
+    };
+    compare(&run, &mut DataRouter::default(), |top, clock| {
+        top.reset.next = clock == 0;
+        draw_inputs!(
+            top,
+            random,
+            core_request,
+            core_io,
+            memory_wait,
+            memory_read_data,
+            io_wait,
+            io_read_data
+        );
+    });
+}
+
+#[test]
+fn the_devices_are_the_same_in_verilog() {
+    let mut random = Random::new(0x18);
+    let run = Run {
+        name: "uart",
+        clocks: 4000,
+        clock: |top: &mut Uart, level| top.clock.next = level.into(),
+    };
+    compare(&run, &mut Uart::default(), |top, clock| {
+        top.reset.next = clock == 0;
+        draw_inputs!(top, random, read);
+        top.port.next = (0x3F8 + random.below(9)).into();
+        top.write.next = random.one_in(4);
+        // Short divisors, so that characters come and go.
+        top.write_data.next = if random.one_in(2) {
+            random.below(4).into()
+        } else {
+            random.bits(8).into()
+        };
+        if random.one_in(5) {
+            draw_inputs!(top, random, rx);
+        }
+    });
+    let run = Run {
+        name: "pic",
+        clocks: 4000,
+        clock: |top: &mut InterruptControllers, level| top.clock.next = level.into(),
+    };
+    compare(&run, &mut InterruptControllers::default(), |top, clock| {
+        top.reset.next = clock == 0;
+        draw_inputs!(top, random, read, write_data);
+        top.port.next = ([0x20, 0xA0][random.below(2) as usize] + random.below(2)).into();
+        top.write.next = random.one_in(4);
+        top.lines.next = (random.bits(16) & random.bits(16)).into();
+        top.interrupt_acknowledge.next = random.one_in(6);
+    });
+    let run = Run {
+        name: "pit",
+        clocks: 4000,
+        clock: |top: &mut IntervalTimer, level| top.clock.next = level.into(),
+    };
+    compare(&run, &mut IntervalTimer::default(), |top, clock| {
+        top.reset.next = clock == 0;
+        draw_inputs!(top, random, read);
+        top.port.next = if random.one_in(8) {
+            0x61.into()
+        } else {
+            (0x40 + random.below(4)).into()
+        };
+        top.write.next = random.one_in(10);
+        top.write_data.next = if random.one_in(2) {
+            random.below(16).into()
+        } else {
+            random.bits(8).into()
+        };
+    });
+    let run = Run {
+        name: "system_ports",
+        clocks: 1000,
+        clock: |top: &mut SystemPorts, level| top.clock.next = level.into(),
+    };
+    compare(&run, &mut SystemPorts::default(), |top, clock| {
+        top.reset.next = clock == 0;
+        draw_inputs!(top, random, write, write_data);
+        top.port.next = if random.one_in(2) {
+            0x80.into()
+        } else {
+            random.bits(16).into()
+        };
     });
 }
