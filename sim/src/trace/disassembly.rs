@@ -17,6 +17,7 @@ pub fn disassemble(bytes: &[u8], eip: u32, is_32_bit: bool) -> String {
     }
     let mut formatter = MasmFormatter::new();
     formatter.options_mut().set_first_operand_char_index(8);
+    formatter.options_mut().set_show_branch_size(false);
     let mut text = String::new();
     formatter.format(&instruction, &mut text);
     text

@@ -20,7 +20,13 @@ const VERILATOR_FLAGS: &[&str] = &[
 
 pub fn build() -> Result<(), String> {
     println!("cargo:rerun-if-changed=shim");
-    for variable in ["VERILATOR", "VERILATOR_ROOT", "SYSGATE_NO_DOWNLOAD", "SYSGATE_TOP", "CXX"] {
+    for variable in [
+        "VERILATOR",
+        "VERILATOR_ROOT",
+        "SYSGATE_NO_DOWNLOAD",
+        "SYSGATE_TOP",
+        "CXX",
+    ] {
         println!("cargo:rerun-if-env-changed={variable}");
     }
     let target = target_folder()?;
@@ -195,7 +201,11 @@ fn emit() -> Result<Verilog, String> {
     };
     emitted.map_err(|errors| {
         errors.iter().for_each(|error| eprintln!("{error}"));
-        format!("the emitter refuses the hardware: {} findings, the first: {}", errors.len(), errors[0])
+        format!(
+            "the emitter refuses the hardware: {} findings, the first: {}",
+            errors.len(),
+            errors[0]
+        )
     })
 }
 

@@ -112,7 +112,10 @@ pub const PORTS: &[(Direction, &str, u32)] = &[
 /// # Errors
 /// A port that goes both ways.
 pub fn of_top(verilog: &Verilog) -> Result<BTreeMap<String, (Direction, u32)>, String> {
-    let top = verilog.modules.first().ok_or("the emitted Verilog has no module")?;
+    let top = verilog
+        .modules
+        .first()
+        .ok_or("the emitted Verilog has no module")?;
     let direction = |port: &Port| match port.direction {
         PortDirection::Input => Ok(In),
         PortDirection::Output => Ok(Out),
