@@ -13,10 +13,12 @@ pub mod loader;
 mod memory_map;
 mod module;
 mod pe;
+mod programs;
 mod reset;
 mod smoke;
 pub mod symbols;
 
 pub use error::ImageError;
 pub use image::{Gate, Image, ImageOptions, Layer, build};
+pub use programs::{Expectation, Program, expectations};
 pub use smoke::{SMOKE_TEXT, smoke};

@@ -27,3 +27,4 @@ pub mod privilege;
 pub mod retire;
 pub mod segmentation;
 pub mod soc;
+pub mod top;

@@ -9,11 +9,11 @@ pub const FOREIGN_RAM_BYTES: u32 = 16 << 20;
 
 /// The ROM ends where the address space ends; this is its last byte.
 pub const ROM_LAST: u32 = 0xFFFF_FFFF;
-/// The last 64 KB of the ROM are seen a second time below 1 MB.
-pub const ROM_MIRROR_BASE: u32 = 0x000F_0000;
-pub const ROM_MIRROR_BYTES: u32 = 64 << 10;
-/// ROM of the board and of the default simulation, in bytes.
-pub const DEFAULT_ROM_BYTES: u32 = 64 << 10;
+/// The last 128 KB of the ROM (all of it, if it is smaller) are seen a second time below this address.
+pub const ROM_MIRROR_END: u32 = 0x0010_0000;
+pub const ROM_MIRROR_BYTES: u32 = 128 << 10;
+/// ROM of the board and of the default simulation, in bytes: the image fits.
+pub const DEFAULT_ROM_BYTES: u32 = 128 << 10;
 
 /// Byte that is read where nothing answers.
 pub const OPEN_BUS: u8 = 0xFF;

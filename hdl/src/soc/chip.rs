@@ -16,7 +16,9 @@ pub struct ChipOptions {
 
 impl Default for ChipOptions {
     fn default() -> Self {
-        Self { clock_hz: spec::clock::CLOCK_HZ }
+        Self {
+            clock_hz: spec::clock::CLOCK_HZ,
+        }
     }
 }
 
@@ -43,7 +45,6 @@ pub struct Chip {
     pub uart_rx: Signal<In, Bit>,
     /// The last code written to port 80h.
     pub leds: Signal<Out, Bits<8>>,
-    pub speaker: Signal<Out, Bit>,
     // completed port accesses, one clock each
     pub io_valid: Signal<Out, Bit>,
     pub io_write: Signal<Out, Bit>,
@@ -146,7 +147,6 @@ impl Chip {
             uart_tx: Default::default(),
             uart_rx: Default::default(),
             leds: Default::default(),
-            speaker: Default::default(),
             io_valid: Default::default(),
             io_write: Default::default(),
             io_port: Default::default(),
@@ -270,7 +270,6 @@ impl Logic for Chip {
         self.uart_tx.next = self.peripherals.uart_tx.val();
         self.peripherals.uart_rx.next = self.uart_rx.val();
         self.leds.next = self.peripherals.post_code.val();
-        self.speaker.next = self.peripherals.speaker.val();
 
         // the core's other ports
         self.cpu.nmi.next = self.nmi.val();

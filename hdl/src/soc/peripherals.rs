@@ -33,7 +33,6 @@ pub struct Peripherals {
     pub uart_tx: Signal<Out, Bit>,
     pub uart_rx: Signal<In, Bit>,
     pub post_code: Signal<Out, Bits<8>>,
-    pub speaker: Signal<Out, Bit>,
     // units
     io_bus: IoBus,
     uart: Uart,
@@ -66,7 +65,6 @@ impl Peripherals {
             uart_tx: Default::default(),
             uart_rx: Default::default(),
             post_code: Default::default(),
-            speaker: Default::default(),
             io_bus: Default::default(),
             uart: Uart::new(clock_hz),
             timer: IntervalTimer::new(clock_hz),
@@ -143,7 +141,6 @@ impl Logic for Peripherals {
         self.uart_tx.next = self.uart.tx.val();
         self.uart.rx.next = self.uart_rx.val();
         self.post_code.next = self.system_ports.post_code.val();
-        self.speaker.next = self.timer.speaker.val();
     }
 }
 
@@ -203,7 +200,10 @@ mod tests {
     #[test]
     fn each_device_answers_at_its_ports() {
         let mut devices = start(Peripherals::default());
-        assert_eq!(access(&mut devices, false, COM1 + uart::LINE_STATUS, 0), 0x60);
+        assert_eq!(
+            access(&mut devices, false, COM1 + uart::LINE_STATUS, 0),
+            0x60
+        );
         assert_eq!(access(&mut devices, false, PIC_MASTER + 1, 0), 0xFF);
         assert_eq!(access(&mut devices, false, 0x92, 0), 0x02);
         assert_eq!(access(&mut devices, false, 0x2F8, 0), 0xFF);
@@ -237,8 +237,16 @@ mod tests {
         devices.uart_rx.next = true;
         let mut devices = start(devices);
         set_up_interrupts(&mut devices);
-        out(&mut devices, COM1 + uart::MODEM_CONTROL, uart::INTERRUPT_OUT);
-        out(&mut devices, COM1 + uart::INTERRUPT_ENABLE, uart::ENABLE_HOLDING_EMPTY);
+        out(
+            &mut devices,
+            COM1 + uart::MODEM_CONTROL,
+            uart::INTERRUPT_OUT,
+        );
+        out(
+            &mut devices,
+            COM1 + uart::INTERRUPT_ENABLE,
+            uart::ENABLE_HOLDING_EMPTY,
+        );
         assert_eq!(interrupt(&mut devices, 10), 0x34);
         out(&mut devices, COM1, b'!');
         out(&mut devices, PIC_MASTER, 0x20);

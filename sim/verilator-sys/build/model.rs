@@ -1,15 +1,13 @@
 //! The three libraries and their cache.
 
 use crate::{ports, toolchain};
+use hdl::emit::Verilog;
 use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// Name of the chip's module in the Verilog.
-const CHIP: &str = "chip";
 
 /// Waived: the emitter's 32-bit literals and whole-struct wires. What finds real mistakes stays on, and is fatal.
 #[rustfmt::skip]
@@ -22,7 +20,7 @@ const VERILATOR_FLAGS: &[&str] = &[
 
 pub fn build() -> Result<(), String> {
     println!("cargo:rerun-if-changed=shim");
-    for variable in ["VERILATOR", "VERILATOR_ROOT", "SYSGATE_NO_DOWNLOAD", "CXX"] {
+    for variable in ["VERILATOR", "VERILATOR_ROOT", "SYSGATE_NO_DOWNLOAD", "SYSGATE_TOP", "CXX"] {
         println!("cargo:rerun-if-env-changed={variable}");
     }
     let target = target_folder()?;
@@ -39,9 +37,9 @@ pub fn build() -> Result<(), String> {
     let version = verilator.version()?;
     let compiler = compiler_name()?;
 
-    let mut verilog = chip_verilog()?;
-    let chip_ports = ports::parse(&verilog, CHIP)?;
-    verilog += &ports::wrapper(CHIP, &chip_ports)?;
+    let emitted = emit()?;
+    let wrapper = ports::wrapper(&emitted.modules[0].name, &ports::of_top(&emitted)?)?;
+    let verilog = emitted.text + &wrapper;
 
     let include = verilator.root.join("include");
     let zlib = PathBuf::from(
@@ -187,9 +185,18 @@ pub fn build() -> Result<(), String> {
     Ok(())
 }
 
-fn chip_verilog() -> Result<String, String> {
-    println!("cargo:rerun-if-changed=toy/chip.v");
-    fs::read_to_string("toy/chip.v").map_err(|error| format!("cannot read toy/chip.v: {error}"))
+/// The Verilog that is built: the chip, or the bare core for tests of its pins (`SYSGATE_TOP=core`).
+fn emit() -> Result<Verilog, String> {
+    let top = env::var("SYSGATE_TOP").unwrap_or_default();
+    let emitted = match top.as_str() {
+        "chip" => Err(Vec::new()),
+        "" | "core" => hdl::top::core(),
+        _ => return Err(format!("SYSGATE_TOP={top}: it must be chip or core")),
+    };
+    emitted.map_err(|errors| {
+        errors.iter().for_each(|error| eprintln!("{error}"));
+        format!("the emitter refuses the hardware: {} findings, the first: {}", errors.len(), errors[0])
+    })
 }
 
 /// The fast and the slow C++ files that Verilator wrote, from the list it leaves for make.

@@ -1,5 +1,6 @@
 //! The edge of the chip as the shim sees it, and the Verilog that fits a chip to that edge.
 
+use hdl::emit::{Port, PortDirection, Verilog};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -105,69 +106,21 @@ pub const PORTS: &[(Direction, &str, u32)] = &[
     (Out, "io_data", 32),
 ];
 
-/// Port declarations of `module` in `verilog`: name to direction and width.
-pub fn parse(verilog: &str, module: &str) -> Result<BTreeMap<String, (Direction, u32)>, String> {
-    let mut ports = BTreeMap::new();
-    let mut lines = verilog.lines().skip_while(|line| {
-        let rest = line
-            .trim_start()
-            .strip_prefix("module")
-            .map(str::trim_start);
-        !rest.is_some_and(|rest| {
-            rest.strip_prefix(module).is_some_and(|tail| {
-                tail.is_empty() || tail.starts_with(|c: char| c == '(' || c.is_whitespace())
-            })
-        })
-    });
-    let Some(header) = lines.next() else {
-        return Err(format!("the Verilog has no module `{module}`"));
+/// The ports of the emitted top: name to direction and width.
+///
+/// # Errors
+/// A port that goes both ways.
+pub fn of_top(verilog: &Verilog) -> Result<BTreeMap<String, (Direction, u32)>, String> {
+    let top = verilog.modules.first().ok_or("the emitted Verilog has no module")?;
+    let direction = |port: &Port| match port.direction {
+        PortDirection::Input => Ok(In),
+        PortDirection::Output => Ok(Out),
+        PortDirection::InOut => Err(format!("port `{}` goes both ways", port.name)),
     };
-    let after_parenthesis = header.split_once('(').map_or("", |(_, rest)| rest);
-    for line in std::iter::once(after_parenthesis).chain(lines) {
-        let line = line.trim();
-        if line.starts_with("endmodule") {
-            break;
-        }
-        let line = line.split("//").next().unwrap_or_default();
-        for declaration in line.split([';', ')']) {
-            let mut width = 1;
-            let mut direction = None;
-            let mut rest = declaration.trim();
-            if let Some(tail) = rest.strip_prefix("input ") {
-                (direction, rest) = (Some(In), tail.trim_start());
-            } else if let Some(tail) = rest.strip_prefix("output ") {
-                (direction, rest) = (Some(Out), tail.trim_start());
-            }
-            let Some(direction) = direction else { continue };
-            for kind in ["wire ", "reg ", "logic "] {
-                rest = rest.strip_prefix(kind).unwrap_or(rest).trim_start();
-            }
-            for kind in ["wire[", "reg[", "logic["] {
-                if rest.starts_with(kind) {
-                    rest = &rest[kind.len() - 1..];
-                }
-            }
-            if let Some(range) = rest.strip_prefix('[') {
-                let (range, tail) = range
-                    .split_once(']')
-                    .ok_or_else(|| format!("port range in `{line}`"))?;
-                let high = range.split(':').next().unwrap_or_default().trim();
-                width = high
-                    .parse::<u32>()
-                    .map_err(|error| format!("port range in `{line}`: {error}"))?
-                    + 1;
-                rest = tail;
-            }
-            for name in rest
-                .split(',')
-                .map(str::trim)
-                .filter(|name| !name.is_empty())
-            {
-                ports.insert(name.to_string(), (direction, width));
-            }
-        }
-    }
-    Ok(ports)
+    top.ports
+        .iter()
+        .map(|port| Ok((port.name.clone(), (direction(port)?, port.width as u32))))
+        .collect()
 }
 
 /// The module `sysgate` around `chip_module`: all of [`PORTS`], inputs registered once.

@@ -7,17 +7,14 @@ use abi::addresses::{CURRENT_PROCESS, SELF_MAP_TABLES};
 use abi::status::*;
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
+use spec::paging::{PAGE_BYTES as PAGE, PRESENT, USER, WRITABLE};
 use std::mem::offset_of;
 
 /// Pages of RAM that can be told free from used: 2 MB.
 pub const MAX_PAGES: u32 = 512;
-const PAGE: u32 = 0x1000;
 /// Allocations begin at multiples of 64 KB.
 const GRANULARITY: u32 = 0x1_0000;
 const PAGE_READONLY: u32 = 0x02;
-const PRESENT_WRITABLE_USER: u32 = 7;
-const PTE_PRESENT: u32 = 1;
-const PTE_WRITABLE: u32 = 2;
 
 /// Arguments.
 const PROCESS: i32 = 0;
@@ -67,7 +64,7 @@ pub fn add(module: &mut ModuleSource) {
         a.jae(done)?;
         entry_of_edi(a)?;
         a.mov(eax, dword_ptr(edx))?;
-        a.test(eax, PTE_PRESENT)?;
+        a.test(eax, PRESENT)?;
         a.je(absent)?;
         a.mov(dword_ptr(edx), 0)?;
         a.invlpg(byte_ptr(edi))?;
@@ -155,7 +152,7 @@ pub fn allocate(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     a.push(edi)?;
     a.set_label(&mut look)?;
     entry_of_edi(a)?;
-    a.test(dword_ptr(edx), PTE_PRESENT)?;
+    a.test(dword_ptr(edx), PRESENT)?;
     a.jne(taken)?;
     a.add(edi, PAGE)?;
     a.cmp(edi, esi)?;
@@ -174,11 +171,11 @@ pub fn allocate(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     a.set_label(&mut next)?;
     entry_of_edi(a)?;
     a.mov(ebx, edx)?;
-    a.test(dword_ptr(ebx), PTE_PRESENT)?;
+    a.test(dword_ptr(ebx), PRESENT)?;
     a.jne(present)?;
     a.call(s.near("MiTakePage"))?;
     a.je(exhausted)?;
-    a.or(eax, PRESENT_WRITABLE_USER)?;
+    a.or(eax, PRESENT | WRITABLE | USER)?;
     a.mov(dword_ptr(ebx), eax)?;
     a.push(edi)?;
     a.mov(ecx, PAGE / 4)?;
@@ -187,7 +184,7 @@ pub fn allocate(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     a.pop(edi)?;
     a.cmp(argument(PROTECTION), PAGE_READONLY as i32)?;
     a.jne(present)?;
-    a.and(dword_ptr(ebx), !PTE_WRITABLE)?;
+    a.and(dword_ptr(ebx), !WRITABLE)?;
     a.invlpg(byte_ptr(edi))?;
     a.set_label(&mut present)?;
     a.add(edi, PAGE)?;
