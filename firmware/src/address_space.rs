@@ -2,16 +2,13 @@
 
 use crate::error::ImageError;
 use crate::loader::PAGE;
+use spec::paging::{ENTRIES, PRESENT, USER, WRITABLE};
 use std::collections::BTreeMap;
 
-const PRESENT: u32 = 1;
-const WRITABLE: u32 = 2;
-const USER: u32 = 4;
 /// Index of the directory entry that points to the directory itself.
 const SELF_MAP: usize = 0x300;
 /// The first page of RAM stays free, so that a null pointer is seen.
 const FIRST_RAM_PAGE: u32 = 1;
-const MAX_ROM_PAGES: usize = 32;
 
 /// Who may do what with a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,21 +118,6 @@ impl AddressSpace {
         (FIRST_RAM_PAGE + 1 + tables.len() as u32 + self.ram.len() as u32) * PAGE
     }
 
-    /// An upper bound of the packed RAM: every page's own double words, and the entries of the page tables.
-    pub fn packed_bytes_at_most(&self) -> usize {
-        let data: usize = self
-            .ram
-            .iter()
-            .map(|page| crate::boot::pack(page).len())
-            .sum();
-        data + (self.pages.len() + MAX_ROM_PAGES) * 12
-    }
-
-    /// Bytes of ROM that pages need.
-    pub fn rom_used(&self) -> usize {
-        self.rom.len() * PAGE as usize
-    }
-
     /// Replaces the contents of a page of RAM.
     pub fn ram_page_mut(&mut self, frame: Frame) -> &mut [u8] {
         match frame {
@@ -163,8 +145,8 @@ impl AddressSpace {
         };
         let directory_page = FIRST_RAM_PAGE;
         let first_data_page = directory_page + 1 + table_indexes.len() as u32;
-        let mut directory = vec![0u32; 1024];
-        let mut tables = vec![vec![0u32; 1024]; table_indexes.len()];
+        let mut directory = vec![0u32; ENTRIES as usize];
+        let mut tables = vec![vec![0u32; ENTRIES as usize]; table_indexes.len()];
         for (&address, &(frame, rights)) in &self.pages {
             let table = table_indexes
                 .iter()
@@ -178,10 +160,10 @@ impl AddressSpace {
             let writable = if rights.writable { WRITABLE } else { 0 };
             tables[table][(address >> 12) as usize & 0x3FF] = physical | PRESENT | user | writable;
             let entry = &mut directory[(address >> 22) as usize];
-            *entry |= (directory_page + 1 + table as u32) * PAGE | PRESENT | WRITABLE | user;
+            *entry |= ((directory_page + 1 + table as u32) * PAGE) | PRESENT | WRITABLE | user;
         }
         // A table that also holds pages of the allocation region must admit ring 3; the image's stack is there.
-        directory[SELF_MAP] = directory_page * PAGE | PRESENT | WRITABLE;
+        directory[SELF_MAP] = (directory_page * PAGE) | PRESENT | WRITABLE;
         let words = directory.into_iter().chain(tables.into_iter().flatten());
         let ram = words
             .flat_map(u32::to_le_bytes)

@@ -4,6 +4,7 @@ use crate::hardware::POST;
 use crate::memory_map::KERNEL_STACK_TOP;
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
+use spec::control_registers::*;
 
 /// Physical address of the 32-bit part.
 pub const MAIN: u32 = 0xFFFF_FE80;
@@ -12,8 +13,8 @@ pub const START: u32 = 0xFFFF_FF00;
 
 const POST_PROTECTED_MODE: u32 = 0x02;
 const POST_MEMORY: u32 = 0x03;
-/// Protection, no coprocessor, native errors, write protection for the kernel, paging.
-const CR0: u32 = 0x8001_0035;
+/// EM: there is no coprocessor. WP: the kernel too respects read-only pages, such as those of the ROM.
+const CR0: u32 = CR0_PE | CR0_EM | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
 
 /// What the 32-bit part needs to know.
 #[derive(Clone, Copy, Debug)]

@@ -9,13 +9,14 @@ use crate::kernel::{self, KernelOptions};
 use crate::loader::{self, LoadRequest, Mapped, PAGE};
 use crate::memory_map::*;
 use crate::module::{Module, ModuleSource};
+use crate::programs::{self, Program};
 use crate::reset::{RESET_VECTOR, reset_vector, start_up};
 use crate::symbols::{self, ModuleRange, Note, Symbol, SymbolFile, SymbolKind, Table};
 use abi::addresses::{SHARED_USER_DATA, SHARED_USER_DATA_KERNEL};
 use abi::{SERVICES, Service};
 
-const ROM_GRANULARITY: usize = 0x1_0000;
-const MAX_ROM_BYTES: usize = 0x2_0000;
+/// The image's ROM always has this size, so that its addresses do not depend on its contents.
+const ROM_BYTES: usize = spec::memory_map::DEFAULT_ROM_BYTES as usize;
 
 /// How user code enters the kernel and leaves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct ImageOptions {
     pub without: Option<Layer>,
     /// Base addresses that differ from Windows 7's: module name and base, a multiple of 64 KB.
     pub bases: Vec<(String, u32)>,
+    /// What winlogon.exe does.
+    pub program: Program,
     /// What winlogon.exe writes to standard output.
     pub console_text: String,
     /// RAM the kernel may count on, in bytes.
@@ -56,8 +59,9 @@ impl Default for ImageOptions {
             gate: Gate::Sysenter,
             without: None,
             bases: Vec::new(),
-            console_text: "Hello from ring 3, through SYSENTER.\r\n".into(),
-            ram_bytes: 256 << 10,
+            program: Program::Greeting,
+            console_text: "winlogon.exe says hello from ring 3.\r\n".into(),
+            ram_bytes: spec::memory_map::DEFAULT_RAM_BYTES,
         }
     }
 }
@@ -106,6 +110,10 @@ pub struct Image {
     pub rom: Vec<u8>,
     /// RAM from physical address 0 that the image needs at least, in bytes.
     pub ram_bytes: u32,
+    /// RAM from physical address 0 as the boot code leaves it when it enters `nt`.
+    pub initial_ram: Vec<u8>,
+    /// Physical address of the page directory: CR3.
+    pub page_directory: u32,
     /// PE32 files by name.
     pub files: Vec<(String, Vec<u8>)>,
     /// Names for everything.
@@ -161,7 +169,11 @@ pub fn build(options: &ImageOptions) -> Result<Image, ImageError> {
     space.ram_page_mut(descriptor_frame).copy_from_slice(&page);
 
     let kernel_entry = address(&loaded, "nt", "KiSystemStartup");
-    let rom = lay_rom(space, kernel_entry)?;
+    let Rom {
+        rom,
+        initial_ram,
+        page_directory,
+    } = lay_rom(space, kernel_entry)?;
     let symbols = symbol_file(options, &loaded, rom.len() as u32);
     let files = modules
         .iter()
@@ -170,6 +182,8 @@ pub fn build(options: &ImageOptions) -> Result<Image, ImageError> {
     Ok(Image {
         rom,
         ram_bytes: free_memory,
+        initial_ram,
+        page_directory,
         files,
         symbols,
     })
@@ -191,7 +205,7 @@ fn sources(options: &ImageOptions) -> Vec<ModuleSource> {
     if options.has_kernel32() {
         sources.push(dll::kernel32(options.has_kernelbase()));
     }
-    sources.push(dll::winlogon(options));
+    sources.push(programs::source(options));
     sources
 }
 
@@ -293,70 +307,66 @@ fn map_environment(
     Ok(descriptor_frame)
 }
 
-/// Pages, packed RAM and boot code; the size follows from what is needed.
-fn lay_rom(space: AddressSpace, kernel: u32) -> Result<Vec<u8>, ImageError> {
+struct Rom {
+    rom: Vec<u8>,
+    initial_ram: Vec<u8>,
+    page_directory: u32,
+}
+
+/// Pages from the ROM's start, then the packed RAM; the boot code at its end.
+fn lay_rom(space: AddressSpace, kernel: u32) -> Result<Rom, ImageError> {
     let failed = |error: iced_x86::IcedError| ImageError::Assembly {
         module: "boot".into(),
         symbol: "main".into(),
         reason: error.to_string(),
     };
-    let pages_bytes = space.rom_used();
-    let boot_bytes = (u32::MAX - boot::MAIN) as usize + 1;
-    // The packed RAM holds page tables with the ROM's address, but its length does not depend on that
-    // address as long as the tables have the same entries: try sizes until one fits.
+    let rom_base = 0u32.wrapping_sub(ROM_BYTES as u32);
     let ram_end = space.ram_used();
-    let mut size = (pages_bytes + boot_bytes).next_multiple_of(ROM_GRANULARITY);
-    let mut space = Some(space);
-    loop {
-        let rom_base = 0u32.wrapping_sub(size as u32);
-        let estimate = space
-            .as_ref()
-            .expect("kept until it fits")
-            .packed_bytes_at_most();
-        if pages_bytes + estimate + boot_bytes > size && size < MAX_ROM_BYTES {
-            size += ROM_GRANULARITY;
-            continue;
-        }
-        let laid = space.take().expect("kept until it fits").lay(rom_base)?;
-        let packed = boot::pack(&laid.ram);
-        let needed = pages_bytes + packed.len() + boot_bytes;
-        if needed > size {
-            return Err(ImageError::TooLarge {
-                what: "ROM",
-                needed,
-                available: size,
-            });
-        }
-        let mut rom = vec![0xFF; size];
-        let mut put = |address: u32, bytes: &[u8]| {
-            let offset = (address - rom_base) as usize;
-            rom[offset..offset + bytes.len()].copy_from_slice(bytes);
-        };
-        let packed_at = rom_base + pages_bytes as u32;
-        put(rom_base, &laid.rom);
-        put(packed_at, &packed);
-        let parameters = boot::Parameters {
-            packed: packed_at,
-            ram_base: laid.ram_base,
-            ram_end,
-            page_directory: laid.page_directory,
-            kernel,
-        };
-        let main = boot::main_code(&parameters).map_err(failed)?;
-        assert!(
-            main.len() as u32 <= boot::START - boot::MAIN,
-            "the boot code fits below the start-up code"
-        );
-        put(boot::MAIN, &main);
-        let start = start_up(boot::START, boot::MAIN).map_err(failed)?;
-        assert!(
-            start.len() as u32 <= RESET_VECTOR - boot::START,
-            "the start-up code fits below the reset vector"
-        );
-        put(boot::START, &start);
-        put(RESET_VECTOR, &reset_vector(boot::START));
-        return Ok(rom);
+    let laid = space.lay(rom_base)?;
+    let packed = boot::pack(&laid.ram);
+    let needed = laid.rom.len() + packed.len() + (u32::MAX - boot::MAIN) as usize + 1;
+    if needed > ROM_BYTES {
+        return Err(ImageError::TooLarge {
+            what: "ROM",
+            needed,
+            available: ROM_BYTES,
+        });
     }
+    let mut rom = vec![0xFF; ROM_BYTES];
+    let mut put = |address: u32, bytes: &[u8]| {
+        let offset = (address - rom_base) as usize;
+        rom[offset..offset + bytes.len()].copy_from_slice(bytes);
+    };
+    let packed_at = rom_base + laid.rom.len() as u32;
+    put(rom_base, &laid.rom);
+    put(packed_at, &packed);
+    let main = boot::main_code(&boot::Parameters {
+        packed: packed_at,
+        ram_base: laid.ram_base,
+        ram_end,
+        page_directory: laid.page_directory,
+        kernel,
+    });
+    let main = main.map_err(failed)?;
+    assert!(
+        main.len() as u32 <= boot::START - boot::MAIN,
+        "the boot code fits below the start-up code"
+    );
+    put(boot::MAIN, &main);
+    let start = start_up(boot::START, boot::MAIN).map_err(failed)?;
+    assert!(
+        start.len() as u32 <= RESET_VECTOR - boot::START,
+        "the start-up code fits below the reset vector"
+    );
+    put(boot::START, &start);
+    put(RESET_VECTOR, &reset_vector(boot::START));
+    let mut initial_ram = vec![0; laid.ram_base as usize];
+    initial_ram.extend(&laid.ram);
+    Ok(Rom {
+        rom,
+        initial_ram,
+        page_directory: laid.page_directory,
+    })
 }
 
 fn symbol_file(

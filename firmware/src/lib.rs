@@ -1,4 +1,5 @@
 //! Builds the software that the chip boots: a Windows-7-like image, and small programs for bring-up.
+#![warn(missing_docs)]
 
 mod address_space;
 mod api_sets;
@@ -13,10 +14,12 @@ pub mod loader;
 mod memory_map;
 mod module;
 mod pe;
+mod programs;
 mod reset;
 mod smoke;
 pub mod symbols;
 
 pub use error::ImageError;
 pub use image::{Gate, Image, ImageOptions, Layer, build};
+pub use programs::{Expectation, Program, expectations};
 pub use smoke::{SMOKE_TEXT, smoke};

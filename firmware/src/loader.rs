@@ -9,7 +9,7 @@ use object::read::pe::{ExportTarget, Import, PeFile32};
 use std::collections::BTreeMap;
 
 /// Bytes of a page.
-pub const PAGE: u32 = 0x1000;
+pub const PAGE: u32 = spec::paging::PAGE_BYTES;
 const FORWARD_DEPTH: usize = 4;
 
 /// A file to be mapped, and where.

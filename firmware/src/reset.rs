@@ -2,11 +2,10 @@
 
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
+use spec::memory_map::RESET_CS_BASE;
 
 /// Where the processor starts: physical address of the reset vector.
-pub const RESET_VECTOR: u32 = 0xFFFF_FFF0;
-/// The CS base after reset; real-mode offsets count from here.
-const RESET_CS_BASE: u32 = 0xFFFF_0000;
+pub const RESET_VECTOR: u32 = spec::memory_map::RESET_ADDRESS;
 
 /// Selector of the flat 32-bit ring-0 code segment in the boot GDT.
 pub const BOOT_CODE: u16 = 0x08;

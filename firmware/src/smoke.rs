@@ -1,5 +1,6 @@
 //! The smallest program worth running: prints one line by polling COM1, then halts.
 
+use crate::hardware::{COM1, uart};
 use crate::reset::{RESET_VECTOR, reset_vector, start_up};
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
@@ -11,10 +12,6 @@ const ROM_BYTES: usize = 0x1_0000;
 const ROM_BASE: u32 = 0xFFFF_0000;
 const START: u32 = 0xFFFF_FE00;
 const MAIN: u32 = 0xFFFF_FF00;
-
-const COM1: u32 = 0x3F8;
-const LINE_CONTROL: u32 = COM1 + 3;
-const LINE_STATUS: u32 = COM1 + 5;
 
 /// A 64 KB ROM that enters flat protected mode, writes [`SMOKE_TEXT`] to COM1 and stops in CLI, HLT.
 ///
@@ -54,13 +51,13 @@ fn main_program(address: u32) -> Result<Vec<u8>, IcedError> {
 fn main_code(address: u32, text: u32) -> Result<Vec<u8>, IcedError> {
     let mut asm = CodeAssembler::new(32)?;
     // Divisor 1 is 115,200 baud; then eight data bits, no parity, one stop bit.
-    for (port, value) in [
-        (LINE_CONTROL, 0x83),
-        (COM1, 1),
-        (COM1 + 1, 0),
-        (LINE_CONTROL, 0x03),
+    for (register, value) in [
+        (uart::LINE_CONTROL, uart::DLAB | uart::EIGHT_BITS),
+        (uart::DATA, 1),
+        (uart::INTERRUPT_ENABLE, 0),
+        (uart::LINE_CONTROL, uart::EIGHT_BITS),
     ] {
-        asm.mov(edx, port)?;
+        asm.mov(edx, COM1 + register)?;
         asm.mov(al, value)?;
         asm.out(dx, al)?;
     }
@@ -70,10 +67,10 @@ fn main_code(address: u32, text: u32) -> Result<Vec<u8>, IcedError> {
     asm.mov(esi, text)?;
     asm.mov(ebx, SMOKE_TEXT.len() as u32)?;
     asm.set_label(&mut next_byte)?;
-    asm.mov(edx, LINE_STATUS)?;
+    asm.mov(edx, COM1 + uart::LINE_STATUS)?;
     asm.set_label(&mut transmitter_full)?;
     asm.in_(al, dx)?;
-    asm.test(al, 0x20)?;
+    asm.test(al, uart::HOLDING_EMPTY)?;
     asm.je(transmitter_full)?;
     asm.mov(al, byte_ptr(esi))?;
     asm.inc(esi)?;

@@ -14,17 +14,21 @@ pub enum Width {
 
 /// What the execute stage computes from the operands `a`, `b` and `c`.
 ///
-/// All operands arrive right-aligned and zero-extended from their width; results leave the same way.
+/// Operands arrive right-aligned; bits beyond the width are ignored. Results leave right-aligned and zero-extended from
+/// the width, where nothing else is said. Flags are named where they change; undefined ones stay as they were, but AF
+/// after And, Or and Xor is zero.
 #[derive(Copy, Clone, Debug, PartialEq, LogicState)]
 pub enum ExecuteOp {
     /// result = b, flags unchanged
     PassB,
     /// result = a, flags unchanged
     PassA,
+    /// OF SF ZF AF PF CF of a sum or difference; with `keep_carry` not CF.
     Add,
     Adc,
     Sub,
     Sbb,
+    /// SF ZF PF of the result, OF and CF zero.
     And,
     Or,
     Xor,
@@ -32,7 +36,9 @@ pub enum ExecuteOp {
     Not,
     /// result = 0 - a
     Neg,
-    /// Shifts and rotates of a by b[4:0].
+    /// Shifts and rotates of a by b[4:0]. A count of zero changes no flag.
+    ///
+    /// Shifts change OF SF ZF PF CF, rotates OF CF. The count of Rcl and Rcr is taken modulo 9 or 17 for bytes and words.
     Shl,
     Shr,
     Sar,
@@ -40,31 +46,35 @@ pub enum ExecuteOp {
     Ror,
     Rcl,
     Rcr,
-    /// Double shifts: a is the destination, b fills, c[4:0] counts.
+    /// Double shifts: a is the destination, b fills, c[4:0] counts. Words by more than 16: undefined. Flags as Shl.
     Shld,
     Shrd,
-    /// Bit tests: bit b (modulo the width) of a.
+    /// Bit tests: bit b (modulo the width) of a goes to CF; result = a with that bit changed.
     Bt,
     Bts,
     Btr,
     Btc,
-    /// Scan b; where b is zero the result is a (the old destination).
+    /// Scan b; where b is zero the result is a (the old destination). ZF: b is zero.
     Bsf,
     Bsr,
-    /// Byte order of a reversed.
+    /// Byte order of a reversed, all four of them: for Width::Word the result is zero.
     Bswap,
     /// b[7:0] / b[15:0] extended to the width of the micro-op.
     ZeroExtendByte,
     ZeroExtendWord,
     SignExtendByte,
     SignExtendWord,
-    /// result = low half of a * b; the high half is latched for `ReadHigh`.
+    /// result = low half of a * b, for Width::Byte all 16 bits; the high half is latched for `ReadHigh`.
+    ///
+    /// OF and CF: the high half is not zero, or for Imul not the sign extension of the low half.
     Mul,
     Imul,
     /// Divides c:a by b (for `Width::Byte`, a[15:0] by b); result = quotient, remainder latched for `ReadHigh`.
+    ///
+    /// Flags unchanged.
     Div,
     Idiv,
-    /// The latched high half or remainder.
+    /// The latched high half or remainder, of the width that the product or quotient had.
     ReadHigh,
     /// 1 if `condition` holds, else 0.
     SetCondition,
@@ -74,16 +84,18 @@ pub enum ExecuteOp {
     SignFill,
     /// EFLAGS[7:0] with bit 1 set and bits 3 and 5 clear.
     Lahf,
-    /// Flags SF ZF AF PF CF from a[7:0].
+    /// Flags SF ZF AF PF CF from a[7:0]; result = a.
     Sahf,
+    /// Change CF only; result = a.
     ClearCarry,
     SetCarry,
     ComplementCarry,
-    /// a plus or minus b, as EFLAGS.DF says (string step).
+    /// a plus or minus b, as EFLAGS.DF says (string step), flags unchanged.
     Step,
-    /// Byte offset of the dword (word) that holds bit a of a bit string: (a sar 5) * 4, or (a sar 4) * 2 for words.
+    /// Byte offset of the dword (word) that holds bit a of a bit string: (a sar 5) * 4, or (a sar 4) * 2 for words, in
+    /// both cases as 32 bits with sign.
     BitOffset,
-    /// a[15:0] in the upper half above b[15:0].
+    /// a[15:0] in the upper half above b[15:0]. This and the next two use 32 bits, whatever the width.
     PackWords,
     /// b[31:16] moved down.
     HighWord,

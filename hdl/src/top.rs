@@ -14,12 +14,12 @@ pub fn core() -> Result<Verilog, Vec<EmitError>> {
     emit("core", &core)
 }
 
-/// The chip: the core with its devices; its module is called `chip`.
+/// The core with its devices; the module is called `chip`.
 ///
 /// # Errors
 /// What the emitter found.
-pub fn chip(options: ChipOptions) -> Result<Verilog, Vec<EmitError>> {
-    let mut chip = Chip::new(options);
+pub fn chip() -> Result<Verilog, Vec<EmitError>> {
+    let mut chip = Chip::new(ChipOptions::default());
     chip.connect_all();
     emit("chip", &chip)
 }

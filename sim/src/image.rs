@@ -31,10 +31,18 @@ impl Image {
     /// # Errors
     /// What the image builder found.
     pub fn build(gate: Gate) -> Result<Self, String> {
-        let options =
-            ImageOptions { gate, ram_bytes: spec::memory_map::DEFAULT_RAM_BYTES, ..ImageOptions::default() };
-        let image = firmware::build(&options).map_err(|error| format!("cannot build the image: {error}"))?;
-        Ok(Self { rom: image.rom, symbols: image.symbols, files: image.files })
+        let options = ImageOptions {
+            gate,
+            ram_bytes: spec::memory_map::DEFAULT_RAM_BYTES,
+            ..ImageOptions::default()
+        };
+        let image = firmware::build(&options)
+            .map_err(|error| format!("cannot build the image: {error}"))?;
+        Ok(Self {
+            rom: image.rom,
+            symbols: image.symbols,
+            files: image.files,
+        })
     }
 
     /// Reads an image that [`Self::write`] wrote.
@@ -47,7 +55,11 @@ impl Image {
         let text = crate::files::read(&path, SYMBOL_LIMIT)?;
         let symbols = serde_json::from_slice(&text)
             .map_err(|error| format!("{} is no symbol file: {error}", path.display()))?;
-        Ok(Self { rom, symbols, files: Vec::new() })
+        Ok(Self {
+            rom,
+            symbols,
+            files: Vec::new(),
+        })
     }
 
     /// Writes the image to a folder, which is created: ROM, symbol file, PE files.
@@ -55,13 +67,19 @@ impl Image {
     /// # Errors
     /// A file that cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), String> {
-        fs::create_dir_all(folder).map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
-        let symbols = serde_json::to_vec_pretty(&self.symbols).map_err(|error| error.to_string())?;
+        fs::create_dir_all(folder)
+            .map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
+        let symbols =
+            serde_json::to_vec_pretty(&self.symbols).map_err(|error| error.to_string())?;
         let own = [(ROM_FILE, &self.rom), (SYMBOL_FILE, &symbols)];
-        let files = self.files.iter().map(|(name, bytes)| (name.as_str(), bytes));
+        let files = self
+            .files
+            .iter()
+            .map(|(name, bytes)| (name.as_str(), bytes));
         for (name, bytes) in own.into_iter().chain(files) {
             let path = folder.join(name);
-            fs::write(&path, bytes).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+            fs::write(&path, bytes)
+                .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         }
         Ok(())
     }

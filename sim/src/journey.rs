@@ -81,6 +81,8 @@ pub struct Journey {
 pub struct Watch {
     called: Option<u32>,
     registers: [u32; 8],
+    /// EAX before the current instruction.
+    returned_eax: u32,
     previous_cycle: u64,
     path: Option<Path>,
     finished: Option<Journey>,
@@ -111,6 +113,7 @@ impl Watch {
         Self {
             called,
             registers: [0; 8],
+            returned_eax: 0,
             previous_cycle: 0,
             path: None,
             finished: None,
@@ -140,6 +143,7 @@ impl Watch {
 
     /// Takes the next instruction.
     pub fn push(&mut self, instruction: &Instruction, symbols: &Symbols) {
+        self.returned_eax = self.registers[0];
         for write in &instruction.writes {
             if let Write::Register(number, data) = *write {
                 self.registers[usize::from(number & 7)] = data;
@@ -203,7 +207,7 @@ impl Watch {
         }
         hop.instructions += 1;
         if path.returning {
-            hop.leaves_by = format!("eax={:08x}", self.registers[0]);
+            hop.leaves_by = format!("eax={:08x}", self.returned_eax);
             let rings = path.hops.iter().any(|hop| hop.ring != path.hops[0].ring);
             let path = self.path.take().expect("a path is under way");
             if rings {
@@ -239,7 +243,10 @@ impl Path {
     ) {
         // A note speaks of the symbol's whole body; behind a return only the rest of it runs.
         let from_its_begin = place.offset() == 0 || self.hops.is_empty();
-        let note = symbols.note(place).filter(|_| from_its_begin).unwrap_or_default();
+        let note = symbols
+            .note(place)
+            .filter(|_| from_its_begin)
+            .unwrap_or_default();
         self.hops.push(Hop {
             layer: place.module.map_or(0, |module| module.layer),
             ring: place.module.map_or(0, |module| module.ring),

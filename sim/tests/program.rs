@@ -45,7 +45,13 @@ fn sysgate() -> Command {
 
 /// `sysgate run --bios ROM` with further arguments.
 fn run(rom: &Path, arguments: &[&str]) -> Output {
-    sysgate().arg("run").arg("--bios").arg(rom).args(arguments).output().unwrap()
+    sysgate()
+        .arg("run")
+        .arg("--bios")
+        .arg(rom)
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 fn message(output: &Output) -> String {
@@ -60,7 +66,11 @@ fn hlt_with_interrupts_off_ends_with_0_and_says_halted() {
     let folder = Folder::new("halt");
     let output = run(&folder.rom(&[0xFA, 0xF4]), &[]);
     assert_eq!(output.status.code(), Some(0));
-    assert!(message(&output).starts_with("halted at EIP 0000e002, CPL 0, cycle "), "{}", message(&output));
+    assert!(
+        message(&output).starts_with("halted at EIP 0000e002, CPL 0, cycle "),
+        "{}",
+        message(&output)
+    );
 }
 
 #[test]
@@ -76,16 +86,26 @@ fn a_run_past_max_cycles_ends_with_24() {
     let folder = Folder::new("cycles");
     let output = run(&folder.rom(LOOP), &["--max-cycles", "5000"]);
     assert_eq!(output.status.code(), Some(24));
-    assert!(message(&output).contains("--max-cycles reached at EIP 0000e000, CPL 0, cycle 5000"), "{}", message(&output));
+    assert!(
+        message(&output).contains("--max-cycles reached at EIP 0000e000, CPL 0, cycle 5000"),
+        "{}",
+        message(&output)
+    );
 }
 
 #[test]
 fn a_guest_that_shuts_down_ends_with_20() {
     let folder = Folder::new("shutdown");
-    let code = [0x2E, 0x0F, 0x01, 0x1E, 0x08, 0xE0, 0xCC, 0x90, 0, 0, 0, 0, 0, 0]; // lidt cs:[E008h] (limit 0); int3
+    let code = [
+        0x2E, 0x0F, 0x01, 0x1E, 0x08, 0xE0, 0xCC, 0x90, 0, 0, 0, 0, 0, 0,
+    ]; // lidt cs:[E008h] (limit 0); int3
     let output = run(&folder.rom(&code), &["--max-cycles", "100000"]);
     assert_eq!(output.status.code(), Some(20), "{}", message(&output));
-    assert!(message(&output).contains("shut down at EIP"), "{}", message(&output));
+    assert!(
+        message(&output).contains("shut down at EIP"),
+        "{}",
+        message(&output)
+    );
 }
 
 #[test]
@@ -93,7 +113,11 @@ fn nothing_retired_for_too_long_ends_with_22() {
     let folder = Folder::new("hang");
     let output = run(&folder.rom(LOOP), &["--hang-cycles", "1"]);
     assert_eq!(output.status.code(), Some(22), "{}", message(&output));
-    assert!(message(&output).contains("nothing retired for 1 cycles"), "{}", message(&output));
+    assert!(
+        message(&output).contains("nothing retired for 1 cycles"),
+        "{}",
+        message(&output)
+    );
 }
 
 #[test]
@@ -104,21 +128,46 @@ fn files_that_cannot_be_used_are_named() {
     std::fs::write(&empty, "").unwrap();
     let missing = folder.file("missing");
     let folder_path = folder.0.clone();
-    for (path, reason) in [(&empty, "is empty"), (&missing, "cannot read"), (&folder_path, "it is a folder")] {
+    for (path, reason) in [
+        (&empty, "is empty"),
+        (&missing, "cannot read"),
+        (&folder_path, "it is a folder"),
+    ] {
         let output = run(path, &[]);
         assert_eq!(output.status.code(), Some(10), "{}", message(&output));
         assert!(message(&output).contains(reason), "{}", message(&output));
-        assert!(message(&output).contains(&path.display().to_string()), "{}", message(&output));
+        assert!(
+            message(&output).contains(&path.display().to_string()),
+            "{}",
+            message(&output)
+        );
     }
     let load = |at: &str| format!("{}@{at}", rom.display());
     for (arguments, reason) in [
-        (vec!["--ram", "64K", "--load", &load("1000")], "would end at 11000h, RAM ends at 10000h"),
-        (vec!["--load", &load("1000"), "--load", &load("2000")], "overlaps the file at 1000h"),
-        (vec!["--wave", "/nonexistent/run.fst"], "cannot create the waveform /nonexistent/run.fst"),
-        (vec!["--retire-log", "/nonexistent/log"], "cannot create /nonexistent/log"),
+        (
+            vec!["--ram", "64K", "--load", &load("1000")],
+            "would end at 11000h, RAM ends at 10000h",
+        ),
+        (
+            vec!["--load", &load("1000"), "--load", &load("2000")],
+            "overlaps the file at 1000h",
+        ),
+        (
+            vec!["--wave", "/nonexistent/run.fst"],
+            "cannot create the waveform /nonexistent/run.fst",
+        ),
+        (
+            vec!["--retire-log", "/nonexistent/log"],
+            "cannot create /nonexistent/log",
+        ),
     ] {
         let output = run(&rom, &arguments);
-        assert_eq!(output.status.code(), Some(10), "{arguments:?}: {}", message(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(10),
+            "{arguments:?}: {}",
+            message(&output)
+        );
         assert!(message(&output).contains(reason), "{}", message(&output));
     }
 }
@@ -151,38 +200,83 @@ fn the_port_log_has_cycle_direction_port_width_and_value() {
     assert_eq!(rows[0][1..], ["OUT", "80", "2", "1234"]);
     assert_eq!(rows[1][1..4], ["IN", "64", "1"]);
     assert_eq!(rows[2][1..4], ["OUT", "f4", "1"]);
-    assert!(rows.windows(2).all(|pair| pair[0][0].parse::<u64>().unwrap() < pair[1][0].parse().unwrap()));
+    assert!(
+        rows.windows(2)
+            .all(|pair| pair[0][0].parse::<u64>().unwrap() < pair[1][0].parse().unwrap())
+    );
 }
 
 #[test]
 fn the_retire_log_has_one_line_per_instruction() {
     let folder = Folder::new("retire");
     let log = folder.file("retire.log");
-    run(&folder.rom(OUT_EXIT), &["--retire-log", log.to_str().unwrap()]);
+    run(
+        &folder.rom(OUT_EXIT),
+        &["--retire-log", log.to_str().unwrap()],
+    );
     let text = std::fs::read_to_string(log).unwrap();
-    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(rows[0][0], "0");
-    assert_eq!(rows[0][2..], ["0", "f000:0000fff0", "e90de0", "jmp", "0E000h"], "{text}");
-    assert_eq!(rows[1][2..], ["0", "f000:0000e000", "b015", "mov", "al,15h", "eax=00000015"], "{text}");
-    assert_eq!(rows[2][2..], ["0", "f000:0000e002", "e6f4", "out", "0F4h,al", "out[00f4]=15"], "{text}");
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!((rows[0][0], rows[1][0]), ("0", "1"));
+    let rows = &rows[1..]; // behind the reset routine
+    assert_eq!(
+        rows[0][2..],
+        ["0", "f000:0000fff0", "e90de0", "jmp", "0E000h"],
+        "{text}"
+    );
+    assert_eq!(
+        rows[1][2..],
+        [
+            "0",
+            "f000:0000e000",
+            "b015",
+            "mov",
+            "al,15h",
+            "eax=00000015"
+        ],
+        "{text}"
+    );
+    assert_eq!(
+        rows[2][2..],
+        [
+            "0",
+            "f000:0000e002",
+            "e6f4",
+            "out",
+            "0F4h,al",
+            "out[00f4]=15"
+        ],
+        "{text}"
+    );
 }
 
 /// Times (in cycles) between which the clock of a waveform moves.
 fn clock_times(path: &Path) -> Vec<u64> {
     let mut wave: Waveform = wellen::simple::read(path).unwrap();
-    let clock = wave.hierarchy().lookup_var(&["TOP"], "clock").expect("the waveform has the clock");
+    let clock = wave
+        .hierarchy()
+        .lookup_var(&["TOP"], "clock")
+        .expect("the waveform has the clock");
     let signal = wave.hierarchy()[clock].signal_ref();
     wave.load_signals(&[signal]);
     let times: Vec<u64> = wave.time_table().to_vec();
     let changes = wave.get_signal(signal).unwrap().time_indices().to_vec();
-    changes.into_iter().map(|index| times[index as usize] / 10).collect()
+    changes
+        .into_iter()
+        .map(|index| times[index as usize] / 10)
+        .collect()
 }
 
 #[test]
 fn a_run_that_is_cut_off_leaves_a_readable_waveform() {
     let folder = Folder::new("wave");
     let wave = folder.file("run.fst");
-    let output = run(&folder.rom(LOOP), &["--max-cycles", "3000", "--wave", wave.to_str().unwrap()]);
+    let output = run(
+        &folder.rom(LOOP),
+        &["--max-cycles", "3000", "--wave", wave.to_str().unwrap()],
+    );
     assert_eq!(output.status.code(), Some(24));
     let times = clock_times(&wave);
     assert_eq!(times.last(), Some(&3000));
@@ -197,7 +291,10 @@ fn a_wave_window_limits_the_waveform() {
     let window = ["--wave-window", "from=1000", "--wave-window", "cycles=100"];
     run(&folder.rom(LOOP), &[&arguments[..], &window].concat());
     let times = clock_times(&wave);
-    assert!(*times.first().unwrap() >= 1000 && *times.last().unwrap() <= 1101, "{times:?}");
+    assert!(
+        *times.first().unwrap() >= 1000 && *times.last().unwrap() <= 1101,
+        "{times:?}"
+    );
     assert!((199..=202).contains(&times.len()), "{}", times.len());
 }
 
@@ -215,11 +312,18 @@ fn ctrl_c_ends_with_130_and_a_readable_waveform() {
         .spawn()
         .unwrap();
     std::thread::sleep(std::time::Duration::from_millis(500));
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let killed = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
     assert!(killed.success());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", message(&output));
-    assert!(message(&output).contains("interrupted at EIP"), "{}", message(&output));
+    assert!(
+        message(&output).contains("interrupted at EIP"),
+        "{}",
+        message(&output)
+    );
     assert_eq!(clock_times(&wave).last(), Some(&1000));
 }
 

@@ -1,7 +1,6 @@
 //! The test bench: what the whole machine is checked with.
 #![warn(missing_docs)]
 
-pub mod silicon;
-
 pub mod differential;
 pub mod random;
+pub mod silicon;

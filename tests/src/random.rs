@@ -12,7 +12,7 @@ impl Random {
     }
 
     /// 64 random bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -23,20 +23,20 @@ impl Random {
     /// `width` bits (at most 64): one time in four all zeros, all ones, or close to either end.
     pub fn bits(&mut self, width: u32) -> u64 {
         let ones = u64::MAX >> (64 - width);
-        let small = self.next() % 3;
-        let value = match self.next() % 16 {
+        let small = self.word() % 3;
+        let value = match self.word() % 16 {
             0 => 0,
             1 => u64::MAX,
             2 => small,
             3 => u64::MAX - small,
-            _ => self.next(),
+            _ => self.word(),
         };
         value & ones
     }
 
     /// A number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
+        self.word() % end
     }
 
     /// One of `variants`, which must be all of an enum's.

@@ -5,8 +5,8 @@ use crate::module::{Access, ModuleSource, Scope};
 use abi::SERVICES;
 use abi::addresses::{CURRENT_PROCESS, SHARED_USER_DATA};
 use abi::status::*;
-use iced_x86::IcedError;
 use iced_x86::code_asm::*;
+use iced_x86::{Code, IcedError, Instruction, Register};
 
 /// Windows 7's preferred base.
 const PREFERRED_BASE: u32 = 0x77EC_0000;
@@ -57,7 +57,12 @@ pub fn source() -> ModuleSource {
 
 fn gates(module: &mut ModuleSource) {
     let fast = module.code("KiFastSystemCall", |a, _| {
-        a.mov(edx, esp)?;
+        // 8B D4, as Microsoft's assembler encodes it; ours would choose 89 E2.
+        a.add_instruction(Instruction::with2(
+            Code::Mov_r32_rm32,
+            Register::EDX,
+            Register::ESP,
+        )?)?;
         a.sysenter()
     });
     fast.at(FAST_SYSTEM_CALL).export();
@@ -127,7 +132,7 @@ fn run_time_library(module: &mut ModuleSource) {
                 .collect()
         })
         .align(16);
-    module.data("$status_table_end", |_| Vec::new());
+    module.hidden_data("$status_table_end", |_| Vec::new());
 }
 
 /// Entered by the kernel: [ESP] = exception record, [ESP+4] = context, both above on this stack.

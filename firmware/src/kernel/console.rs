@@ -23,6 +23,7 @@ pub fn add(module: &mut ModuleSource) {
     module.code("KiCom1Fill", fill);
     module.code("KiCom1Service", service);
     module.code("KiConsoleDrain", drain);
+    module.code("KiCom1WaitIdle", wait_idle);
 }
 
 pub fn add_data(module: &mut ModuleSource) {
@@ -202,10 +203,9 @@ fn service(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     a.ret()
 }
 
-/// Waits until the last byte has left the line.
+/// Waits until the last byte has left the line. Interrupts are off afterwards.
 fn drain(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     let mut waiting = a.create_label();
-    let mut shifting = a.create_label();
     let mut sent = a.create_label();
     a.set_label(&mut waiting)?;
     a.cli()?;
@@ -216,6 +216,12 @@ fn drain(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     a.hlt()?;
     a.jmp(waiting)?;
     a.set_label(&mut sent)?;
+    a.jmp(s.near("KiCom1WaitIdle"))
+}
+
+/// Polls until the line is idle.
+fn wait_idle(a: &mut CodeAssembler, _: &Scope) -> Result<(), IcedError> {
+    let mut shifting = a.create_label();
     a.mov(edx, COM1 + uart::LINE_STATUS)?;
     a.set_label(&mut shifting)?;
     a.in_(al, dx)?;

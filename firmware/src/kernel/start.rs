@@ -115,12 +115,12 @@ fn initialize_devices(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError>
         (PIT, divisor & 0xFF),
         (PIT, divisor >> 8),
         // Divisor 1 is 115,200 baud; eight data bits, no parity, one stop bit; both FIFOs on and empty.
-        (COM1 + uart::LINE_CONTROL, 0x83),
+        (COM1 + uart::LINE_CONTROL, uart::DLAB | uart::EIGHT_BITS),
         (COM1 + uart::DATA, 1),
         (COM1 + uart::INTERRUPT_ENABLE, 0),
-        (COM1 + uart::LINE_CONTROL, 0x03),
-        (COM1 + uart::INTERRUPT_IDENTIFICATION, 0x07),
-        (COM1 + uart::MODEM_CONTROL, 0x0B),
+        (COM1 + uart::LINE_CONTROL, uart::EIGHT_BITS),
+        (COM1 + uart::INTERRUPT_IDENTIFICATION, uart::FIFO_ON),
+        (COM1 + uart::MODEM_CONTROL, uart::READY_WITH_INTERRUPT),
         (COM1 + uart::INTERRUPT_ENABLE, uart::ENABLE_RECEIVED),
     ] {
         a.mov(edx, port)?;
@@ -131,7 +131,7 @@ fn initialize_devices(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError>
     let mut without_fifo = a.create_label();
     a.mov(edx, COM1 + uart::INTERRUPT_IDENTIFICATION)?;
     a.in_(al, dx)?;
-    a.cmp(al, 0xC0)?;
+    a.cmp(al, uart::HAS_FIFO)?;
     a.jb(without_fifo)?;
     a.mov(dword_ptr(s.at("KiCom1FifoBytes")), uart::FIFO_BYTES)?;
     a.set_label(&mut without_fifo)?;

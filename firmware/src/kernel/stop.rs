@@ -9,6 +9,7 @@ const POST_DONE: u32 = 0xFF;
 const POST_BUG_CHECK: u32 = 0xDE;
 /// `UNEXPECTED_KERNEL_MODE_TRAP`.
 const STOP_TEXT: &str = "\r\n*** STOP: 0x0000007F (";
+const LINE_END: &str = "\r\n";
 const EXCEPTION_TEXT: &str = "\r\n*** winlogon.exe ended by exception ";
 
 pub fn add(module: &mut ModuleSource) {
@@ -33,6 +34,7 @@ pub fn add(module: &mut ModuleSource) {
     module.code("KiPrintHex", print_hex);
     module.text("KiStopText", STOP_TEXT);
     module.text("KiExceptionText", EXCEPTION_TEXT);
+    module.text("KiLineEnd", LINE_END);
 }
 
 /// In: EAX = exception code, EDX = address.
@@ -47,6 +49,9 @@ fn unhandled_exception(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError
     a.call(s.near("KiPrintHex"))?;
     a.pop(eax)?;
     a.call(s.near("KiPrintHex"))?;
+    a.mov(esi, s.at("KiLineEnd"))?;
+    a.mov(ecx, LINE_END.len() as u32)?;
+    a.call(s.near("KiPrintText"))?;
     a.pop(eax)?;
     a.jmp(s.near("PspExitProcess"))
 }
@@ -68,6 +73,10 @@ fn bug_check(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     }
     a.mov(eax, cr2)?;
     a.call(s.near("KiPrintHex"))?;
+    a.mov(esi, s.at("KiLineEnd"))?;
+    a.mov(ecx, LINE_END.len() as u32)?;
+    a.call(s.near("KiPrintText"))?;
+    a.call(s.near("KiCom1WaitIdle"))?;
     a.jmp(s.near("KiHalt"))
 }
 

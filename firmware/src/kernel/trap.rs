@@ -26,6 +26,7 @@ pub const CONTEXT_FULL: u32 = 0x0001_0007;
 const RECORD: u32 = 8;
 const CONTEXT: u32 = RECORD + size_of::<abi::layout::ExceptionRecord>() as u32;
 const USER_FRAME: u32 = CONTEXT + size_of::<abi::layout::Context>() as u32;
+const TRAP_FLAG: u32 = 0x100;
 const TRAP_AND_DIRECTION: u32 = 0x500;
 
 /// Exception codes of the vectors that always mean the same.
@@ -145,6 +146,7 @@ fn trap_common(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     let mut known_code = a.create_label();
     let mut not_page_fault = a.create_label();
     let mut not_protection = a.create_label();
+    let mut not_debug = a.create_label();
     let mut dispatch = a.create_label();
     enter(a)?;
     a.cmp(eax, NMI)?;
@@ -184,6 +186,12 @@ fn trap_common(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     a.jmp(dispatch)?;
 
     a.set_label(&mut not_protection)?;
+    a.cmp(eax, DEBUG)?;
+    a.jne(not_debug)?;
+    // The handler decides whether to step again.
+    a.and(dword_ptr(ebp + field!(TrapFrame.eflags)), !TRAP_FLAG)?;
+    a.jmp(dispatch)?;
+    a.set_label(&mut not_debug)?;
     a.cmp(eax, BREAKPOINT)?;
     a.jne(dispatch)?;
     a.dec(dword_ptr(ebp + field!(TrapFrame.eip)))?;
@@ -208,7 +216,7 @@ fn kernel_fault(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
         dword_ptr(ebp + field!(TrapFrame.eip)),
         s.at("KiFastCallEntry2"),
     )?;
-    a.and(dword_ptr(ebp + field!(TrapFrame.eflags)), !0x100u32)?;
+    a.and(dword_ptr(ebp + field!(TrapFrame.eflags)), !TRAP_FLAG)?;
     a.jmp(s.near("KiExceptionExit"))?;
 
     a.set_label(&mut not_debug)?;

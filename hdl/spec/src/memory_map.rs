@@ -12,7 +12,7 @@ pub const ROM_LAST: u32 = 0xFFFF_FFFF;
 /// The last 128 KB of the ROM (all of it, if it is smaller) are seen a second time below this address.
 pub const ROM_MIRROR_END: u32 = 0x0010_0000;
 pub const ROM_MIRROR_BYTES: u32 = 128 << 10;
-/// ROM of the board, in bytes: the image fits.
+/// ROM of the board and of the default simulation, in bytes: the image fits.
 pub const DEFAULT_ROM_BYTES: u32 = 128 << 10;
 
 /// Byte that is read where nothing answers.

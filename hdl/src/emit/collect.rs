@@ -116,7 +116,6 @@ impl Module {
 
     fn add(&mut self, signal: Signal) -> Result<(), &'static str> {
         let finding = match () {
-            _ if is_keyword(&signal.name) => Err("is a Verilog keyword"),
             _ if signal.width == 0 => Err("has no bits"),
             _ if self.by_name.contains_key(&signal.name) => Err("is declared twice"),
             _ => Ok(()),
@@ -223,9 +222,6 @@ impl Probe for Collector {
                 instance: name.into(),
                 module,
             });
-            if is_keyword(name) {
-                self.error(parent, name, "is a Verilog keyword");
-            }
         }
         path.push(name.into());
         self.design.modules.push(Module {
@@ -310,9 +306,12 @@ impl Probe for Collector {
     }
 }
 
-/// Whether Verilog (IEEE 1364-2005) or the SystemVerilog that tools read by default reserves the word.
-fn is_keyword(name: &str) -> bool {
-    KEYWORDS.contains(&name)
+/// `name` as Verilog wants it: words that (System)Verilog reserves are written as escaped identifiers.
+pub fn identifier(name: &str) -> String {
+    match KEYWORDS.contains(&name) {
+        true => format!("\\{name} "),
+        false => name.to_string(),
+    }
 }
 
 #[rustfmt::skip]

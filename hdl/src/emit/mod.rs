@@ -16,6 +16,8 @@ mod expression;
 mod print;
 mod statement;
 
+pub use collect::identifier;
+
 use rust_hdl_core::check_error::{CheckError, PathedName};
 use rust_hdl_core::check_logic_loops::check_logic_loops;
 use rust_hdl_core::check_write_inputs::check_inputs_not_written;
@@ -46,7 +48,7 @@ pub struct ModuleInfo {
 /// A port of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
-    /// Verilog name (`bus$address` for the field of an interface).
+    /// Name of the field, `bus$address` for that of an interface; in Verilog see [`identifier`].
     pub name: String,
     /// Width in bits.
     pub width: usize,
@@ -411,24 +413,30 @@ mod tests {
 
     #[derive(LogicBlock, Default)]
     struct Keyword {
-        pub large: Signal<In, Bit>,
-        pub answer: Signal<Out, Bit>,
+        pub event: Signal<In, Bit>,
+        pub answer: Signal<Out, Bits<8>>,
+        repeat: Child,
     }
 
     impl Logic for Keyword {
         #[hdl_gen]
         fn update(&mut self) {
-            self.answer.next = self.large.val();
+            self.repeat.given.next = bit_cast::<8, 1>(self.event.val().into());
+            self.answer.next = self.repeat.answer.val();
         }
     }
 
     #[test]
-    fn verilog_keywords_are_refused_as_names() {
+    fn names_that_verilog_reserves_are_escaped() {
         let mut top = Keyword::default();
         top.connect_all();
-        let errors = emit("top", &top).unwrap_err();
-        assert_eq!(errors.len(), 1);
-        assert_eq!(errors[0].to_string(), "top: `large`: is a Verilog keyword");
+        let text = emit("top", &top).unwrap().text;
+        assert!(text.contains("input wire \\event ,"), "{text}");
+        assert!(
+            text.contains("assign repeat$given = {7'd0, \\event };"),
+            "{text}"
+        );
+        assert!(text.contains("top$repeat \\repeat ("), "{text}");
     }
 
     #[derive(LogicBlock, Default)]

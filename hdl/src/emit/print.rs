@@ -5,13 +5,17 @@ use num_bigint::BigUint;
 use rust_hdl_core::ast;
 
 use super::check::assigns;
-use super::collect::{Design, Module, Role, Signal, enum_width};
+use super::collect::{Design, Module, Role, Signal, enum_width, identifier};
 use super::expression::{Expression, Kind};
 use super::statement::{Arm, Kernel, Statement};
 
 /// What comes before the first module.
 pub fn header() -> String {
-    "// Generated from the Rust blocks in hdl/. Do not edit.\n`default_nettype none\n".into()
+    // A signal may have the name of an instance elsewhere, as fields in Rust may.
+    "// Generated from the Rust blocks in hdl/. Do not edit.\n\
+     `default_nettype none\n\
+     /* verilator lint_off VARHIDDEN */\n"
+        .into()
 }
 
 /// Declarations that a module needs beside itself: bodies of foreign cores.
@@ -244,6 +248,7 @@ impl Printer<'_> {
                 _ => continue,
             };
             let signed = if *signed { "signed " } else { "" };
+            let name = identifier(name);
             ports.push(format!("  {direction} {signed}{}{name}", range(*width)));
         }
         line!(self, "{}\n);", ports.join(",\n"));
@@ -279,6 +284,7 @@ impl Printer<'_> {
             },
         ) in self.module.signals.iter().enumerate()
         {
+            let name = identifier(name);
             match role {
                 Role::Constant => line!(
                     self,
@@ -298,18 +304,19 @@ impl Printer<'_> {
     fn instance(&mut self, name: &str, module: &Module) {
         let ports: Vec<String> = module
             .ports()
-            .map(|port| format!("    .{}({name}${})", port.name, port.name))
+            .map(|port| format!("    .{}({name}${})", identifier(&port.name), port.name))
             .collect();
         line!(
             self,
-            "  {} {name}(\n{}\n  );",
+            "  {} {}(\n{}\n  );",
             module.name(),
+            identifier(name),
             ports.join(",\n")
         );
     }
 
     fn driver(&mut self, signal: usize, driver: &Driver) {
-        let name = &self.module.signals[signal].name;
+        let name = identifier(&self.module.signals[signal].name);
         match driver {
             Driver::Assign(parts) => {
                 let parts: Vec<String> = parts.iter().rev().map(|part| self.bare(part)).collect();
@@ -404,8 +411,9 @@ impl Printer<'_> {
         let Signal {
             name, width: all, ..
         } = &self.module.signals[signal];
+        let name = identifier(name);
         match (offset, width) {
-            (0, width) if width == *all => name.clone(),
+            (0, width) if width == *all => name,
             (offset, 1) => format!("{name}[{offset}]"),
             (offset, width) => format!("{name}[{}:{offset}]", offset + width - 1),
         }
@@ -425,7 +433,7 @@ impl Printer<'_> {
         let width = expression.width;
         match &expression.kind {
             Kind::Number(value) => number(width, value),
-            Kind::Named(name, _) => name.clone(),
+            Kind::Named(name, _) => identifier(name),
             Kind::Select { signal, offset } => self.select(*signal, *offset, width),
             Kind::Unary(operator, inner) => format!("({operator}{})", self.expression(inner)),
             Kind::Binary(left, operator, right) => {

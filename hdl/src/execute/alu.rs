@@ -1,6 +1,24 @@
 //! The adder and the bitwise logic.
 use crate::prelude::*;
 
+/// The first part of the sum.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+enum Augend {
+    Zero,
+    A,
+    AWithoutB,
+}
+
+/// The second part of the sum.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+enum Addend {
+    B,
+    NotB,
+    NotA,
+    BWithoutA,
+    Both,
+}
+
 /// Adds, subtracts and combines bits. Combinational.
 ///
 /// Serves `PassA`, `PassB`, `Add`, `Adc`, `Sub`, `Sbb`, `And`, `Or`, `Xor`, `Not`, `Neg`, `Step` and
@@ -27,66 +45,104 @@ pub struct Alu {
     /// Signed overflow of the width.
     pub overflow_out: Signal<Out, Bit>,
     // wires
-    is_sum: Signal<Local, Bit>,
+    augend_is: Signal<Local, Augend>,
+    addend_is: Signal<Local, Addend>,
     subtract: Signal<Local, Bit>,
-    negate: Signal<Local, Bit>,
     carry_in: Signal<Local, Bit>,
     augend: Signal<Local, Bits<32>>,
     addend: Signal<Local, Bits<32>>,
     wide_sum: Signal<Local, Bits<34>>,
-    sum: Signal<Local, Bits<32>>,
     carries: Signal<Local, Bits<33>>,
     top_carry: Signal<Local, Bit>,
-    logic_result: Signal<Local, Bits<32>>,
 }
 
 impl Logic for Alu {
     #[hdl_gen]
     fn update(&mut self) {
-        self.is_sum.next = true;
+        // Logic is addition without carries. By default a: the part of it that b lacks, plus the common one.
+        self.augend_is.next = Augend::AWithoutB;
+        self.addend_is.next = Addend::Both;
         self.subtract.next = false;
-        self.negate.next = false;
         self.carry_in.next = false;
         match self.op.val() {
-            ExecuteOp::Add => {}
+            ExecuteOp::Add => {
+                self.augend_is.next = Augend::A;
+                self.addend_is.next = Addend::B;
+            }
             ExecuteOp::Adc => {
+                self.augend_is.next = Augend::A;
+                self.addend_is.next = Addend::B;
                 self.carry_in.next = self.carry.val();
             }
             ExecuteOp::Sub => {
+                self.augend_is.next = Augend::A;
+                self.addend_is.next = Addend::NotB;
                 self.subtract.next = true;
                 self.carry_in.next = true;
             }
             ExecuteOp::Sbb => {
+                self.augend_is.next = Augend::A;
+                self.addend_is.next = Addend::NotB;
                 self.subtract.next = true;
                 self.carry_in.next = !self.carry.val();
             }
             ExecuteOp::Neg => {
+                self.augend_is.next = Augend::Zero;
+                self.addend_is.next = Addend::NotA;
                 self.subtract.next = true;
-                self.negate.next = true;
                 self.carry_in.next = true;
             }
             ExecuteOp::Step => {
-                self.subtract.next = self.direction.val();
-                self.carry_in.next = self.direction.val();
+                self.augend_is.next = Augend::A;
+                self.addend_is.next = Addend::B;
+                if self.direction.val() {
+                    self.addend_is.next = Addend::NotB;
+                    self.carry_in.next = true;
+                }
             }
-            _ => {
-                self.is_sum.next = false;
+            ExecuteOp::And => {
+                self.augend_is.next = Augend::Zero;
             }
+            ExecuteOp::Or => {
+                self.addend_is.next = Addend::B;
+            }
+            ExecuteOp::Xor => {
+                self.addend_is.next = Addend::BWithoutA;
+            }
+            ExecuteOp::Not => {
+                self.augend_is.next = Augend::Zero;
+                self.addend_is.next = Addend::NotA;
+            }
+            ExecuteOp::PassB => {
+                self.augend_is.next = Augend::Zero;
+                self.addend_is.next = Addend::B;
+            }
+            ExecuteOp::ConditionalMove => {
+                if self.condition_holds.val() {
+                    self.augend_is.next = Augend::Zero;
+                    self.addend_is.next = Addend::B;
+                }
+            }
+            _ => {}
         }
 
-        self.augend.next = self.a.val();
-        self.addend.next = self.b.val();
-        if self.negate.val() {
-            self.augend.next = 0.into();
-            self.addend.next = !self.a.val();
-        } else if self.subtract.val() {
-            self.addend.next = !self.b.val();
+        match self.augend_is.val() {
+            Augend::Zero => self.augend.next = 0.into(),
+            Augend::A => self.augend.next = self.a.val(),
+            _ => self.augend.next = self.a.val() & !self.b.val(),
+        }
+        match self.addend_is.val() {
+            Addend::B => self.addend.next = self.b.val(),
+            Addend::NotB => self.addend.next = !self.b.val(),
+            Addend::NotA => self.addend.next = !self.a.val(),
+            Addend::BWithoutA => self.addend.next = self.b.val() & !self.a.val(),
+            _ => self.addend.next = self.a.val() & self.b.val(),
         }
         // Bit 0 of the wide sum only makes the carry-in ripple into bit 1: one carry chain instead of two.
         self.wide_sum.next = ((bit_cast::<34, 32>(self.augend.val()) << 1) | 1)
             + ((bit_cast::<34, 32>(self.addend.val()) << 1)
                 | bit_cast::<34, 1>(self.carry_in.val().into()));
-        self.sum.next = self.wide_sum.val().get_bits::<32>(1);
+        self.result.next = self.wide_sum.val().get_bits::<32>(1);
         // Bit n is the carry into bit n of the sum, bit 32 the carry out of bit 31.
         self.carries.next = self.wide_sum.val().get_bits::<33>(1)
             ^ bit_cast::<33, 32>(self.augend.val() ^ self.addend.val());
@@ -110,36 +166,6 @@ impl Logic for Alu {
             }
         }
         self.carry_out.next = self.top_carry.val() ^ self.subtract.val();
-
-        self.logic_result.next = self.a.val();
-        match self.op.val() {
-            ExecuteOp::PassB => {
-                self.logic_result.next = self.b.val();
-            }
-            ExecuteOp::And => {
-                self.logic_result.next = self.a.val() & self.b.val();
-            }
-            ExecuteOp::Or => {
-                self.logic_result.next = self.a.val() | self.b.val();
-            }
-            ExecuteOp::Xor => {
-                self.logic_result.next = self.a.val() ^ self.b.val();
-            }
-            ExecuteOp::Not => {
-                self.logic_result.next = !self.a.val();
-            }
-            ExecuteOp::ConditionalMove => {
-                if self.condition_holds.val() {
-                    self.logic_result.next = self.b.val();
-                }
-            }
-            _ => {}
-        }
-
-        self.result.next = self.logic_result.val();
-        if self.is_sum.val() {
-            self.result.next = self.sum.val();
-        }
     }
 }
 

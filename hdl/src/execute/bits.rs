@@ -1,6 +1,46 @@
 //! Bit tests, scans, extensions, and the small moves that microcode asks for.
 use crate::prelude::*;
 
+/// What happens to the tested bit.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+enum BitChange {
+    None,
+    Set,
+    Reset,
+    Complement,
+}
+
+/// Where the upper half of the result comes from.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+enum UpperFrom {
+    /// `a`, with the tested bit changed.
+    A,
+    /// `a` with its bytes reversed.
+    Reversed,
+    Offset,
+    /// The lower half of `a`.
+    LowerA,
+    /// Copies of `fill`.
+    Fill,
+}
+
+/// Where the lower half of the result comes from.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+enum LowerFrom {
+    /// `a`, with the tested bit changed.
+    A,
+    /// `a` with its bytes reversed.
+    Reversed,
+    Offset,
+    B,
+    /// The low byte of `b` below copies of `fill`.
+    ByteOfB,
+    /// The upper half of `b`.
+    UpperB,
+    /// `number` below copies of `fill`.
+    Number,
+}
+
 /// Tests, finds, spreads and rearranges bits. Combinational.
 ///
 /// Serves `Bt`, `Bts`, `Btr`, `Btc`, `Bsf`, `Bsr`, `Bswap`, the extensions, `SetCondition`, `SignFill`, `Lahf`,
@@ -38,7 +78,17 @@ pub struct BitUnit {
     scanned_4: Signal<Local, Bits<4>>,
     scanned_2: Signal<Local, Bits<2>>,
     top_number: Signal<Local, Bits<5>>,
-    bit_offset: Signal<Local, Bits<32>>,
+    change: Signal<Local, BitChange>,
+    upper_from: Signal<Local, UpperFrom>,
+    lower_from: Signal<Local, LowerFrom>,
+    fill: Signal<Local, Bit>,
+    filled: Signal<Local, Bits<16>>,
+    number: Signal<Local, Bits<8>>,
+    changed: Signal<Local, Bits<32>>,
+    reversed: Signal<Local, Bits<32>>,
+    offset: Signal<Local, Bits<32>>,
+    upper: Signal<Local, Bits<16>>,
+    lower: Signal<Local, Bits<16>>,
 }
 
 impl Logic for BitUnit {
@@ -104,82 +154,142 @@ impl Logic for BitUnit {
                 | (bit_cast::<5, 1>(self.scanned_4.val().get_bits::<2>(2).any().into()) << 1)
                 | bit_cast::<5, 1>(self.scanned_2.val().get_bits::<1>(1));
 
-        // Shifted right by the bits of an element's number, left by those of its bytes, and sign-extended.
-        match self.width.val() {
-            Width::Word => {
-                self.bit_offset.next = (self.a.val() >> 3) & 0x1FFE;
-                if self.sign_of_a.val() {
-                    self.bit_offset.next = ((self.a.val() >> 3) & 0x1FFE) | 0xFFFF_E000_u64;
-                }
-            }
-            _ => {
-                self.bit_offset.next = (self.a.val() >> 3) & 0x1FFF_FFFC;
-                if self.sign_of_a.val() {
-                    self.bit_offset.next = ((self.a.val() >> 3) & 0x1FFF_FFFC) | 0xE000_0000_u64;
-                }
-            }
-        }
-
-        self.result.next = self.a.val();
+        self.change.next = BitChange::None;
+        self.upper_from.next = UpperFrom::A;
+        self.lower_from.next = LowerFrom::A;
+        self.fill.next = false;
+        self.number.next = 0.into();
         match self.op.val() {
-            ExecuteOp::Bts => self.result.next = self.a.val() | self.bit_mask.val(),
-            ExecuteOp::Btr => self.result.next = self.a.val() & !self.bit_mask.val(),
-            ExecuteOp::Btc => self.result.next = self.a.val() ^ self.bit_mask.val(),
+            ExecuteOp::Bts => self.change.next = BitChange::Set,
+            ExecuteOp::Btr => self.change.next = BitChange::Reset,
+            ExecuteOp::Btc => self.change.next = BitChange::Complement,
             ExecuteOp::Bsf => {
+                self.number.next = bit_cast::<8, 5>(!self.top_number.val());
                 if !self.found_nothing.val() {
-                    self.result.next = bit_cast::<32, 5>(!self.top_number.val());
+                    self.upper_from.next = UpperFrom::Fill;
+                    self.lower_from.next = LowerFrom::Number;
                 }
             }
             ExecuteOp::Bsr => {
+                self.number.next = bit_cast::<8, 5>(self.top_number.val());
                 if !self.found_nothing.val() {
-                    self.result.next = bit_cast::<32, 5>(self.top_number.val());
+                    self.upper_from.next = UpperFrom::Fill;
+                    self.lower_from.next = LowerFrom::Number;
                 }
             }
             ExecuteOp::Bswap => {
-                self.result.next = (self.a.val() << 24)
-                    | ((self.a.val() & 0xFF00) << 8)
-                    | ((self.a.val() >> 8) & 0xFF00)
-                    | (self.a.val() >> 24);
+                self.upper_from.next = UpperFrom::Reversed;
+                self.lower_from.next = LowerFrom::Reversed;
             }
-            ExecuteOp::ZeroExtendByte => self.result.next = self.b.val() & 0xFF,
-            ExecuteOp::ZeroExtendWord => self.result.next = self.b.val() & 0xFFFF,
+            ExecuteOp::ZeroExtendByte => {
+                self.upper_from.next = UpperFrom::Fill;
+                self.lower_from.next = LowerFrom::ByteOfB;
+            }
+            ExecuteOp::ZeroExtendWord => {
+                self.upper_from.next = UpperFrom::Fill;
+                self.lower_from.next = LowerFrom::B;
+            }
             ExecuteOp::SignExtendByte => {
-                self.result.next = self.b.val() & 0xFF;
-                if self.b.val().get_bit(7) {
-                    self.result.next = self.b.val() | 0xFFFF_FF00_u64;
-                }
+                self.fill.next = self.b.val().get_bit(7);
+                self.upper_from.next = UpperFrom::Fill;
+                self.lower_from.next = LowerFrom::ByteOfB;
             }
             ExecuteOp::SignExtendWord => {
-                self.result.next = self.b.val() & 0xFFFF;
-                if self.b.val().get_bit(15) {
-                    self.result.next = self.b.val() | 0xFFFF_0000_u64;
-                }
+                self.fill.next = self.b.val().get_bit(15);
+                self.upper_from.next = UpperFrom::Fill;
+                self.lower_from.next = LowerFrom::B;
             }
             ExecuteOp::SetCondition => {
-                self.result.next = bit_cast::<32, 1>(self.condition_holds.val().into());
+                self.number.next = bit_cast::<8, 1>(self.condition_holds.val().into());
+                self.upper_from.next = UpperFrom::Fill;
+                self.lower_from.next = LowerFrom::Number;
             }
             ExecuteOp::SignFill => {
-                self.result.next = 0.into();
+                self.fill.next = self.sign_of_a.val();
                 if self.sign_of_a.val() {
-                    self.result.next = 0xFFFF_FFFF_u64.into();
+                    self.number.next = 0xFF.into();
                 }
+                self.upper_from.next = UpperFrom::Fill;
+                self.lower_from.next = LowerFrom::Number;
             }
             ExecuteOp::Lahf => {
                 // SF ZF 0 AF 0 PF 1 CF
-                self.result.next = (bit_cast::<32, 8>(self.eflags.val()) & 0xD5) | 2;
+                self.number.next = (self.eflags.val() & 0xD5) | 2;
+                self.upper_from.next = UpperFrom::Fill;
+                self.lower_from.next = LowerFrom::Number;
             }
             ExecuteOp::BitOffset => {
-                self.result.next = self.bit_offset.val();
+                self.upper_from.next = UpperFrom::Offset;
+                self.lower_from.next = LowerFrom::Offset;
             }
             ExecuteOp::PackWords => {
-                self.result.next = (self.a.val() << 16) | (self.b.val() & 0xFFFF);
+                self.upper_from.next = UpperFrom::LowerA;
+                self.lower_from.next = LowerFrom::B;
             }
-            ExecuteOp::HighWord => self.result.next = self.b.val() >> 16,
+            ExecuteOp::HighWord => {
+                self.upper_from.next = UpperFrom::Fill;
+                self.lower_from.next = LowerFrom::UpperB;
+            }
             ExecuteOp::MergeHigh => {
-                self.result.next = (self.a.val() & 0xFFFF_0000_u64) | (self.b.val() & 0xFFFF);
+                self.lower_from.next = LowerFrom::B;
             }
             _ => {}
         }
+
+        match self.change.val() {
+            BitChange::None => self.changed.next = self.a.val(),
+            BitChange::Set => self.changed.next = self.a.val() | self.bit_mask.val(),
+            BitChange::Reset => self.changed.next = self.a.val() & !self.bit_mask.val(),
+            _ => self.changed.next = self.a.val() ^ self.bit_mask.val(),
+        }
+        self.reversed.next = (self.a.val() << 24)
+            | ((self.a.val() & 0xFF00) << 8)
+            | ((self.a.val() >> 8) & 0xFF00)
+            | (self.a.val() >> 24);
+        // Shifted right by the bits of an element's number, left by those of its bytes, and sign-extended.
+        match self.width.val() {
+            Width::Word => {
+                self.offset.next = (self.a.val() >> 3) & 0x1FFE;
+                if self.sign_of_a.val() {
+                    self.offset.next = ((self.a.val() >> 3) & 0x1FFE) | 0xFFFF_E000_u64;
+                }
+            }
+            _ => {
+                self.offset.next = (self.a.val() >> 3) & 0x1FFF_FFFC;
+                if self.sign_of_a.val() {
+                    self.offset.next = ((self.a.val() >> 3) & 0x1FFF_FFFC) | 0xE000_0000_u64;
+                }
+            }
+        }
+        self.filled.next = 0.into();
+        if self.fill.val() {
+            self.filled.next = 0xFFFF.into();
+        }
+
+        match self.upper_from.val() {
+            UpperFrom::A => self.upper.next = self.changed.val().get_bits::<16>(16),
+            UpperFrom::Reversed => self.upper.next = self.reversed.val().get_bits::<16>(16),
+            UpperFrom::Offset => self.upper.next = self.offset.val().get_bits::<16>(16),
+            UpperFrom::LowerA => self.upper.next = self.a.val().get_bits::<16>(0),
+            _ => self.upper.next = self.filled.val(),
+        }
+        match self.lower_from.val() {
+            LowerFrom::A => self.lower.next = self.changed.val().get_bits::<16>(0),
+            LowerFrom::Reversed => self.lower.next = self.reversed.val().get_bits::<16>(0),
+            LowerFrom::Offset => self.lower.next = self.offset.val().get_bits::<16>(0),
+            LowerFrom::B => self.lower.next = self.b.val().get_bits::<16>(0),
+            LowerFrom::ByteOfB => {
+                self.lower.next =
+                    (self.filled.val() & 0xFF00) | bit_cast::<16, 8>(self.b.val().get_bits::<8>(0));
+            }
+            LowerFrom::UpperB => self.lower.next = self.b.val().get_bits::<16>(16),
+            _ => {
+                self.lower.next =
+                    (self.filled.val() & 0xFF00) | bit_cast::<16, 8>(self.number.val());
+            }
+        }
+        self.result.next =
+            (bit_cast::<32, 16>(self.upper.val()) << 16) | bit_cast::<32, 16>(self.lower.val());
     }
 }
 

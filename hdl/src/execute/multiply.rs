@@ -72,9 +72,9 @@ pub struct Multiplier {
     pub a: Signal<In, Bits<32>>,
     pub b: Signal<In, Bits<32>>,
     pub ready: Signal<Out, Bit>,
-    /// Low half of the product. Of a product of bytes, all 16 bits.
+    /// The product; bits beyond its low half (beyond all 16 of a product of bytes) are not cleared.
     pub low: Signal<Out, Bits<32>>,
-    /// High half of the product; for bytes its bits 15:8.
+    /// The product from its high half (for bytes, bit 8) on; bits beyond the width are not cleared.
     pub high: Signal<Out, Bits<32>>,
     /// The high half says more than the low half: it is not zero, or if signed not the sign extension of the low one.
     pub overflow: Signal<Out, Bit>,
@@ -85,7 +85,7 @@ pub struct Multiplier {
     // wires
     product: Signal<Local, Bits<64>>,
     low_sign: Signal<Local, Bit>,
-    excess: Signal<Local, Bits<32>>,
+    excess: Signal<Local, Bits<56>>,
 }
 
 impl Logic for Multiplier {
@@ -125,36 +125,31 @@ impl Logic for Multiplier {
         }
 
         self.product.next = self.product_register.product.val();
+        self.low.next = self.product.val().get_bits::<32>(0);
         match self.width.val() {
             Width::Byte => {
-                self.low.next = bit_cast::<32, 16>(self.product.val().get_bits::<16>(0));
-                self.high.next = bit_cast::<32, 8>(self.product.val().get_bits::<8>(8));
+                self.high.next = self.product.val().get_bits::<32>(8);
                 self.low_sign.next = self.product.val().get_bit(7);
-                self.excess.next = bit_cast::<32, 8>(self.product.val().get_bits::<8>(8));
-                if self.is_signed.val() & self.low_sign.val() {
-                    self.excess.next = bit_cast::<32, 8>(!self.product.val().get_bits::<8>(8));
-                }
             }
             Width::Word => {
-                self.low.next = bit_cast::<32, 16>(self.product.val().get_bits::<16>(0));
-                self.high.next = bit_cast::<32, 16>(self.product.val().get_bits::<16>(16));
+                self.high.next = self.product.val().get_bits::<32>(16);
                 self.low_sign.next = self.product.val().get_bit(15);
-                self.excess.next = bit_cast::<32, 16>(self.product.val().get_bits::<16>(16));
-                if self.is_signed.val() & self.low_sign.val() {
-                    self.excess.next = bit_cast::<32, 16>(!self.product.val().get_bits::<16>(16));
-                }
             }
             _ => {
-                self.low.next = self.product.val().get_bits::<32>(0);
                 self.high.next = self.product.val().get_bits::<32>(32);
                 self.low_sign.next = self.product.val().get_bit(31);
-                self.excess.next = self.product.val().get_bits::<32>(32);
-                if self.is_signed.val() & self.low_sign.val() {
-                    self.excess.next = !self.product.val().get_bits::<32>(32);
-                }
             }
         }
-        self.overflow.next = self.excess.val().any();
+        // A product of short factors is exact in all 64 bits, so that these may be looked at for every width.
+        self.excess.next = self.product.val().get_bits::<56>(8);
+        if self.is_signed.val() & self.low_sign.val() {
+            self.excess.next = !self.product.val().get_bits::<56>(8);
+        }
+        match self.width.val() {
+            Width::Byte => self.overflow.next = self.excess.val().any(),
+            Width::Word => self.overflow.next = self.excess.val().get_bits::<48>(8).any(),
+            _ => self.overflow.next = self.excess.val().get_bits::<32>(24).any(),
+        }
     }
 }
 
@@ -202,8 +197,11 @@ mod tests {
         clock_edge(multiplier);
         assert!(multiplier.ready.val(), "not ready in the second clock");
         let outcome = (
-            multiplier.low.val().to_u32(),
-            multiplier.high.val().to_u32(),
+            match width {
+                Width::Byte => multiplier.low.val().to_u32() & 0xFFFF,
+                _ => truncate(multiplier.low.val().to_u32(), width),
+            },
+            truncate(multiplier.high.val().to_u32(), width),
             multiplier.overflow.val(),
         );
         assert_eq!(

@@ -1,20 +1,34 @@
 //! Shifts and rotates by any count in one clock.
 use crate::prelude::*;
 
+/// What comes into the operand from the side that it leaves.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+enum Joined {
+    /// Zeros, or copies of the sign.
+    Fill,
+    /// The operand itself: `Rol`, `Ror`.
+    Operand,
+    /// The carry, then the operand: `Rcl`, `Rcr`.
+    CarryAndOperand,
+    /// The second operand: `Shld`, `Shrd`.
+    SecondOperand,
+}
+
 /// Shifts, rotates, rotates through carry and double shifts. Combinational.
 ///
-/// Everything is a right shift by 0 to 31 of a 64-bit `funnel` that is put together as the operation asks. What is to
-/// be moved right starts at bit 1, and bit 0 of the outcome is the last bit shifted out. What is to be moved left
-/// starts at bit 32 and moves right by 31 minus the count; the bit above the result is then the last one shifted out:
+/// Everything is a right shift by 0 to 31 of a 64-bit `funnel`, in which the operand has its neighbour `joined` on the
+/// side that it moves away from. What is to be moved right starts at bit 1, and bit 0 of the outcome is the last bit
+/// shifted out. What is to be moved left starts at bit 32 and moves right by 31 minus the count; the bit above the
+/// result is then the last one shifted out:
 ///
 /// ```text
 ///   bit           63                32 31                 1  0
-///   right              fill above      |     operand        |0
-///   left          0|     operand       |    fill below      |0
+///   right              joined          |     operand        |0
+///   left          0|     operand       |    joined          |0
 /// ```
 ///
-/// Counts are taken modulo 32, by `Rcl` and `Rcr` of bytes and words then modulo 9 and 17. Bits of `a` beyond the
-/// width are ignored.
+/// Counts are taken modulo 32, by rotates then modulo the length of the ring: the width, or with the carry 9 or 17.
+/// Bits of `a` beyond the width are ignored.
 #[derive(LogicBlock, Default)]
 pub struct Shifter {
     pub op: Signal<In, ExecuteOp>,
@@ -22,11 +36,11 @@ pub struct Shifter {
     /// What is shifted.
     pub a: Signal<In, Bits<32>>,
     /// What a double shift shifts in.
-    pub fill: Signal<In, Bits<32>>,
+    pub b: Signal<In, Bits<32>>,
     pub count: Signal<In, Bits<5>>,
     /// EFLAGS.CF, which takes part in `Rcl` and `Rcr`.
     pub carry: Signal<In, Bit>,
-    /// The result; bits beyond the width are not cleared.
+    /// The result; bits beyond the width are not cleared. Undefined for `Shld` and `Shrd` of words by more than 16.
     pub result: Signal<Out, Bits<32>>,
     /// The count does not leave the flags as they were.
     ///
@@ -34,8 +48,7 @@ pub struct Shifter {
     pub changes_flags: Signal<Out, Bit>,
     /// The last bit shifted out, or for `Rol` and `Ror` the bit that came round last.
     ///
-    /// Where it is undefined, for `Shl` and `Shr` by more than the width it is zero, and for `Shld` and `Shrd` of words
-    /// by more than 16 it is a bit of `fill`.
+    /// For `Shl` and `Shr` by more than the width, where it is undefined, it is zero.
     pub carry_out: Signal<Out, Bit>,
     /// OF as for a count of 1, where it is defined: the sign has changed.
     ///
@@ -44,15 +57,14 @@ pub struct Shifter {
     pub overflow_out: Signal<Out, Bit>,
     // wires
     is_left: Signal<Local, Bit>,
-    sign: Signal<Local, Bit>,
-    zero_extended: Signal<Local, Bits<32>>,
-    sign_extended: Signal<Local, Bits<32>>,
-    repeated: Signal<Local, Bits<32>>,
-    ring_count: Signal<Local, Bits<5>>,
-    operand: Signal<Local, Bits<32>>,
-    fill_above: Signal<Local, Bits<31>>,
-    fill_below: Signal<Local, Bits<31>>,
+    joined_is: Signal<Local, Joined>,
+    is_arithmetic: Signal<Local, Bit>,
+    fill: Signal<Local, Bit>,
     used_count: Signal<Local, Bits<5>>,
+    neighbour: Signal<Local, Bits<32>>,
+    aligned: Signal<Local, Bits<32>>,
+    joined: Signal<Local, Bits<32>>,
+    operand: Signal<Local, Bits<32>>,
     distance: Signal<Local, Bits<5>>,
     funnel: Signal<Local, Bits<64>>,
     funnel_by_16: Signal<Local, Bits<49>>,
@@ -66,145 +78,127 @@ pub struct Shifter {
 impl Logic for Shifter {
     #[hdl_gen]
     fn update(&mut self) {
-        self.zero_extended.next = self.a.val();
-        self.repeated.next = self.a.val();
-        self.sign.next = self.a.val().get_bit(31);
-        self.sign_extended.next = self.a.val();
-        self.ring_count.next = self.count.val();
-        match self.width.val() {
-            Width::Byte => {
-                self.zero_extended.next = self.a.val() & 0xFF;
-                self.repeated.next = (self.a.val() & 0xFF)
-                    | ((self.a.val() & 0xFF) << 8)
-                    | ((self.a.val() & 0xFF) << 16)
-                    | ((self.a.val() & 0xFF) << 24);
-                self.sign.next = self.a.val().get_bit(7);
-                self.sign_extended.next = self.a.val() & 0xFF;
-                if self.a.val().get_bit(7) {
-                    self.sign_extended.next = self.a.val() | 0xFFFF_FF00_u64;
-                }
-                // Modulo 9.
-                if self.count.val() >= 27 {
-                    self.ring_count.next = self.count.val() - 27;
-                } else if self.count.val() >= 18 {
-                    self.ring_count.next = self.count.val() - 18;
-                } else if self.count.val() >= 9 {
-                    self.ring_count.next = self.count.val() - 9;
-                }
-            }
-            Width::Word => {
-                self.zero_extended.next = self.a.val() & 0xFFFF;
-                self.repeated.next = (self.a.val() & 0xFFFF) | (self.a.val() << 16);
-                self.sign.next = self.a.val().get_bit(15);
-                self.sign_extended.next = self.a.val() & 0xFFFF;
-                if self.a.val().get_bit(15) {
-                    self.sign_extended.next = self.a.val() | 0xFFFF_0000_u64;
-                }
-                // Modulo 17.
-                if self.count.val() >= 17 {
-                    self.ring_count.next = self.count.val() - 17;
-                }
-            }
-            _ => {}
-        }
-
         self.is_left.next = false;
-        self.operand.next = self.zero_extended.val();
-        self.fill_above.next = 0.into();
-        self.fill_below.next = 0.into();
-        self.used_count.next = self.count.val();
+        self.joined_is.next = Joined::Fill;
+        self.is_arithmetic.next = false;
         match self.op.val() {
             ExecuteOp::Shl => {
                 self.is_left.next = true;
             }
             ExecuteOp::Sar => {
-                self.operand.next = self.sign_extended.val();
-                if self.sign.val() {
-                    self.fill_above.next = 0x7FFF_FFFF.into();
-                }
+                self.is_arithmetic.next = true;
             }
             ExecuteOp::Rol => {
                 self.is_left.next = true;
-                self.operand.next = self.repeated.val();
-                self.fill_below.next = self.repeated.val().get_bits::<31>(1);
+                self.joined_is.next = Joined::Operand;
             }
             ExecuteOp::Ror => {
-                self.operand.next = self.repeated.val();
-                self.fill_above.next = self.repeated.val().get_bits::<31>(0);
+                self.joined_is.next = Joined::Operand;
             }
-            // The carry joins the ring of bits between the operand's top and its bottom.
             ExecuteOp::Rcl => {
                 self.is_left.next = true;
-                self.used_count.next = self.ring_count.val();
-                self.fill_below.next = bit_cast::<31, 1>(self.carry.val().into()) << 30;
-                match self.width.val() {
-                    Width::Byte => {
-                        self.fill_below.next = (bit_cast::<31, 1>(self.carry.val().into()) << 30)
-                            | (bit_cast::<31, 8>(self.a.val().get_bits::<8>(0)) << 22);
-                    }
-                    Width::Word => {
-                        self.fill_below.next = (bit_cast::<31, 1>(self.carry.val().into()) << 30)
-                            | (bit_cast::<31, 16>(self.a.val().get_bits::<16>(0)) << 14);
-                    }
-                    _ => {
-                        self.fill_below.next = (bit_cast::<31, 1>(self.carry.val().into()) << 30)
-                            | bit_cast::<31, 30>(self.a.val().get_bits::<30>(2));
-                    }
-                }
+                self.joined_is.next = Joined::CarryAndOperand;
             }
             ExecuteOp::Rcr => {
-                self.used_count.next = self.ring_count.val();
-                match self.width.val() {
-                    Width::Byte => {
-                        self.operand.next = self.zero_extended.val()
-                            | (bit_cast::<32, 1>(self.carry.val().into()) << 8)
-                            | (self.zero_extended.val() << 9);
-                    }
-                    Width::Word => {
-                        self.operand.next = self.zero_extended.val()
-                            | (bit_cast::<32, 1>(self.carry.val().into()) << 16)
-                            | (self.zero_extended.val() << 17);
-                        self.fill_above.next = bit_cast::<31, 1>(self.a.val().get_bits::<1>(15));
-                    }
-                    _ => {
-                        self.fill_above.next = bit_cast::<31, 1>(self.carry.val().into())
-                            | (self.a.val().get_bits::<31>(0) << 1);
-                    }
-                }
+                self.joined_is.next = Joined::CarryAndOperand;
             }
-            // Words go round with their filling: a count beyond 16 brings back bits of `a`.
             ExecuteOp::Shld => {
                 self.is_left.next = true;
-                self.fill_below.next = self.fill.val().get_bits::<31>(1);
+                self.joined_is.next = Joined::SecondOperand;
+            }
+            ExecuteOp::Shrd => {
+                self.joined_is.next = Joined::SecondOperand;
+            }
+            _ => {}
+        }
+
+        self.used_count.next = self.count.val();
+        self.changes_flags.next = self.count.val().any();
+        match self.joined_is.val() {
+            Joined::Operand => match self.width.val() {
+                Width::Byte => self.used_count.next = self.count.val() & 7,
+                Width::Word => self.used_count.next = self.count.val() & 15,
+                _ => {}
+            },
+            Joined::CarryAndOperand => {
                 match self.width.val() {
+                    Width::Byte => {
+                        if self.count.val() >= 27 {
+                            self.used_count.next = self.count.val() - 27;
+                        } else if self.count.val() >= 18 {
+                            self.used_count.next = self.count.val() - 18;
+                        } else if self.count.val() >= 9 {
+                            self.used_count.next = self.count.val() - 9;
+                        }
+                    }
                     Width::Word => {
-                        self.fill_below.next =
-                            (bit_cast::<31, 16>(self.fill.val().get_bits::<16>(0)) << 15)
-                                | bit_cast::<31, 15>(self.a.val().get_bits::<15>(1));
+                        if self.count.val() >= 17 {
+                            self.used_count.next = self.count.val() - 17;
+                        }
                     }
                     _ => {}
                 }
+                self.changes_flags.next = self.used_count.val().any();
             }
-            ExecuteOp::Shrd => {
-                self.fill_above.next = self.fill.val().get_bits::<31>(0);
-                match self.width.val() {
-                    Width::Word => {
-                        self.operand.next = self.zero_extended.val() | (self.fill.val() << 16);
-                        self.fill_above.next = bit_cast::<31, 16>(self.a.val().get_bits::<16>(0));
-                    }
-                    _ => {}
+            _ => {}
+        }
+
+        // The neighbour below touches with its top, the one above with its bottom.
+        self.neighbour.next = self.a.val();
+        if self.joined_is.val() == Joined::SecondOperand {
+            self.neighbour.next = self.b.val();
+        }
+        self.aligned.next = self.neighbour.val();
+        if self.is_left.val() {
+            match self.width.val() {
+                Width::Byte => self.aligned.next = self.neighbour.val() << 24,
+                Width::Word => self.aligned.next = self.neighbour.val() << 16,
+                _ => {}
+            }
+        }
+        self.fill.next = self.a.val().get_bit(31);
+        match self.width.val() {
+            Width::Byte => self.fill.next = self.a.val().get_bit(7),
+            Width::Word => self.fill.next = self.a.val().get_bit(15),
+            _ => {}
+        }
+        self.joined.next = self.aligned.val();
+        match self.joined_is.val() {
+            Joined::Fill => {
+                self.joined.next = 0.into();
+                if self.is_arithmetic.val() & self.fill.val() {
+                    self.joined.next = 0xFFFF_FFFF_u64.into();
+                }
+            }
+            Joined::CarryAndOperand => {
+                self.joined.next =
+                    (self.aligned.val() << 1) | bit_cast::<32, 1>(self.carry.val().into());
+                if self.is_left.val() {
+                    self.joined.next = (self.aligned.val() >> 1)
+                        | (bit_cast::<32, 1>(self.carry.val().into()) << 31);
                 }
             }
             _ => {}
         }
-        self.changes_flags.next = self.used_count.val().any();
 
+        self.operand.next = self.a.val();
+        match self.width.val() {
+            Width::Byte => {
+                self.operand.next = (self.joined.val() & 0xFFFF_0000_u64)
+                    | ((self.joined.val() & 0xFF) << 8)
+                    | (self.a.val() & 0xFF);
+            }
+            Width::Word => {
+                self.operand.next = (self.joined.val() << 16) | (self.a.val() & 0xFFFF);
+            }
+            _ => {}
+        }
         if self.is_left.val() {
-            self.funnel.next = (bit_cast::<64, 32>(self.operand.val()) << 32)
-                | (bit_cast::<64, 31>(self.fill_below.val()) << 1);
+            self.funnel.next = (bit_cast::<64, 32>(self.a.val()) << 32)
+                | (bit_cast::<64, 31>(self.joined.val().get_bits::<31>(1)) << 1);
             self.distance.next = !self.used_count.val();
         } else {
-            self.funnel.next = (bit_cast::<64, 31>(self.fill_above.val()) << 33)
+            self.funnel.next = (bit_cast::<64, 31>(self.joined.val().get_bits::<31>(0)) << 33)
                 | (bit_cast::<64, 32>(self.operand.val()) << 1);
             self.distance.next = self.used_count.val();
         }
@@ -261,14 +255,7 @@ mod tests {
     type Outcome = (u32, Option<(bool, bool)>);
 
     /// Moves one bit at a time, as the manual's pseudocode of the operations does.
-    fn expected(
-        op: ExecuteOp,
-        width: Width,
-        a: u32,
-        fill: u32,
-        count: u32,
-        carry: bool,
-    ) -> Outcome {
+    fn expected(op: ExecuteOp, width: Width, a: u32, b: u32, count: u32, carry: bool) -> Outcome {
         let bits = width_bits(width);
         let count = match (op, width) {
             (ExecuteOp::Rcl | ExecuteOp::Rcr, Width::Byte) => count % 9,
@@ -276,16 +263,6 @@ mod tests {
             _ => count,
         };
         let (mut value, mut carry) = (truncate(a, width), carry);
-        // A double shift of a word by more than 16 takes the first operand's bits again.
-        let filling = match width {
-            Width::Word => u64::from(fill & 0xFFFF) << 16 | u64::from(value),
-            _ => u64::from(fill) << 32,
-        };
-        let filling_from_the_right = match width {
-            Width::Word => u64::from(value) << 16 | u64::from(fill & 0xFFFF),
-            _ => u64::from(fill),
-        };
-        let length = if width == Width::Word { 32 } else { 64 };
         for step in 0..count {
             let top = value >> (bits - 1) & 1 != 0;
             let bottom = value & 1 != 0;
@@ -297,8 +274,8 @@ mod tests {
                 ExecuteOp::Ror => (bottom, false),
                 ExecuteOp::Rcl => (carry, true),
                 ExecuteOp::Rcr => (carry, false),
-                ExecuteOp::Shld => (filling >> (length - 1 - step) & 1 != 0, true),
-                ExecuteOp::Shrd => (filling_from_the_right >> step & 1 != 0, false),
+                ExecuteOp::Shld => (b >> (bits - 1 - step) & 1 != 0, true),
+                ExecuteOp::Shrd => (b >> step & 1 != 0, false),
                 _ => unreachable!(),
             };
             if is_left {
@@ -333,12 +310,12 @@ mod tests {
         shifter: &mut Shifter,
         op: ExecuteOp,
         width: Width,
-        (a, fill, count, carry): (u32, u32, u32, bool),
+        (a, b, count, carry): (u32, u32, u32, bool),
     ) {
         shifter.op.next = op;
         shifter.width.next = width;
         shifter.a.next = u64::from(a).into();
-        shifter.fill.next = u64::from(fill).into();
+        shifter.b.next = u64::from(b).into();
         shifter.count.next = u64::from(count).into();
         shifter.carry.next = carry;
         settle(shifter);
@@ -351,8 +328,8 @@ mod tests {
         );
         assert_eq!(
             outcome,
-            expected(op, width, a, fill, count, carry),
-            "{op:?} {width:?} a={a:#x} fill={fill:#x} count={count} carry={carry}"
+            expected(op, width, a, b, count, carry),
+            "{op:?} {width:?} a={a:#x} b={b:#x} count={count} carry={carry}"
         );
     }
 
@@ -377,12 +354,15 @@ mod tests {
         let mut shifter = Shifter::default();
         for op in OPS {
             for width in WIDTHS {
-                if width == Width::Byte && matches!(op, ExecuteOp::Shld | ExecuteOp::Shrd) {
-                    continue;
-                }
+                let counts = match (op, width) {
+                    (ExecuteOp::Shld | ExecuteOp::Shrd, Width::Byte) => continue,
+                    // Beyond that the result is undefined.
+                    (ExecuteOp::Shld | ExecuteOp::Shrd, Width::Word) => 17,
+                    _ => 32,
+                };
                 for round in 0..640 {
                     let carry = random.bits64() & 1 != 0;
-                    let operands = (random.operand(), random.operand(), round % 32, carry);
+                    let operands = (random.operand(), random.operand(), round % counts, carry);
                     check(&mut shifter, op, width, operands);
                 }
             }

@@ -63,7 +63,8 @@ pub struct ExecuteUnit {
     result_from: Signal<Local, ResultFrom>,
     is_signed: Signal<Local, Bit>,
     is_double_shift: Signal<Local, Bit>,
-    all_bits: Signal<Local, Bit>,
+    /// The width that the result is cut to.
+    result_width: Signal<Local, Width>,
     multiply: Signal<Local, Bit>,
     divide: Signal<Local, Bit>,
     carry: Signal<Local, Bit>,
@@ -80,7 +81,7 @@ impl Logic for ExecuteUnit {
         self.result_from.next = ResultFrom::Alu;
         self.is_signed.next = false;
         self.is_double_shift.next = false;
-        self.all_bits.next = false;
+        self.result_width.next = self.width.val();
         match self.op.val() {
             ExecuteOp::Shl => self.result_from.next = ResultFrom::Shifter,
             ExecuteOp::Shr => self.result_from.next = ResultFrom::Shifter,
@@ -113,28 +114,32 @@ impl Logic for ExecuteUnit {
             ExecuteOp::Lahf => self.result_from.next = ResultFrom::BitUnit,
             ExecuteOp::BitOffset => {
                 self.result_from.next = ResultFrom::BitUnit;
-                self.all_bits.next = true;
+                self.result_width.next = Width::Dword;
             }
             ExecuteOp::PackWords => {
                 self.result_from.next = ResultFrom::BitUnit;
-                self.all_bits.next = true;
+                self.result_width.next = Width::Dword;
             }
             ExecuteOp::HighWord => {
                 self.result_from.next = ResultFrom::BitUnit;
-                self.all_bits.next = true;
+                self.result_width.next = Width::Dword;
             }
             ExecuteOp::MergeHigh => {
                 self.result_from.next = ResultFrom::BitUnit;
-                self.all_bits.next = true;
+                self.result_width.next = Width::Dword;
             }
             ExecuteOp::Mul => {
                 self.result_from.next = ResultFrom::Multiplier;
-                self.all_bits.next = true;
+                if self.width.val() == Width::Byte {
+                    self.result_width.next = Width::Word;
+                }
             }
             ExecuteOp::Imul => {
                 self.result_from.next = ResultFrom::Multiplier;
                 self.is_signed.next = true;
-                self.all_bits.next = true;
+                if self.width.val() == Width::Byte {
+                    self.result_width.next = Width::Word;
+                }
             }
             ExecuteOp::Div => self.result_from.next = ResultFrom::Divider,
             ExecuteOp::Idiv => {
@@ -163,7 +168,7 @@ impl Logic for ExecuteUnit {
         self.shifter.op.next = self.op.val();
         self.shifter.width.next = self.width.val();
         self.shifter.a.next = self.a.val();
-        self.shifter.fill.next = self.b.val();
+        self.shifter.b.next = self.b.val();
         self.shifter.carry.next = self.carry.val();
         self.shifter.count.next = self.b.val().get_bits::<5>(0);
         if self.is_double_shift.val() {
@@ -226,12 +231,10 @@ impl Logic for ExecuteUnit {
             _ => self.selected.next = self.high_reg.q.val(),
         }
         self.in_width.next = self.selected.val();
-        if !self.all_bits.val() {
-            match self.width.val() {
-                Width::Byte => self.in_width.next = self.selected.val() & 0xFF,
-                Width::Word => self.in_width.next = self.selected.val() & 0xFFFF,
-                _ => {}
-            }
+        match self.result_width.val() {
+            Width::Byte => self.in_width.next = self.selected.val() & 0xFF,
+            Width::Word => self.in_width.next = self.selected.val() & 0xFFFF,
+            _ => {}
         }
         self.result.next = self.in_width.val();
 
@@ -312,8 +315,8 @@ mod tests {
         use ExecuteOp::*;
         use Width::{Byte, Dword, Word};
         // operation, width, a, b, flags before, result, flags after
-        #[allow(clippy::type_complexity)]
-        let rows: &[(ExecuteOp, Width, u32, u32, &[u64], u32, &[u64])] = &[
+        type Row<'a> = (ExecuteOp, Width, u32, u32, &'a [u64], u32, &'a [u64]);
+        let rows: &[Row] = &[
             (PassA,           Byte,  0x1234_5678, 0,           &ALL,         0x78,        &ALL),
             (PassB,           Word,  0,           0x1234_5678, &ALL,         0x5678,      &ALL),
             (PassB,           Dword, 0,           0x1234_5678, &[TF, IF],    0x1234_5678, &[TF, IF]),
@@ -454,8 +457,9 @@ mod tests {
 
     #[test]
     fn a_division_keeps_the_flags_and_leaves_its_remainder() {
+        type Row = (ExecuteOp, Width, u32, u32, u32, u32, u32, u32);
         #[rustfmt::skip]
-        let rows: &[(ExecuteOp, Width, u32, u32, u32, u32, u32, u32)] = &[
+        let rows: &[Row] = &[
             // operation, width, high, low, divisor, quotient, remainder, clocks
             (ExecuteOp::Div,  Width::Byte,  0,      0x0105, 0x10, 0x10,   5,      6),
             (ExecuteOp::Idiv, Width::Byte,  0,      0xFFF9, 2,    0xFD,   0xFF,   6),
@@ -550,8 +554,5 @@ mod tests {
         unit.connect_all();
         let verilog = crate::emit::emit("execute_unit", &unit).expect("no findings");
         assert!(verilog.modules.len() > 7);
-        if let Ok(path) = std::env::var("DUMP") {
-            std::fs::write(path, &verilog.text).unwrap();
-        }
     }
 }

@@ -169,7 +169,7 @@ mod tests {
                 store.offset.next = (offset as u64).into();
                 store.operand.next = operand.into();
                 assert!(simulate(&mut store, 20));
-                for lane in 0..16 {
+                for (lane, byte) in memory.iter().enumerate() {
                     if enables >> lane & 1 == 1 {
                         let word = if lane < 8 {
                             store.first_data.val()
@@ -178,7 +178,7 @@ mod tests {
                         };
                         assert_eq!(
                             (u64::from(word) >> (8 * (lane % 8))) as u8,
-                            memory[lane],
+                            *byte,
                             "offset {offset} lane {lane}"
                         );
                     }

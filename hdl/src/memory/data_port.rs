@@ -1,6 +1,5 @@
 //! Shares the data port between page walks, I/O, loads and buffered stores, and says whose answer arrives.
 use crate::prelude::*;
-use rust_hdl_widgets::dff_setup;
 
 /// What the access that the port works on is for.
 #[derive(Copy, Clone, Debug, PartialEq, LogicState)]

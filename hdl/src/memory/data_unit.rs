@@ -1,40 +1,10 @@
-//! The memory stage's accesses and what execute takes from them: connects translation, store buffer and data port.
+//! Loads, stores and port accesses of the pipeline, and translation for data and fetch: connects the units.
 use crate::memory::{
-    AccessLanes, DataPort, LoadAlignment, PageWalker, PortUse, StoreAlignment, StoreBuffer, Tlb,
+    DataPort, ExecuteAccess, FetchTranslation, MemoryAccess, PageWalker, StoreBuffer, Tlb,
 };
 use crate::prelude::*;
-use rust_hdl_widgets::dff_setup;
 
-/// The access of the micro-op in execute.
-#[derive(Copy, Clone, Debug, PartialEq, Default, LogicStruct)]
-pub struct ExecuteAccess {
-    /// A load whose data arrive, or have arrived.
-    pub load: Bit,
-    /// A store to memory.
-    pub store: Bit,
-    pub io_read: Bit,
-    pub io_write: Bit,
-    /// Touches two words.
-    pub split: Bit,
-    /// Physical address bits 2:0 of the first byte.
-    pub offset: Bits<3>,
-    /// Bytes: 1, 2, 4 or 8.
-    pub size: Bits<4>,
-    /// Physical address bits 31:3 of the first word.
-    pub first_word: Bits<29>,
-    /// Physical address bits 31:3 of the second word, if `split`.
-    pub second_word: Bits<29>,
-    pub first_byte_enable: Bits<8>,
-    pub second_byte_enable: Bits<8>,
-}
-
-/// Loads, stores and port accesses of the pipeline, translation for data and fetch.
-///
-/// A load asks for its word every clock until its micro-op moves into execute; the answer to a request that was
-/// accepted while execute was occupied is dropped. So the data always meet the stores that are older than the load
-/// and have not reached memory in the store buffer, in the one clock of the answer.
-///
-/// An access that crosses words asks for the first word only when execute is empty, for the same reason.
+/// The memory side of the core, between memory, execute and fetch on one side and the data port on the other.
 #[derive(LogicBlock, Default)]
 pub struct DataUnit {
     pub clock: Signal<In, Clock>,
@@ -133,221 +103,134 @@ pub struct DataUnit {
     pub load_physical: Signal<Out, Bits<32>>,
     /// Physical address of the store in execute (of the port, for I/O).
     pub store_physical: Signal<Out, Bits<32>>,
-    // state of the micro-op in memory
-    /// The access crosses words and its first half is done.
-    second_half_reg: DFF<Bit>,
-    first_physical_reg: DFF<Bits<32>>,
-    data_fault_reg: DFF<Bit>,
-    fault_present_reg: DFF<Bit>,
-    io_read_begun_reg: DFF<Bit>,
-    io_read_done_reg: DFF<Bit>,
-    // state of the micro-op in execute
-    execute_reg: DFF<ExecuteAccess>,
-    /// The last word of the load is in `last_word_reg`.
-    load_captured_reg: DFF<Bit>,
-    first_word_reg: DFF<Bits<64>>,
-    last_word_reg: DFF<Bits<64>>,
-    io_write_second_reg: DFF<Bit>,
-    io_write_begun_reg: DFF<Bit>,
-    io_write_done_reg: DFF<Bit>,
-    // state of the fetch
-    fetch_fault_reg: DFF<Bit>,
-    fetch_fault_present_reg: DFF<Bit>,
-    fetch_fault_linear_reg: DFF<Bits<32>>,
-    fetch_fault_user_reg: DFF<Bit>,
     // units
+    memory: MemoryAccess,
+    execute: ExecuteAccess,
+    fetch: FetchTranslation,
     data_tlb: Tlb,
     instruction_tlb: Tlb,
     walker: PageWalker,
-    lanes: AccessLanes,
-    port: DataPort,
     store_buffer: StoreBuffer,
-    load_alignment: LoadAlignment,
-    store_alignment: StoreAlignment,
-    // wires
-    access_valid: Signal<Local, Bit>,
-    next_word: Signal<Local, Bits<29>>,
-    half_linear: Signal<Local, Bits<32>>,
-    half_physical: Signal<Local, Bits<32>>,
-    first_physical: Signal<Local, Bits<32>>,
-    translate: Signal<Local, Bit>,
-    translated: Signal<Local, Bit>,
-    usable: Signal<Local, Bit>,
-    first_half: Signal<Local, Bit>,
-    load_wanted: Signal<Local, Bit>,
-    io_read_wanted: Signal<Local, Bit>,
-    io_read_ready: Signal<Local, Bit>,
-    load_accepted: Signal<Local, Bit>,
-    data_walk: Signal<Local, Bit>,
-    fetch_walk: Signal<Local, Bit>,
-    fetch_fault_here: Signal<Local, Bit>,
-    io_write_wanted: Signal<Local, Bit>,
-    room: Signal<Local, Bit>,
-    last_word: Signal<Local, Bits<64>>,
-    execute_physical: Signal<Local, Bits<32>>,
+    port: DataPort,
 }
 
 impl Logic for DataUnit {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(
-            self,
-            clock,
-            second_half_reg,
-            first_physical_reg,
-            data_fault_reg,
-            fault_present_reg,
-            io_read_begun_reg,
-            io_read_done_reg,
-            execute_reg,
-            load_captured_reg,
-            first_word_reg,
-            last_word_reg,
-            io_write_second_reg,
-            io_write_begun_reg,
-            io_write_done_reg,
-            fetch_fault_reg,
-            fetch_fault_present_reg,
-            fetch_fault_linear_reg,
-            fetch_fault_user_reg
-        );
         clock!(
             self,
             clock,
+            memory,
+            execute,
+            fetch,
             data_tlb,
             instruction_tlb,
             walker,
-            port,
-            store_buffer
+            store_buffer,
+            port
         );
+        self.memory.reset.next = self.reset.val();
+        self.execute.reset.next = self.reset.val();
+        self.fetch.reset.next = self.reset.val();
         self.data_tlb.reset.next = self.reset.val();
         self.instruction_tlb.reset.next = self.reset.val();
         self.walker.reset.next = self.reset.val();
-        self.port.reset.next = self.reset.val();
         self.store_buffer.reset.next = self.reset.val();
+        self.port.reset.next = self.reset.val();
+        self.memory.flush.next = self.flush.val();
+        self.execute.flush.next = self.flush.val();
         self.walker.flush.next = self.flush.val();
         self.port.flush.next = self.flush.val();
 
-        // Memory: the half of the access that is looked at in this clock.
-        self.access_valid.next =
-            (self.access_read.val() | self.access_write.val()) & !self.access_blocked.val();
-        self.lanes.offset.next = self.access_linear.val().get_bits::<3>(0);
-        self.lanes.size.next = self.access_size.val();
-        self.next_word.next = self.access_linear.val().get_bits::<29>(3) + 1;
-        self.half_linear.next = self.access_linear.val();
-        if self.second_half_reg.q.val() {
-            self.half_linear.next = bit_cast::<32, 29>(self.next_word.val()) << 3;
-        }
-        self.first_half.next = self.lanes.crossing.val() & !self.second_half_reg.q.val();
+        // The micro-op in memory.
+        self.memory.access_read.next = self.access_read.val();
+        self.memory.access_write.next = self.access_write.val();
+        self.memory.access_io.next = self.access_io.val();
+        self.memory.access_linear.next = self.access_linear.val();
+        self.memory.access_size.next = self.access_size.val();
+        self.memory.access_user.next = self.access_user.val();
+        self.memory.access_blocked.next = self.access_blocked.val();
+        self.memory.execute_empty.next = self.execute_empty.val();
+        self.memory.memory_advance.next = self.memory_advance.val();
+        self.memory.paging.next = self.paging.val();
+        self.memory.write_protect.next = self.write_protect.val();
+        self.memory.store_buffer_empty.next = self.store_buffer.empty.val();
+        self.memory.tlb_hit.next = self.data_tlb.hit.val();
+        self.memory.tlb_frame.next = self.data_tlb.frame.val();
+        self.memory.tlb_user.next = self.data_tlb.user.val();
+        self.memory.tlb_writable.next = self.data_tlb.writable.val();
+        self.memory.tlb_dirty.next = self.data_tlb.dirty.val();
+        self.memory.walk_fault.next = self.walker.fault_valid.val() & !self.walker.fetch.val();
+        self.memory.walk_fault_present.next = self.walker.fault_present.val();
+        self.memory.load_accepted.next = self.port.load_accepted.val();
+        self.memory.io_read_answered.next = self.port.io_read_answered.val();
+        self.memory_ready.next = self.memory.memory_ready.val();
+        self.page_fault.next = self.memory.page_fault.val();
+        self.page_fault_code.next = self.memory.page_fault_code.val();
+        self.page_fault_linear.next = self.memory.page_fault_linear.val();
+        self.access_physical.next = self.memory.first_physical.val();
 
-        // Its translation. A write to a page whose D bit is clear walks, to set it.
-        self.data_tlb.lookup_page.next = self.half_linear.val().get_bits::<20>(12);
-        self.translate.next = self.paging.val() & !self.access_io.val();
-        self.translated.next = !self.translate.val()
-            | (self.data_tlb.hit.val()
-                & (self.data_tlb.user.val() | !self.access_user.val())
-                & (!self.access_write.val()
-                    | (self.data_tlb.dirty.val()
-                        & (self.data_tlb.writable.val()
-                            | (!self.access_user.val() & !self.write_protect.val())))));
-        self.half_physical.next = self.half_linear.val();
-        if self.translate.val() {
-            self.half_physical.next = (bit_cast::<32, 20>(self.data_tlb.frame.val()) << 12)
-                | bit_cast::<32, 12>(self.half_linear.val().get_bits::<12>(0));
-        }
-        self.first_physical.next = self.half_physical.val();
-        if self.second_half_reg.q.val() {
-            self.first_physical.next = self.first_physical_reg.q.val();
-        }
-        self.access_physical.next = self.first_physical.val();
-        self.usable.next =
-            self.access_valid.val() & self.translated.val() & !self.data_fault_reg.q.val();
+        // The micro-op in execute.
+        self.execute.memory_advance.next = self.memory_advance.val();
+        self.execute.checked.next.load = self.memory.accesses.val() & self.access_read.val();
+        self.execute.checked.next.store =
+            self.memory.accesses.val() & self.access_write.val() & !self.access_io.val();
+        self.execute.checked.next.io_read =
+            self.memory.accesses.val() & self.access_read.val() & self.access_io.val();
+        self.execute.checked.next.io_write =
+            self.memory.accesses.val() & self.access_write.val() & self.access_io.val();
+        self.execute.checked.next.split = self.memory.crossing.val();
+        self.execute.checked.next.offset = self.access_linear.val().get_bits::<3>(0);
+        self.execute.checked.next.size = self.access_size.val();
+        self.execute.checked.next.first_word = self.memory.first_physical.val().get_bits::<29>(3);
+        self.execute.checked.next.second_word = self.memory.last_word.val();
+        self.execute.checked.next.first_byte_enable = self.memory.first_byte_enable.val();
+        self.execute.checked.next.second_byte_enable = self.memory.second_byte_enable.val();
+        self.execute.io_read_done.next = self.memory.io_read_done.val();
+        self.execute.first_half.next = self.memory.first_half.val();
+        self.execute.answer_data.next = self.store_buffer.forwarded_data.val();
+        self.execute.first_load_answered.next = self.port.first_load_answered.val();
+        self.execute.last_load_answered.next = self.port.last_load_answered.val();
+        self.execute.io_read_answered.next = self.port.io_read_answered.val();
+        self.execute.io_write_accepted.next = self.port.io_write_accepted.val();
+        self.execute.io_write_answered.next = self.port.io_write_answered.val();
+        self.execute.execute_empty.next = self.execute_empty.val();
+        self.execute.store_valid.next = self.store_valid.val();
+        self.execute.store_data.next = self.store_data.val();
+        self.execute.store_buffer_empty.next = self.store_buffer.empty.val();
+        self.execute.room_for_one.next = self.store_buffer.room_for_one.val();
+        self.execute.room_for_two.next = self.store_buffer.room_for_two.val();
+        self.store_ready.next = self.execute.store_ready.val();
+        self.load_ready.next = self.execute.load_ready.val();
+        self.load_data.next = self.execute.load_data.val();
+        self.load_physical.next = self.execute.physical.val();
+        self.store_physical.next = self.execute.physical.val();
+        self.committed.next = self.memory.io_read_committed.val() | self.execute.io_committed.val();
 
-        // Its read.
-        self.load_wanted.next = self.usable.val()
-            & self.access_read.val()
-            & !self.access_io.val()
-            & (!self.first_half.val() | self.execute_empty.val());
-        self.io_read_ready.next = self.execute_empty.val() & self.store_buffer.empty.val();
-        self.io_read_wanted.next = self.usable.val()
-            & self.access_read.val()
-            & self.access_io.val()
-            & self.io_read_ready.val()
-            & !self.io_read_begun_reg.q.val()
-            & !self.io_read_done_reg.q.val();
-        self.port.load_request.next = self.load_wanted.val() | self.io_read_wanted.val();
-        self.port.load_io.next = self.access_io.val();
-        self.port.load_word.next = self.half_physical.val().get_bits::<29>(3);
-        self.port.load_byte_enable.next = self.lanes.first_byte_enable.val();
-        if self.second_half_reg.q.val() {
-            self.port.load_byte_enable.next = self.lanes.second_byte_enable.val();
-        }
-        self.port.load_use.next = PortUse::Dropped;
-        if self.access_io.val() {
-            self.port.load_use.next = PortUse::IoRead;
-        } else if self.first_half.val() {
-            self.port.load_use.next = PortUse::FirstLoad;
-        } else if self.memory_advance.val() {
-            self.port.load_use.next = PortUse::LastLoad;
-        }
-        self.load_accepted.next = self.port.load_accepted.val();
+        // Buffered stores.
+        self.store_buffer.push_valid.next = self.execute.push_valid.val();
+        self.store_buffer.push_split.next = self.execute.split.val();
+        self.store_buffer.first_word.next = self.execute.first_word.val();
+        self.store_buffer.first_byte_enable.next = self.execute.first_byte_enable.val();
+        self.store_buffer.first_data.next = self.execute.first_data.val();
+        self.store_buffer.second_word.next = self.execute.second_word.val();
+        self.store_buffer.second_byte_enable.next = self.execute.second_byte_enable.val();
+        self.store_buffer.second_data.next = self.execute.second_data.val();
+        self.store_buffer.forward_word.next = self.port.answered_word.val();
+        self.store_buffer.forward_data.next = self.data_read_data.val();
+        self.store_buffer.drain_accepted.next = self.port.store_accepted.val();
+        self.store_buffer_empty.next =
+            self.store_buffer.empty.val() & self.port.store_settled.val();
+        self.store_buffer_full.next = !self.store_buffer.room_for_two.val();
 
-        // Where the access stands.
-        self.memory_ready.next = !self.access_valid.val()
-            | self.data_fault_reg.q.val()
-            | (self.translated.val()
-                & !self.first_half.val()
-                & (!self.access_read.val()
-                    | (self.access_io.val() & self.io_read_done_reg.q.val())
-                    | (!self.access_io.val() & self.load_accepted.val())));
-        self.page_fault.next = self.access_valid.val() & self.data_fault_reg.q.val();
-        self.page_fault_code.next = bit_cast::<3, 1>(self.fault_present_reg.q.val().into())
-            | (bit_cast::<3, 1>(self.access_write.val().into()) << 1)
-            | (bit_cast::<3, 1>(self.access_user.val().into()) << 2);
-        self.page_fault_linear.next = self.half_linear.val();
-        if self.usable.val() & self.first_half.val() {
-            self.first_physical_reg.d.next = self.half_physical.val();
-            if !self.access_read.val() | (!self.access_io.val() & self.load_accepted.val()) {
-                self.second_half_reg.d.next = true;
-            }
-        }
-        if self.io_read_wanted.val() & self.load_accepted.val() {
-            self.io_read_begun_reg.d.next = true;
-        }
-        if self.port.io_read_answered.val() {
-            self.io_read_begun_reg.d.next = false;
-            if self.first_half.val() {
-                self.second_half_reg.d.next = true;
-            } else {
-                self.io_read_done_reg.d.next = true;
-            }
-        }
-
-        // Page walks, only for what is certain to happen.
-        self.data_walk.next = self.access_valid.val()
-            & !self.translated.val()
-            & !self.data_fault_reg.q.val()
-            & self.io_read_ready.val();
-        self.fetch_fault_here.next = self.fetch_fault_reg.q.val()
-            & (self.fetch_fault_linear_reg.q.val() == self.fetch_linear.val())
-            & (self.fetch_fault_user_reg.q.val() == self.fetch_user.val());
-        self.instruction_tlb.lookup_page.next = self.fetch_linear.val().get_bits::<20>(12);
-        self.fetch_hit.next = !self.paging.val()
-            | (self.instruction_tlb.hit.val()
-                & (self.instruction_tlb.user.val() | !self.fetch_user.val()));
-        self.fetch_walk.next = self.fetch_valid.val()
-            & self.fetch_walk_permitted.val()
-            & !self.fetch_hit.val()
-            & !self.fetch_fault_here.val()
-            & !self.access_valid.val()
-            & self.store_buffer.empty.val();
-        self.walker.start.next = self.data_walk.val() | self.fetch_walk.val();
-        self.walker.start_fetch.next = !self.data_walk.val();
+        // Page walks, only for what is certain to happen; data first.
+        self.walker.start.next = self.memory.walk_wanted.val() | self.fetch.walk_wanted.val();
+        self.walker.start_fetch.next = !self.memory.walk_wanted.val();
         self.walker.start_page.next = self.fetch_linear.val().get_bits::<20>(12);
         self.walker.start_write.next = false;
         self.walker.start_user.next = self.fetch_user.val();
-        if self.data_walk.val() {
-            self.walker.start_page.next = self.half_linear.val().get_bits::<20>(12);
+        if self.memory.walk_wanted.val() {
+            self.walker.start_page.next = self.memory.lookup_page.val();
             self.walker.start_write.next = self.access_write.val();
             self.walker.start_user.next = self.access_user.val();
         }
@@ -358,16 +241,9 @@ impl Logic for DataUnit {
         self.walker.port_answered.next = self.port.walk_answered.val();
         self.walker.port_read_data.next = self.data_read_data.val();
         self.walking.next = self.walker.busy.val();
-        self.port.walk_request.next = self.walker.port_request.val();
-        self.port.walk_write.next = self.walker.port_write.val();
-        self.port.walk_address.next = self.walker.port_address.val();
-        self.port.walk_write_data.next = self.walker.port_write_data.val();
-        if self.walker.fault_valid.val() & !self.walker.fetch.val() {
-            self.data_fault_reg.d.next = true;
-            self.fault_present_reg.d.next = self.walker.fault_present.val();
-        }
 
-        // Fills and flushes.
+        // The translation buffers.
+        self.data_tlb.lookup_page.next = self.memory.lookup_page.val();
         self.data_tlb.fill_valid.next = self.walker.fill_valid.val() & !self.walker.fetch.val();
         self.data_tlb.fill_page.next = self.walker.page.val();
         self.data_tlb.fill_frame.next = self.walker.frame.val();
@@ -378,6 +254,7 @@ impl Logic for DataUnit {
         self.data_tlb.flush.next = self.tlb_flush.val();
         self.data_tlb.flush_one.next = self.tlb_flush_linear.val();
         self.data_tlb.flush_page.next = self.tlb_flush_address.val().get_bits::<20>(12);
+        self.instruction_tlb.lookup_page.next = self.fetch_linear.val().get_bits::<20>(12);
         self.instruction_tlb.fill_valid.next =
             self.walker.fill_valid.val() & self.walker.fetch.val();
         self.instruction_tlb.fill_page.next = self.walker.page.val();
@@ -391,126 +268,47 @@ impl Logic for DataUnit {
         self.instruction_tlb.flush_page.next = self.tlb_flush_address.val().get_bits::<20>(12);
 
         // Fetch.
-        self.fetch_physical.next = self.fetch_linear.val();
-        if self.paging.val() {
-            self.fetch_physical.next = (bit_cast::<32, 20>(self.instruction_tlb.frame.val()) << 12)
-                | bit_cast::<32, 12>(self.fetch_linear.val().get_bits::<12>(0));
-        }
-        self.fetch_fault.next = self.fetch_valid.val() & self.fetch_fault_here.val();
-        self.fetch_fault_code.next = bit_cast::<3, 1>(self.fetch_fault_present_reg.q.val().into())
-            | (bit_cast::<3, 1>(self.fetch_user.val().into()) << 2);
-        self.fetch_fault_reg.d.next = self.fetch_fault_here.val();
-        if self.walker.fault_valid.val() & self.walker.fetch.val() {
-            self.fetch_fault_reg.d.next = true;
-            self.fetch_fault_present_reg.d.next = self.walker.fault_present.val();
-        }
-        if self.fetch_walk.val() & !self.walker.busy.val() {
-            self.fetch_fault_linear_reg.d.next = self.fetch_linear.val();
-            self.fetch_fault_user_reg.d.next = self.fetch_user.val();
-        }
-        if self.reset.val() | self.flush.val() | self.tlb_flush.val() | self.tlb_flush_linear.val()
-        {
-            self.fetch_fault_reg.d.next = false;
-        }
+        self.fetch.forget.next =
+            self.flush.val() | self.tlb_flush.val() | self.tlb_flush_linear.val();
+        self.fetch.fetch_valid.next = self.fetch_valid.val();
+        self.fetch.fetch_linear.next = self.fetch_linear.val();
+        self.fetch.fetch_user.next = self.fetch_user.val();
+        self.fetch.paging.next = self.paging.val();
+        self.fetch.tlb_hit.next = self.instruction_tlb.hit.val();
+        self.fetch.tlb_frame.next = self.instruction_tlb.frame.val();
+        self.fetch.tlb_user.next = self.instruction_tlb.user.val();
+        self.fetch.walk_permitted.next = self.fetch_walk_permitted.val()
+            & !self.memory.accesses.val()
+            & self.store_buffer.empty.val()
+            & !self.walker.busy.val();
+        self.fetch.walk_fault.next = self.walker.fault_valid.val() & self.walker.fetch.val();
+        self.fetch.walk_fault_present.next = self.walker.fault_present.val();
+        self.fetch_hit.next = self.fetch.fetch_hit.val();
+        self.fetch_physical.next = self.fetch.fetch_physical.val();
+        self.fetch_fault.next = self.fetch.fetch_fault.val();
+        self.fetch_fault_code.next = self.fetch.fetch_fault_code.val();
 
-        // Execute: load data, through the store buffer.
-        self.store_buffer.forward_word.next = self.port.answered_word.val();
-        self.store_buffer.forward_data.next = self.data_read_data.val();
-        self.last_word.next = self.store_buffer.forwarded_data.val();
-        if self.load_captured_reg.q.val() {
-            self.last_word.next = self.last_word_reg.q.val();
-        }
-        self.load_ready.next = !self.execute_reg.q.val().load
-            | self.load_captured_reg.q.val()
-            | self.port.last_load_answered.val();
-        self.load_alignment.offset.next = self.execute_reg.q.val().offset;
-        self.load_alignment.size.next = self.execute_reg.q.val().size;
-        self.load_alignment.first_data.next = self.last_word.val();
-        self.load_alignment.second_data.next = self.last_word.val();
-        if self.execute_reg.q.val().split {
-            self.load_alignment.first_data.next = self.first_word_reg.q.val();
-        }
-        self.load_data.next = self.load_alignment.operand.val();
-        if self.port.first_load_answered.val()
-            | (self.port.io_read_answered.val() & self.first_half.val())
-        {
-            self.first_word_reg.d.next = self.store_buffer.forwarded_data.val();
-        }
-        if self.port.last_load_answered.val() | self.port.io_read_answered.val() {
-            self.last_word_reg.d.next = self.store_buffer.forwarded_data.val();
-        }
-        if self.port.last_load_answered.val() {
-            self.load_captured_reg.d.next = true;
-        }
-
-        // Execute: the store.
-        self.store_alignment.offset.next = self.execute_reg.q.val().offset;
-        self.store_alignment.operand.next = self.store_data.val();
-        self.room.next = self.store_buffer.room_for_two.val()
-            | (self.store_buffer.room_for_one.val() & !self.execute_reg.q.val().split);
-        self.store_ready.next = self.room.val();
-        if self.execute_reg.q.val().io_write {
-            self.store_ready.next = self.io_write_done_reg.q.val();
-        }
-        self.store_buffer.push_valid.next =
-            self.store_valid.val() & self.room.val() & self.execute_reg.q.val().store;
-        self.store_buffer.push_split.next = self.execute_reg.q.val().split;
-        self.store_buffer.first_word.next = self.execute_reg.q.val().first_word;
-        self.store_buffer.first_byte_enable.next = self.execute_reg.q.val().first_byte_enable;
-        self.store_buffer.first_data.next = self.store_alignment.first_data.val();
-        self.store_buffer.second_word.next = self.execute_reg.q.val().second_word;
-        self.store_buffer.second_byte_enable.next = self.execute_reg.q.val().second_byte_enable;
-        self.store_buffer.second_data.next = self.store_alignment.second_data.val();
+        // The data port.
+        self.port.walk_request.next = self.walker.port_request.val();
+        self.port.walk_write.next = self.walker.port_write.val();
+        self.port.walk_address.next = self.walker.port_address.val();
+        self.port.walk_write_data.next = self.walker.port_write_data.val();
+        self.port.io_write_request.next = self.execute.io_write_request.val();
+        self.port.io_write_word.next = self.execute.io_write_word.val();
+        self.port.io_write_byte_enable.next = self.execute.io_write_byte_enable.val();
+        self.port.io_write_data.next = self.execute.io_write_data.val();
         self.port.store_request.next = !self.store_buffer.empty.val();
         // An I/O write waits for older stores, however many loads ask.
         self.port.store_urgent.next =
-            !self.store_buffer.room_for_two.val() | self.execute_reg.q.val().io_write;
+            !self.store_buffer.room_for_two.val() | self.execute.io_write.val();
         self.port.store_word.next = self.store_buffer.drain_word.val();
         self.port.store_byte_enable.next = self.store_buffer.drain_byte_enable.val();
         self.port.store_data.next = self.store_buffer.drain_data.val();
-        self.store_buffer.drain_accepted.next = self.port.store_accepted.val();
-        self.store_buffer_empty.next =
-            self.store_buffer.empty.val() & self.port.store_settled.val();
-        self.store_buffer_full.next = !self.store_buffer.room_for_two.val();
-
-        // Execute: the I/O write, one access or two.
-        self.io_write_wanted.next = self.store_valid.val()
-            & self.execute_reg.q.val().io_write
-            & self.store_buffer.empty.val()
-            & !self.io_write_begun_reg.q.val()
-            & !self.io_write_done_reg.q.val();
-        self.port.io_write_request.next = self.io_write_wanted.val();
-        self.port.io_write_word.next = self.execute_reg.q.val().first_word;
-        self.port.io_write_byte_enable.next = self.execute_reg.q.val().first_byte_enable;
-        self.port.io_write_data.next = self.store_alignment.first_data.val();
-        if self.io_write_second_reg.q.val() {
-            self.port.io_write_word.next = self.execute_reg.q.val().second_word;
-            self.port.io_write_byte_enable.next = self.execute_reg.q.val().second_byte_enable;
-            self.port.io_write_data.next = self.store_alignment.second_data.val();
-        }
-        if self.port.io_write_accepted.val() {
-            self.io_write_begun_reg.d.next = true;
-        }
-        if self.port.io_write_answered.val() {
-            self.io_write_begun_reg.d.next = false;
-            self.io_write_second_reg.d.next = true;
-            self.io_write_done_reg.d.next =
-                self.io_write_second_reg.q.val() | !self.execute_reg.q.val().split;
-        }
-        self.committed.next = self.io_read_wanted.val()
-            | self.io_read_begun_reg.q.val()
-            | self.io_read_done_reg.q.val()
-            | (self.second_half_reg.q.val() & self.access_io.val() & self.access_read.val())
-            | (!self.execute_empty.val()
-                & (self.execute_reg.q.val().io_read
-                    | self.io_write_begun_reg.q.val()
-                    | self.io_write_second_reg.q.val()));
-        self.execute_physical.next = (bit_cast::<32, 29>(self.execute_reg.q.val().first_word) << 3)
-            | bit_cast::<32, 3>(self.execute_reg.q.val().offset);
-        self.load_physical.next = self.execute_physical.val();
-        self.store_physical.next = self.execute_physical.val();
-
-        // The port.
+        self.port.load_request.next = self.memory.load_request.val();
+        self.port.load_io.next = self.access_io.val();
+        self.port.load_word.next = self.memory.load_word.val();
+        self.port.load_byte_enable.next = self.memory.load_byte_enable.val();
+        self.port.load_use.next = self.memory.load_use.val();
         self.port.data_wait.next = self.data_wait.val();
         self.data_request.next = self.port.data_request.val();
         self.data_write.next = self.port.data_write.val();
@@ -518,47 +316,6 @@ impl Logic for DataUnit {
         self.data_address.next = self.port.data_address.val();
         self.data_byte_enable.next = self.port.data_byte_enable.val();
         self.data_write_data.next = self.port.data_write_data.val();
-
-        // Memory's micro-op moves on.
-        if self.memory_advance.val() {
-            self.execute_reg.d.next.load =
-                self.access_valid.val() & self.access_read.val() & !self.data_fault_reg.q.val();
-            self.execute_reg.d.next.store = self.access_valid.val()
-                & self.access_write.val()
-                & !self.access_io.val()
-                & !self.data_fault_reg.q.val();
-            self.execute_reg.d.next.io_read =
-                self.access_valid.val() & self.access_read.val() & self.access_io.val();
-            self.execute_reg.d.next.io_write =
-                self.access_valid.val() & self.access_write.val() & self.access_io.val();
-            self.execute_reg.d.next.split = self.lanes.crossing.val();
-            self.execute_reg.d.next.offset = self.access_linear.val().get_bits::<3>(0);
-            self.execute_reg.d.next.size = self.access_size.val();
-            self.execute_reg.d.next.first_word = self.first_physical.val().get_bits::<29>(3);
-            self.execute_reg.d.next.second_word = self.half_physical.val().get_bits::<29>(3);
-            self.execute_reg.d.next.first_byte_enable = self.lanes.first_byte_enable.val();
-            self.execute_reg.d.next.second_byte_enable = self.lanes.second_byte_enable.val();
-            self.load_captured_reg.d.next = self.io_read_done_reg.q.val();
-            self.io_write_begun_reg.d.next = false;
-            self.io_write_second_reg.d.next = false;
-            self.io_write_done_reg.d.next = false;
-        }
-        if self.memory_advance.val() | self.flush.val() | self.reset.val() {
-            self.second_half_reg.d.next = false;
-            self.data_fault_reg.d.next = false;
-            self.io_read_begun_reg.d.next = false;
-            self.io_read_done_reg.d.next = false;
-        }
-        if self.flush.val() | self.reset.val() {
-            self.execute_reg.d.next.load = false;
-            self.execute_reg.d.next.store = false;
-            self.execute_reg.d.next.io_read = false;
-            self.execute_reg.d.next.io_write = false;
-            self.load_captured_reg.d.next = false;
-            self.io_write_begun_reg.d.next = false;
-            self.io_write_second_reg.d.next = false;
-            self.io_write_done_reg.d.next = false;
-        }
     }
 }
 
@@ -575,6 +332,29 @@ mod tests {
         bench.run(&loads, &mut |_, _, _| ());
         // One clock each, one for the last to pass execute, one to see that all is done.
         assert!(bench.cycle - begin <= 42, "{} clocks", bench.cycle - begin);
+    }
+
+    #[test]
+    fn a_crossing_load_sees_the_store_before_it() {
+        for seed in 0..4 {
+            let mut bench = Bench::new(seed);
+            bench.disturbance = Disturbance {
+                wait: 20 * (seed % 2),
+                stall: 70,
+                ..Disturbance::default()
+            };
+            let mut model = Model::new(&bench);
+            let accesses: Vec<Access> = (0..15)
+                .flat_map(|i| {
+                    let operand = 0x0101_0101_0101_0101 * (i + 1);
+                    [
+                        Access::store(0x8000 + 8 * (i as u32 % 2), 8, operand),
+                        Access::load(0x8006, 4),
+                    ]
+                })
+                .collect();
+            run_against_model(&mut bench, &mut model, &accesses);
+        }
     }
 
     #[test]

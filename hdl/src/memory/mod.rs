@@ -16,6 +16,9 @@
 mod alignment;
 mod data_port;
 mod data_unit;
+mod execute_access;
+mod fetch_translation;
+mod memory_access;
 mod page_walker;
 mod store_buffer;
 #[cfg(test)]
@@ -24,7 +27,10 @@ mod tlb;
 
 pub use alignment::{AccessLanes, ByteMask, LoadAlignment, StoreAlignment};
 pub use data_port::{DataPort, PortUse};
-pub use data_unit::{DataUnit, ExecuteAccess};
+pub use data_unit::DataUnit;
+pub use execute_access::{CheckedAccess, ExecuteAccess};
+pub use fetch_translation::FetchTranslation;
+pub use memory_access::MemoryAccess;
 pub use page_walker::{PageWalker, WalkState};
 pub use store_buffer::StoreBuffer;
 pub use tlb::{Tlb, TlbMemory};

@@ -1,6 +1,5 @@
 //! Walks the two levels of page tables when a translation buffer does not know a page.
 use crate::prelude::*;
-use rust_hdl_widgets::dff_setup;
 
 /// Where a walk is.
 #[derive(Copy, Clone, Debug, PartialEq, LogicState)]

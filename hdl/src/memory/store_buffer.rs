@@ -1,7 +1,6 @@
 //! Four stores that have retired and wait for the data port.
 use crate::memory::ByteMask;
 use crate::prelude::*;
-use rust_hdl_widgets::dff_setup;
 
 /// A queue of stores, oldest in entry 0, that younger loads look through.
 ///
@@ -164,6 +163,114 @@ impl Logic for StoreBuffer {
         }
         if self.reset.val() {
             self.valid_reg.d.next = 0.into();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::testing::Random;
+
+    fn settle(buffer: &mut StoreBuffer) {
+        assert!(simulate(buffer, 50));
+    }
+
+    fn edge(buffer: &mut StoreBuffer) {
+        settle(buffer);
+        buffer.clock.next = true.into();
+        settle(buffer);
+        buffer.clock.next = false.into();
+    }
+
+    fn new_buffer() -> StoreBuffer {
+        let mut buffer = StoreBuffer::default();
+        buffer.connect_all();
+        buffer.reset.next = true;
+        edge(&mut buffer);
+        buffer.reset.next = false;
+        buffer
+    }
+
+    fn push(buffer: &mut StoreBuffer, word: u64, byte_enable: u64, data: u64) {
+        buffer.push_valid.next = true;
+        buffer.first_word.next = word.into();
+        buffer.first_byte_enable.next = byte_enable.into();
+        buffer.first_data.next = data.into();
+        edge(buffer);
+        buffer.push_valid.next = false;
+    }
+
+    #[test]
+    fn the_youngest_byte_of_a_word_wins() {
+        let mut buffer = new_buffer();
+        push(&mut buffer, 5, 0x0F, 0x1111_1111_1111_1111);
+        push(&mut buffer, 6, 0xFF, 0x2222_2222_2222_2222);
+        push(&mut buffer, 5, 0x3C, 0x3333_3333_3333_3333);
+        buffer.forward_word.next = 5.into();
+        buffer.forward_data.next = 0xAAAA_AAAA_AAAA_AAAA_u64.into();
+        settle(&mut buffer);
+        assert_eq!(buffer.forwarded_data.val(), 0xAAAA_3333_3333_1111_u64);
+    }
+
+    #[test]
+    fn stores_to_the_youngest_word_share_its_entry() {
+        let mut buffer = new_buffer();
+        for byte in 0..8 {
+            push(&mut buffer, 5, 1 << byte, 0x8877_6655_4433_2211);
+        }
+        assert_eq!(buffer.drain_byte_enable.val(), 0xFF);
+        assert_eq!(buffer.drain_data.val(), 0x8877_6655_4433_2211_u64);
+        buffer.drain_accepted.next = true;
+        edge(&mut buffer);
+        buffer.drain_accepted.next = false;
+        settle(&mut buffer);
+        assert!(buffer.empty.val());
+    }
+
+    #[test]
+    fn words_leave_in_the_order_in_which_they_came() {
+        let mut random = Random(7);
+        let mut buffer = new_buffer();
+        let mut next_word = 0u64;
+        let mut waiting = std::collections::VecDeque::new();
+        for clock in 0..300 {
+            settle(&mut buffer);
+            assert_eq!(buffer.empty.val(), waiting.is_empty(), "clock {clock}");
+            assert_eq!(
+                buffer.room_for_one.val(),
+                waiting.len() < 4,
+                "clock {clock}"
+            );
+            assert_eq!(
+                buffer.room_for_two.val(),
+                waiting.len() < 3,
+                "clock {clock}"
+            );
+            let drain = !waiting.is_empty() && random.chance(50);
+            if drain {
+                assert_eq!(Some(buffer.drain_word.val().into()), waiting.pop_front());
+            }
+            buffer.drain_accepted.next = drain;
+            let split = random.chance(30);
+            let fits = if split {
+                buffer.room_for_two.val()
+            } else {
+                buffer.room_for_one.val()
+            };
+            let pushes = fits && random.chance(60);
+            buffer.push_valid.next = pushes;
+            buffer.push_split.next = split;
+            buffer.first_word.next = next_word.into();
+            buffer.first_byte_enable.next = 0xF0.into();
+            buffer.second_word.next = (next_word + 1).into();
+            buffer.second_byte_enable.next = 0x0F.into();
+            if pushes {
+                let words = if split { 2 } else { 1 };
+                waiting.extend(next_word..next_word + words);
+                next_word += words;
+            }
+            edge(&mut buffer);
         }
     }
 }

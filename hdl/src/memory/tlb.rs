@@ -1,6 +1,5 @@
 //! Translation look-aside buffers: the translations of pages that were walked before.
 use crate::prelude::*;
-use rust_hdl_widgets::dff_setup;
 
 /// Number of entries; linear address bits 16:12 choose one.
 const ENTRIES: usize = 32;
@@ -129,5 +128,80 @@ always @(*) read_data = contents[read_index];
             ENTRY_BITS - 1,
             ENTRIES - 1
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edge(tlb: &mut Tlb) {
+        assert!(simulate(tlb, 50));
+        tlb.clock.next = true.into();
+        assert!(simulate(tlb, 50));
+        tlb.clock.next = false.into();
+    }
+
+    fn fill(tlb: &mut Tlb, page: u64, frame: u64) {
+        tlb.fill_valid.next = true;
+        tlb.fill_page.next = page.into();
+        tlb.fill_frame.next = frame.into();
+        edge(tlb);
+        tlb.fill_valid.next = false;
+    }
+
+    /// Entries for pages 40h to 5Fh, one in each place; their frames are the pages plus 1000h.
+    fn full_tlb() -> Tlb {
+        let mut tlb = Tlb::default();
+        tlb.connect_all();
+        tlb.reset.next = true;
+        edge(&mut tlb);
+        tlb.reset.next = false;
+        for page in 0x40..0x60 {
+            fill(&mut tlb, page, page + 0x1000);
+        }
+        tlb
+    }
+
+    fn look_up(tlb: &mut Tlb, page: u64) -> Option<u64> {
+        tlb.lookup_page.next = page.into();
+        assert!(simulate(tlb, 50));
+        tlb.hit.val().then(|| tlb.frame.val().into())
+    }
+
+    #[test]
+    fn every_entry_translates_its_page_and_no_other_of_its_place() {
+        let mut tlb = full_tlb();
+        for page in 0x40..0x60 {
+            assert_eq!(look_up(&mut tlb, page), Some(page + 0x1000));
+            assert_eq!(look_up(&mut tlb, page + 0x20), None);
+            assert_eq!(look_up(&mut tlb, page + 0x8_0000), None);
+        }
+    }
+
+    #[test]
+    fn a_flush_drops_everything_in_one_clock() {
+        let mut tlb = full_tlb();
+        tlb.flush.next = true;
+        edge(&mut tlb);
+        tlb.flush.next = false;
+        for page in 0x40..0x60 {
+            assert_eq!(look_up(&mut tlb, page), None);
+        }
+    }
+
+    #[test]
+    fn a_page_is_dropped_alone_unless_large_pages_are_about() {
+        for large in [false, true] {
+            let mut tlb = full_tlb();
+            tlb.fill_large.next = large;
+            fill(&mut tlb, 0x45, 0x1045);
+            tlb.flush_one.next = true;
+            tlb.flush_page.next = 0x4A.into();
+            edge(&mut tlb);
+            tlb.flush_one.next = false;
+            assert_eq!(look_up(&mut tlb, 0x4A), None);
+            assert_eq!(look_up(&mut tlb, 0x4B), (!large).then_some(0x104B));
+        }
     }
 }

@@ -33,10 +33,18 @@ impl ImageArguments {
             let image = Image::build(self.gate.into())?;
             println!("base     end      layer ring  module      file            symbols");
             for module in &image.symbols.modules {
-                let symbols = image.symbols.symbols.iter().filter(|symbol| symbol.module == module.name).count();
+                let symbols = image
+                    .symbols
+                    .symbols
+                    .iter()
+                    .filter(|symbol| symbol.module == module.name)
+                    .count();
                 let end = u64::from(module.base) + u64::from(module.size);
                 let (base, layer, ring) = (module.base, module.layer, module.ring);
-                println!("{base:08x} {end:08x} {layer:>5} {ring:>4}  {:11} {:15} {symbols:>7}", module.name, module.file);
+                println!(
+                    "{base:08x} {end:08x} {layer:>5} {ring:>4}  {:11} {:15} {symbols:>7}",
+                    module.name, module.file
+                );
             }
         }
         Ok(exit::SUCCESS)

@@ -57,7 +57,11 @@ impl JourneyArguments {
             None => Image::build(self.gate.into())?,
         };
         let symbols = Arc::new(Symbols::new(image.symbols));
-        let called = self.call.as_deref().map(|name| symbols.address_of(name)).transpose()?;
+        let called = self
+            .call
+            .as_deref()
+            .map(|name| symbols.address_of(name))
+            .transpose()?;
         let hang_cycles = self.hang_cycles.max(1);
         let setup = Setup {
             config: MachineConfig {
@@ -71,8 +75,11 @@ impl JourneyArguments {
             loads: Vec::new(),
             symbols: Arc::clone(&symbols),
         };
-        let options =
-            Options { max_cycles: Some(self.max_cycles), observe: true, ..Options::default() };
+        let options = Options {
+            max_cycles: Some(self.max_cycles),
+            observe: true,
+            ..Options::default()
+        };
         let mut watch = Watch::new(called);
         let end = session::run(&setup, &options, &mut |instruction| {
             watch.push(instruction, &symbols);
@@ -88,8 +95,12 @@ impl JourneyArguments {
         let unfinished = watch.unfinished().map(reached);
         let Some(mut journey) = watch.into_finished() else {
             code?;
-            let what = unfinished.unwrap_or_else(|| "no call left the top layer for another ring".to_string());
-            return Err(Failure::new(exit::NO_JOURNEY, format!("the journey is not complete: {what}; {}", end.place)));
+            let what = unfinished
+                .unwrap_or_else(|| "no call left the top layer for another ring".to_string());
+            return Err(Failure::new(
+                exit::NO_JOURNEY,
+                format!("the journey is not complete: {what}; {}", end.place),
+            ));
         };
         journey.console = String::from_utf8_lossy(&end.console).into_owned();
         if self.json {
@@ -110,5 +121,11 @@ impl JourneyArguments {
 
 fn reached(hops: &[Hop]) -> String {
     let last = hops.last().expect("a path has a hop");
-    format!("after {} hops it is in {}!{}+{:#x}", hops.len(), last.module, last.symbol, last.offset)
+    format!(
+        "after {} hops it is in {}!{}+{:#x}",
+        hops.len(),
+        last.module,
+        last.symbol,
+        last.offset
+    )
 }

@@ -3,10 +3,12 @@
 mod image;
 #[cfg(feature = "model")]
 mod journey;
+mod opcodes;
 #[cfg(feature = "model")]
 mod run;
 #[cfg(feature = "model")]
 mod session;
+mod verilog;
 #[cfg(feature = "model")]
 mod wave;
 
@@ -69,8 +71,12 @@ enum Command {
     #[cfg(feature = "model")]
     #[command(after_help = EXIT_CODES)]
     Run(run::RunArguments),
+    /// Write the Verilog
+    Verilog(verilog::VerilogArguments),
     /// Write or list the default image
     Image(image::ImageArguments),
+    /// Print the opcode map, and what the core builds of it
+    Opcodes(opcodes::OpcodesArguments),
 }
 
 /// `--gate`.
@@ -133,12 +139,17 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "model")]
         None => arguments.journey.run(),
         #[cfg(not(feature = "model"))]
-        None => Err(Failure::new(exit::USAGE, "this program was built without the model; see --help")),
+        None => Err(Failure::new(
+            exit::USAGE,
+            "this program was built without the model; see --help",
+        )),
         #[cfg(feature = "model")]
         Some(Command::Journey(journey)) => journey.run(),
         #[cfg(feature = "model")]
         Some(Command::Run(run)) => run.run(),
+        Some(Command::Verilog(verilog)) => verilog.run(),
         Some(Command::Image(image)) => image.run(),
+        Some(Command::Opcodes(opcodes)) => opcodes.run(),
     };
     match result {
         Ok(code) => ExitCode::from(code),

@@ -21,9 +21,15 @@ impl OpcodesArguments {
     pub fn run(self) -> Result<u8, Failure> {
         let mut built = 0;
         let mut missing = 0;
-        for row in opcodes::all().filter(|row| matches!(row.kind, Kind::Instruction | Kind::Coprocessor)) {
+        for row in
+            opcodes::all().filter(|row| matches!(row.kind, Kind::Instruction | Kind::Coprocessor))
+        {
             let is_built = hdl::decode::is_built(row);
-            if is_built { built += 1 } else { missing += 1 }
+            if is_built {
+                built += 1
+            } else {
+                missing += 1
+            }
             if !(self.missing && is_built) {
                 println!("{}", line(row, is_built));
             }
@@ -41,13 +47,21 @@ fn line(row: &Opcode, is_built: bool) -> String {
     if let Some(extension) = row.extension {
         write!(code, " /{extension}").unwrap();
     }
-    let operands: Vec<String> =
-        row.operands.iter().filter(|operand| **operand != Operand::None).map(|operand| format!("{operand:?}")).collect();
+    let operands: Vec<String> = row
+        .operands
+        .iter()
+        .filter(|operand| **operand != Operand::None)
+        .map(|operand| format!("{operand:?}"))
+        .collect();
     let form = match row.form {
         Form::Any => "",
         Form::MemoryOnly => "memory",
         Form::RegisterOnly => "register",
     };
     let state = if is_built { "built" } else { "missing" };
-    format!("{code:9} {:12} {:36} {form:9} {state}", row.mnemonic, operands.join(", "))
+    format!(
+        "{code:9} {:12} {:36} {form:9} {state}",
+        row.mnemonic,
+        operands.join(", ")
+    )
 }

@@ -68,7 +68,11 @@ impl RunArguments {
     /// Bad files and addresses, and every end that is not the guest's own.
     pub fn run(self) -> Result<u8, Failure> {
         let foreign = self.bios.is_some() || !self.load.is_empty();
-        let default_ram = if foreign { FOREIGN_RAM_BYTES } else { DEFAULT_RAM_BYTES };
+        let default_ram = if foreign {
+            FOREIGN_RAM_BYTES
+        } else {
+            DEFAULT_RAM_BYTES
+        };
         let ram = self.ram.unwrap_or(default_ram.into());
         if ram == 0 || ram > 0xC000_0000 {
             return Err(Failure::new(
@@ -84,7 +88,10 @@ impl RunArguments {
                 (image.rom, Symbols::new(image.symbols))
             }
             (None, None) if foreign => {
-                return Err(Failure::new(exit::USAGE, "--load needs --bios or --image: nothing would start it"));
+                return Err(Failure::new(
+                    exit::USAGE,
+                    "--load needs --bios or --image: nothing would start it",
+                ));
             }
             (None, None) => {
                 let image = Image::build(self.gate.into())?;

@@ -154,7 +154,6 @@ pub fn run(
     let typed = options.console.then(console_input);
     let mut input = Vec::new();
     let mut console = Vec::new();
-    let mut post_code = 0;
     let stop = loop {
         let cycle = machine.status().cycle;
         let (tracing, until) = windows.at(cycle);
@@ -174,9 +173,8 @@ pub fn run(
         if options.console {
             show(&sent)?;
             show(&debug)?;
-            if status.post_code != post_code {
-                post_code = status.post_code;
-                eprintln!("[POST {post_code:02x}]");
+            for code in machine.take_posts() {
+                eprintln!("[POST {code:02x}]");
             }
         }
         console.extend(sent);

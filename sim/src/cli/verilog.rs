@@ -36,11 +36,16 @@ impl VerilogArguments {
         };
         let verilog = verilog.map_err(|errors| {
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            Failure::new(exit::ERROR, format!("the {name} cannot be emitted:\n{}", lines.join("\n")))
+            Failure::new(
+                exit::ERROR,
+                format!("the {name} cannot be emitted:\n{}", lines.join("\n")),
+            )
         })?;
-        fs::create_dir_all(&self.out).map_err(|error| format!("cannot create {}: {error}", self.out.display()))?;
+        fs::create_dir_all(&self.out)
+            .map_err(|error| format!("cannot create {}: {error}", self.out.display()))?;
         let path = self.out.join(format!("{name}.v"));
-        fs::write(&path, &verilog.text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        fs::write(&path, &verilog.text)
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         println!("{}: {} modules", path.display(), verilog.modules.len());
         Ok(exit::SUCCESS)
     }

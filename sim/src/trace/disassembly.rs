@@ -2,10 +2,14 @@
 
 use iced_x86::{Decoder, DecoderOptions, Formatter, MasmFormatter};
 
-/// The instruction in `bytes`, in the form debuggers print it (`mov eax,18Ch`).
+/// The instruction in `bytes`, in the form debuggers print it (`mov eax,18Ch`); no bytes are a microcode routine that
+/// no instruction began (reset).
 ///
 /// `is_32_bit` is the default size of its code segment; `eip` resolves relative branches.
 pub fn disassemble(bytes: &[u8], eip: u32, is_32_bit: bool) -> String {
+    if bytes.is_empty() {
+        return "(microcode)".to_string();
+    }
     let bitness = if is_32_bit { 32 } else { 16 };
     let instruction = Decoder::with_ip(bitness, bytes, eip.into(), DecoderOptions::NONE).decode();
     if instruction.is_invalid() {
@@ -13,6 +17,7 @@ pub fn disassemble(bytes: &[u8], eip: u32, is_32_bit: bool) -> String {
     }
     let mut formatter = MasmFormatter::new();
     formatter.options_mut().set_first_operand_char_index(8);
+    formatter.options_mut().set_show_branch_size(false);
     let mut text = String::new();
     formatter.format(&instruction, &mut text);
     text

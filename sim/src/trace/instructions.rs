@@ -130,13 +130,18 @@ impl Instructions {
                     // The record has no room for the base. In real and virtual-8086 mode it follows from the selector;
                     // in protected mode it is zero unless a record says otherwise.
                     let is_protected = retired.mode & 1 != 0 && retired.mode & 2 == 0;
-                    self.cs_base = if is_protected { 0 } else { u32::from(self.cs) << 4 };
+                    self.cs_base = if is_protected {
+                        0
+                    } else {
+                        u32::from(self.cs) << 4
+                    };
                 }
                 CS_BASE => self.cs_base = retired.system_data,
                 registers::SYSENTER_CS => self.sysenter_cs = retired.system_data as u16,
                 _ => {}
             }
-            self.writes.push(Write::System(retired.system_number, retired.system_data));
+            self.writes
+                .push(Write::System(retired.system_number, retired.system_data));
         }
         if retired.store {
             self.writes.push(if retired.access_io {
@@ -163,7 +168,9 @@ impl Instructions {
         // These load CS with constants, which no record shows.
         match (self.delivered, &retired.bytes[..2]) {
             (None, [0x0F, 0x34]) => (self.cs, self.cs_base) = (self.sysenter_cs & !3, 0),
-            (None, [0x0F, 0x35]) => (self.cs, self.cs_base) = ((self.sysenter_cs & !3).wrapping_add(16) | 3, 0),
+            (None, [0x0F, 0x35]) => {
+                (self.cs, self.cs_base) = ((self.sysenter_cs & !3).wrapping_add(16) | 3, 0)
+            }
             _ => {}
         }
         let (cs, cs_base) = self.cs_before;

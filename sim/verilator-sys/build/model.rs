@@ -20,7 +20,13 @@ const VERILATOR_FLAGS: &[&str] = &[
 
 pub fn build() -> Result<(), String> {
     println!("cargo:rerun-if-changed=shim");
-    for variable in ["VERILATOR", "VERILATOR_ROOT", "SYSGATE_NO_DOWNLOAD", "SYSGATE_TOP", "CXX"] {
+    for variable in [
+        "VERILATOR",
+        "VERILATOR_ROOT",
+        "SYSGATE_NO_DOWNLOAD",
+        "SYSGATE_TOP",
+        "CXX",
+    ] {
         println!("cargo:rerun-if-env-changed={variable}");
     }
     let target = target_folder()?;
@@ -189,13 +195,17 @@ pub fn build() -> Result<(), String> {
 fn emit() -> Result<Verilog, String> {
     let top = env::var("SYSGATE_TOP").unwrap_or_default();
     let emitted = match top.as_str() {
-        "chip" => Err(Vec::new()),
-        "" | "core" => hdl::top::core(),
+        "" | "chip" => hdl::top::chip(),
+        "core" => hdl::top::core(),
         _ => return Err(format!("SYSGATE_TOP={top}: it must be chip or core")),
     };
     emitted.map_err(|errors| {
         errors.iter().for_each(|error| eprintln!("{error}"));
-        format!("the emitter refuses the hardware: {} findings, the first: {}", errors.len(), errors[0])
+        format!(
+            "the emitter refuses the hardware: {} findings, the first: {}",
+            errors.len(),
+            errors[0]
+        )
     })
 }
 

@@ -99,6 +99,7 @@ pub const PORTS: &[(Direction, &str, u32)] = &[
     (In,  "uart_rx", 1),
     (Out, "leds", 8),
     (Out, "post_code", 16),
+    (Out, "speaker", 1),
     (Out, "io_valid", 1),
     (Out, "io_write", 1),
     (Out, "io_port", 16),
@@ -111,7 +112,10 @@ pub const PORTS: &[(Direction, &str, u32)] = &[
 /// # Errors
 /// A port that goes both ways.
 pub fn of_top(verilog: &Verilog) -> Result<BTreeMap<String, (Direction, u32)>, String> {
-    let top = verilog.modules.first().ok_or("the emitted Verilog has no module")?;
+    let top = verilog
+        .modules
+        .first()
+        .ok_or("the emitted Verilog has no module")?;
     let direction = |port: &Port| match port.direction {
         PortDirection::Input => Ok(In),
         PortDirection::Output => Ok(Out),
@@ -167,7 +171,9 @@ pub fn wrapper(
             writeln!(text, "    always @(posedge clock) {name}_reg <= {name};").unwrap();
         }
         if direction == Out && !chip.contains_key(name) {
-            writeln!(text, "    assign {name} = {width}'d0;").unwrap();
+            // A serial line that nobody drives is idle, which is high.
+            let value = u32::from(name == "uart_tx");
+            writeln!(text, "    assign {name} = {width}'d{value};").unwrap();
         }
     }
     text += "    journey journey(.where(journey_where), .instruction(journey_instruction));\n";

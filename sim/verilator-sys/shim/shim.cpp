@@ -12,6 +12,7 @@
 #include <memory>
 #include <new>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -20,15 +21,21 @@ constexpr size_t RING_CAPACITY = 1 << 15;
 constexpr uint64_t POISON = 0xCCCC'CCCC'CCCC'CCCCull;  // on read data that is not valid
 constexpr unsigned RESET_CLOCKS = 16;
 constexpr uint64_t HALT_CONFIRM_CLOCKS = 32;  // in HLT with interrupts off this long: it stays so
+constexpr uint64_t EXIT_CLOCKS = 64;          // from a write to the exit port to the retirement of its OUT, at most
 constexpr uint64_t QUIET_BITS = 12;           // bit times without a start bit: the UART has nothing more to send
 
 constexpr uint32_t CONTROL_PORTS_EXIT[] = {0xF4, 0x501};
 constexpr uint32_t CONTROL_PORTS_POST[] = {0x80, 0x190};
 constexpr uint32_t DEBUG_CONSOLE_PORT = 0xE9;
+constexpr uint8_t PAGE_FAULT = 14;
 constexpr uint8_t SYSTEM_CS_SELECTOR = 0x21;  // spec::registers::SELECTOR + CS
 constexpr uint8_t SYSTEM_CS_BASE = 0x31;
 constexpr uint32_t COM1 = 0x3F8;
 constexpr uint32_t COM1_LINE_CONTROL = COM1 + 3;
+
+constexpr uint64_t low_bytes(uint64_t data, unsigned bytes) {
+    return bytes >= 8 ? data : data & ((1ull << (8 * bytes)) - 1);
+}
 
 // Bytes appended at one end and taken at the other.
 template <class T> struct Buffer {
@@ -218,8 +225,8 @@ struct sg_machine {
     uint16_t cs = 0xF000;
     uint32_t cs_base = 0xFFFF'0000;
     uint32_t exit_value = 0;
-    uint32_t post_code = 0;
     bool exit_written = false;
+    std::pair<uint64_t, uint64_t> exit_since;  // cycle and instructions then
     bool stop_at_debug_halt = false;
     bool breakpoint_hit = false;
     int interrupt_vector = -1;
@@ -227,6 +234,7 @@ struct sg_machine {
     std::unordered_set<uint32_t> breakpoints;
     Buffer<sg_retired> retired;
     Buffer<sg_port_access> ports;
+    Buffer<uint32_t> posts;
     Buffer<uint8_t> console;
     Buffer<uint8_t> debug_console;
     sg_lane_callback lane_callback = nullptr;
@@ -332,44 +340,56 @@ struct sg_machine {
         sg_retired r{};
         r.number = instructions;
         r.cycle = t.retire_cycle;
-        r.load_data = t.retire_load_data;
-        r.store_data = t.retire_store_data;
         r.eip = t.retire_eip;
         r.next_eip = t.retire_next_eip;
-        r.register_data = t.retire_register_data;
-        r.esp_data = t.retire_esp_data;
         r.eflags = t.retire_eflags;
-        r.system_data = t.retire_system_data;
-        r.load_linear = t.retire_load_linear;
-        r.load_physical = t.retire_load_physical;
-        r.store_linear = t.retire_store_linear;
-        r.store_physical = t.retire_store_physical;
-        r.cr2 = t.retire_cr2;
-        r.error_code = t.retire_error_code;
         r.micro_address = t.retire_micro_address;
-        for (unsigned word = 0; word < 4; ++word) {
-            const uint32_t four = t.retire_bytes[word];
-            std::memcpy(r.bytes + 4 * word, &four, 4);
-        }
         r.length = t.retire_length;
+        for (unsigned byte = 0; byte < r.length; ++byte) {
+            r.bytes[byte] = static_cast<uint8_t>(t.retire_bytes[byte / 4] >> (8 * (byte % 4)));
+        }
         r.cpl = t.retire_cpl;
         r.mode = t.retire_mode;
-        r.register_number = t.retire_register;
-        r.system_number = t.retire_system_number;
-        r.load_size = t.retire_load_size;
-        r.store_size = t.retire_store_size;
-        r.vector = t.retire_vector;
         r.first = t.retire_first;
         r.last = t.retire_last;
-        r.register_write = t.retire_register_write;
-        r.esp_write = t.retire_esp_write;
-        r.system_write = t.retire_system_write;
-        r.load = t.retire_load;
-        r.store = t.retire_store;
-        r.access_io = t.retire_access_io;
-        r.exception = t.retire_exception;
-        r.interrupt = t.retire_interrupt;
-        r.has_error_code = t.retire_has_error_code;
+        // What means nothing stays zero, so that equal runs have equal records.
+        if (t.retire_register_write) {
+            r.register_write = 1;
+            r.register_number = t.retire_register;
+            r.register_data = t.retire_register_data;
+        }
+        if (t.retire_esp_write) {
+            r.esp_write = 1;
+            r.esp_data = t.retire_esp_data;
+        }
+        if (t.retire_system_write) {
+            r.system_write = 1;
+            r.system_number = t.retire_system_number;
+            r.system_data = t.retire_system_data;
+        }
+        if (t.retire_load) {
+            r.load = 1;
+            r.load_linear = t.retire_load_linear;
+            r.load_physical = t.retire_load_physical;
+            r.load_size = t.retire_load_size;
+            r.load_data = low_bytes(t.retire_load_data, r.load_size);
+        }
+        if (t.retire_store) {
+            r.store = 1;
+            r.store_linear = t.retire_store_linear;
+            r.store_physical = t.retire_store_physical;
+            r.store_size = t.retire_store_size;
+            r.store_data = low_bytes(t.retire_store_data, r.store_size);
+        }
+        if (r.load || r.store) r.access_io = t.retire_access_io;
+        if (t.retire_exception || t.retire_interrupt) {
+            r.exception = t.retire_exception;
+            r.interrupt = t.retire_interrupt;
+            r.vector = t.retire_vector;
+            r.has_error_code = t.retire_has_error_code;
+            if (r.has_error_code) r.error_code = t.retire_error_code;
+            if (r.exception && r.vector == PAGE_FAULT) r.cr2 = t.retire_cr2;
+        }
         return r;
     }
 
@@ -379,11 +399,12 @@ struct sg_machine {
         for (uint32_t port : CONTROL_PORTS_EXIT) {
             if (access.port == port) {
                 exit_value = access.data;
+                if (!exit_written) exit_since = {cycle, instructions};
                 exit_written = true;
             }
         }
         for (uint32_t port : CONTROL_PORTS_POST) {
-            if (access.port == port) post_code = access.data;
+            if (access.port == port) posts.push(access.data);
         }
         for (unsigned byte = 0; byte < access.size; ++byte) {
             const uint8_t value = static_cast<uint8_t>(access.data >> (8 * byte));
@@ -513,7 +534,8 @@ struct sg_machine {
         while (cycle < end) {
             if (retired.size() >= RING_CAPACITY || ports.size() >= RING_CAPACITY) return SG_STOP_BUFFER_FULL;
             clock();
-            if (exit_written) {
+            // The OUT itself retires a few clocks after its access.
+            if (exit_written && (instructions != exit_since.second || cycle - exit_since.first >= EXIT_CLOCKS)) {
                 exit_written = false;
                 return SG_STOP_EXIT_PORT;
             }
@@ -553,9 +575,9 @@ void sg_reset(sg_machine* machine) { machine->reset(); }
 uint32_t sg_run(sg_machine* machine, uint64_t max_cycles) { return machine->run(max_cycles); }
 
 void sg_status_get(const sg_machine* m, sg_status* status) {
-    *status = sg_status{m->cycle, m->instructions, m->micro_ops, m->eip, m->eflags, m->exit_value, m->post_code,
+    *status = sg_status{m->cycle, m->instructions, m->micro_ops, m->eip, m->eflags, m->exit_value,
                         m->cpl, m->mode, static_cast<uint8_t>(m->top->halted), static_cast<uint8_t>(m->top->shutdown),
-                        static_cast<uint8_t>(m->top->debug_halted), static_cast<uint8_t>(m->top->leds), m->cs, m->cs_base, 0};
+                        static_cast<uint8_t>(m->top->debug_halted), static_cast<uint8_t>(m->top->leds), m->cs, m->cs_base};
 }
 
 size_t sg_retired_take(sg_machine* machine, sg_retired* into, size_t capacity) {
@@ -563,6 +585,9 @@ size_t sg_retired_take(sg_machine* machine, sg_retired* into, size_t capacity) {
 }
 size_t sg_ports_take(sg_machine* machine, sg_port_access* into, size_t capacity) {
     return machine->ports.take(into, capacity);
+}
+size_t sg_posts_take(sg_machine* machine, uint32_t* into, size_t capacity) {
+    return machine->posts.take(into, capacity);
 }
 size_t sg_console_take(sg_machine* machine, uint8_t* into, size_t capacity) {
     return machine->console.take(into, capacity);

@@ -78,7 +78,6 @@ struct sg_status {
     uint32_t eip;           // next instruction, as the last retirement left it
     uint32_t eflags;
     uint32_t exit_value;
-    uint32_t post_code;
     uint8_t cpl;
     uint8_t mode;
     uint8_t halted;
@@ -87,9 +86,8 @@ struct sg_status {
     uint8_t leds;
     uint16_t cs;            // selector
     uint32_t cs_base;
-    uint32_t padding;
 };
-static_assert(sizeof(sg_status) == 56, "src/lib.rs declares 56 bytes");
+static_assert(sizeof(sg_status) == 48, "src/lib.rs declares 48 bytes");
 
 enum sg_stop : uint32_t {
     SG_STOP_CYCLES = 0,
@@ -114,6 +112,7 @@ uint32_t sg_run(sg_machine* machine, uint64_t max_cycles);
 void sg_status_get(const sg_machine* machine, sg_status* status);
 size_t sg_retired_take(sg_machine* machine, sg_retired* into, size_t capacity);
 size_t sg_ports_take(sg_machine* machine, sg_port_access* into, size_t capacity);
+size_t sg_posts_take(sg_machine* machine, uint32_t* into, size_t capacity);         // values written to 80h and 190h
 size_t sg_console_take(sg_machine* machine, uint8_t* into, size_t capacity);        // decoded from uart_tx
 size_t sg_debug_console_take(sg_machine* machine, uint8_t* into, size_t capacity);  // bytes written to port E9h
 void sg_console_send(sg_machine* machine, const uint8_t* bytes, size_t count);      // to uart_rx

@@ -6,7 +6,7 @@
 
 /// One retired micro-op, as the chip's retire port showed it.
 ///
-/// Fields whose condition flag is false (`register_data` without `register_write`, and so on) mean nothing.
+/// Fields whose condition flag is false (`register_data` without `register_write`, and so on) are zero.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Retired {
@@ -38,13 +38,13 @@ pub struct Retired {
     pub store_linear: u32,
     /// Physical address of the store.
     pub store_physical: u32,
-    /// CR2 after the micro-op; new if a page fault is delivered.
+    /// CR2, if a page fault is delivered.
     pub cr2: u32,
     /// Error code pushed for the exception, if `has_error_code`.
     pub error_code: u16,
     /// Address in the microcode ROM (12 bits), 0 for an instruction of one micro-op.
     pub micro_address: u16,
-    /// The instruction's bytes; the first `length` count.
+    /// The instruction's bytes, zeros behind the first `length`.
     pub bytes: [u8; 16],
     /// Length of the instruction in bytes, 1 to 15.
     pub length: u8,
@@ -147,8 +147,6 @@ pub struct Status {
     pub eflags: u32,
     /// What was written to the exit port.
     pub exit_value: u32,
-    /// What was last written to port 80h or 190h.
-    pub post_code: u32,
     /// Privilege level of the last retired instruction.
     pub cpl: u8,
     /// Mode bits of the last retired instruction, as in [`Retired::mode`].
@@ -165,10 +163,8 @@ pub struct Status {
     pub cs: u16,
     /// Base of CS: with `eip`, the linear address of the next instruction.
     pub cs_base: u32,
-    #[doc(hidden)]
-    pub padding: u32,
 }
-const _: () = assert!(size_of::<Status>() == 56);
+const _: () = assert!(size_of::<Status>() == 48);
 
 /// `max_cycles` have passed.
 pub const STOP_CYCLES: u32 = 0;
@@ -231,6 +227,7 @@ mod functions {
             into: *mut PortAccess,
             capacity: usize,
         ) -> usize;
+        pub fn sg_posts_take(machine: *mut RawMachine, into: *mut u32, capacity: usize) -> usize;
         pub fn sg_console_take(machine: *mut RawMachine, into: *mut u8, capacity: usize) -> usize;
         pub fn sg_debug_console_take(
             machine: *mut RawMachine,

@@ -105,7 +105,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             if let Some(wave) = wave {
                 processor.machine().open_wave(&wave)?;
             }
-            let report = replay(&mut processor, chosen, |_| true).map_err(anyhow::Error::msg)?;
+            let report = replay(&mut processor, chosen, hdl::decode::is_built)
+                .map_err(anyhow::Error::msg)?;
             processor.machine().close_wave();
             report.print(&mut std::io::stdout().lock())?;
             if !report.failed.is_empty() {

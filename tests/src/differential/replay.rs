@@ -2,7 +2,7 @@
 use std::fmt::Write;
 use std::fs;
 
-use hdl::emit::{PortDirection, Verilog};
+use hdl::emit::{PortDirection, Verilog, identifier};
 
 use super::record::{Recorded, Recording};
 use super::verilator;
@@ -79,7 +79,7 @@ fn wrapper(modules: &[Recorded]) -> String {
         for port in &module.info.ports {
             let (bus, name) = match port.direction {
                 PortDirection::Input if port.clock => {
-                    connections.push(format!(".{}(clock)", port.name));
+                    connections.push(format!(".{}(clock)", identifier(&port.name)));
                     continue;
                 }
                 PortDirection::Input => (&module.inputs, "in"),
@@ -96,7 +96,7 @@ fn wrapper(modules: &[Recorded]) -> String {
             }
             connections.push(format!(
                 ".{}({name}{number}[{}:{low}])",
-                port.name,
+                identifier(&port.name),
                 low + width - 1
             ));
         }

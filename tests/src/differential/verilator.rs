@@ -17,24 +17,19 @@ fn kept() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/differential")
 }
 
-/// The folder with `bin/verilator_bin` and `include/`: `$VERILATOR_ROOT`, else where the build of the model lays it.
-fn root() -> PathBuf {
-    let laid = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/verilator/verilator");
-    let root = std::env::var_os("VERILATOR_ROOT").map_or(laid, PathBuf::from);
-    let binary = root.join("bin/verilator_bin");
-    assert!(
-        binary.is_file(),
-        "there is no {}; set VERILATOR_ROOT to Verilator's folder",
-        binary.display()
-    );
-    root
+/// The program and its folder, with `include/`, that the model of the chip was built with.
+fn verilator() -> (&'static Path, &'static Path) {
+    match (option_env!("MODEL_VERILATOR"), option_env!("MODEL_ROOT")) {
+        (Some(program), Some(root)) => (Path::new(program), Path::new(root)),
+        _ => panic!("the tests were built without the model, so there is no Verilator"),
+    }
 }
 
 /// Verilates `sources` (in `folder`) with warnings as errors and compiles them with the C++ file `driver`.
 pub fn build(folder: &Path, top: &str, sources: &[&str], driver: &str) -> PathBuf {
-    let root = root();
-    let mut verilate = Command::new(root.join("bin/verilator_bin"));
-    verilate.env("VERILATOR_ROOT", &root).current_dir(folder);
+    let (program, root) = verilator();
+    let mut verilate = Command::new(program);
+    verilate.env("VERILATOR_ROOT", root).current_dir(folder);
     verilate.args([
         "--cc",
         "--top-module",

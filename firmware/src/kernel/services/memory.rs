@@ -7,17 +7,14 @@ use abi::addresses::{CURRENT_PROCESS, SELF_MAP_TABLES};
 use abi::status::*;
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
+use spec::paging::{PAGE_BYTES as PAGE, PRESENT, USER, WRITABLE};
 use std::mem::offset_of;
 
 /// Pages of RAM that can be told free from used: 2 MB.
 pub const MAX_PAGES: u32 = 512;
-const PAGE: u32 = 0x1000;
 /// Allocations begin at multiples of 64 KB.
 const GRANULARITY: u32 = 0x1_0000;
 const PAGE_READONLY: u32 = 0x02;
-const PRESENT_WRITABLE_USER: u32 = 7;
-const PTE_PRESENT: u32 = 1;
-const PTE_WRITABLE: u32 = 2;
 
 /// Arguments.
 const PROCESS: i32 = 0;
@@ -67,7 +64,7 @@ pub fn add(module: &mut ModuleSource) {
         a.jae(done)?;
         entry_of_edi(a)?;
         a.mov(eax, dword_ptr(edx))?;
-        a.test(eax, PTE_PRESENT)?;
+        a.test(eax, PRESENT)?;
         a.je(absent)?;
         a.mov(dword_ptr(edx), 0)?;
         a.invlpg(byte_ptr(edi))?;
@@ -88,9 +85,9 @@ fn entry_of_edi(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.lea(edx, dword_ptr(edx * 4 + SELF_MAP_TABLES))
 }
 
-/// Probes the two pointers and reads them: EDI = first page, ESI = end. A zero size leaves with
-/// STATUS_INVALID_PARAMETER at `refused`.
-fn range(
+/// Checks the process and the two pointers: EDI = base, ESI = size, at most the region's. Leaves at
+/// `refused` with EAX = status.
+fn pointers(
     a: &mut CodeAssembler,
     s: &Scope,
     size_argument: i32,
@@ -105,17 +102,12 @@ fn range(
     probe(a, s, edx, 4)?;
     a.mov(edi, dword_ptr(ebx))?;
     a.mov(esi, dword_ptr(edx))?;
+    // Both are written at the end: find out now whether they can be.
     a.mov(dword_ptr(ebx), edi)?;
     a.mov(dword_ptr(edx), esi)?;
     a.mov(eax, STATUS_INVALID_PARAMETER)?;
-    a.test(esi, esi)?;
-    a.je(refused)?;
     a.cmp(esi, ALLOCATION_END - ALLOCATION_BASE)?;
-    a.ja(refused)?;
-    a.add(esi, edi)?;
-    a.add(esi, PAGE - 1)?;
-    a.and(esi, 0xFFFF_F000u32)?;
-    a.and(edi, 0xFFFF_F000u32)
+    a.ja(refused)
 }
 
 /// Leaves at `refused` unless EDI up to ESI lies in the region for allocations.
@@ -141,7 +133,13 @@ pub fn allocate(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     let mut next = a.create_label();
     let mut present = a.create_label();
     let mut exhausted = a.create_label();
-    range(a, s, ALLOCATE_SIZE, refused)?;
+    pointers(a, s, ALLOCATE_SIZE, refused)?;
+    a.test(esi, esi)?;
+    a.je(refused)?;
+    a.add(esi, edi)?;
+    a.add(esi, PAGE - 1)?;
+    a.and(esi, !(PAGE - 1))?;
+    a.and(edi, !(PAGE - 1))?;
     a.test(edi, edi)?;
     a.jne(given)?;
     // The first gap that is long enough.
@@ -155,7 +153,7 @@ pub fn allocate(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     a.push(edi)?;
     a.set_label(&mut look)?;
     entry_of_edi(a)?;
-    a.test(dword_ptr(edx), PTE_PRESENT)?;
+    a.test(dword_ptr(edx), PRESENT)?;
     a.jne(taken)?;
     a.add(edi, PAGE)?;
     a.cmp(edi, esi)?;
@@ -174,11 +172,11 @@ pub fn allocate(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     a.set_label(&mut next)?;
     entry_of_edi(a)?;
     a.mov(ebx, edx)?;
-    a.test(dword_ptr(ebx), PTE_PRESENT)?;
+    a.test(dword_ptr(ebx), PRESENT)?;
     a.jne(present)?;
     a.call(s.near("MiTakePage"))?;
     a.je(exhausted)?;
-    a.or(eax, PRESENT_WRITABLE_USER)?;
+    a.or(eax, PRESENT | WRITABLE | USER)?;
     a.mov(dword_ptr(ebx), eax)?;
     a.push(edi)?;
     a.mov(ecx, PAGE / 4)?;
@@ -187,7 +185,7 @@ pub fn allocate(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     a.pop(edi)?;
     a.cmp(argument(PROTECTION), PAGE_READONLY as i32)?;
     a.jne(present)?;
-    a.and(dword_ptr(ebx), !PTE_WRITABLE)?;
+    a.and(dword_ptr(ebx), !WRITABLE)?;
     a.invlpg(byte_ptr(edi))?;
     a.set_label(&mut present)?;
     a.add(edi, PAGE)?;
@@ -212,10 +210,36 @@ pub fn allocate(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     a.nop()
 }
 
-/// NtFreeVirtualMemory(process, *base, *size, type): unmaps the pages that the range touches.
+/// NtFreeVirtualMemory(process, *base, *size, type): unmaps the pages that the range touches; a size of
+/// zero means all pages from the base up to the next gap.
 pub fn free(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     let mut refused = a.create_label();
-    range(a, s, FREE_SIZE, refused)?;
+    let mut sized = a.create_label();
+    let mut measure = a.create_label();
+    let mut measured = a.create_label();
+    pointers(a, s, FREE_SIZE, refused)?;
+    a.and(edi, !(PAGE - 1))?;
+    a.test(esi, esi)?;
+    a.jne(sized)?;
+    // Page tables are certain to be there in the region only.
+    a.lea(esi, dword_ptr(edi + PAGE))?;
+    check_region(a, refused)?;
+    a.mov(esi, edi)?;
+    a.set_label(&mut measure)?;
+    a.mov(edx, esi)?;
+    a.shr(edx, 12)?;
+    a.cmp(esi, ALLOCATION_END)?;
+    a.jae(measured)?;
+    a.test(dword_ptr(edx * 4 + SELF_MAP_TABLES), PRESENT)?;
+    a.je(measured)?;
+    a.add(esi, PAGE)?;
+    a.jmp(measure)?;
+    a.set_label(&mut sized)?;
+    a.mov(eax, argument(BASE_ADDRESS))?;
+    a.add(esi, dword_ptr(eax))?;
+    a.add(esi, PAGE - 1)?;
+    a.and(esi, !(PAGE - 1))?;
+    a.set_label(&mut measured)?;
     check_region(a, refused)?;
     a.call(s.near("MiReleasePages"))?;
     a.xor(eax, eax)?;
