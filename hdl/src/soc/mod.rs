@@ -8,6 +8,7 @@ pub mod pic;
 pub mod pit;
 pub mod system_ports;
 pub mod uart;
+pub mod wishbone;
 
 #[cfg(test)]
 mod testing;
