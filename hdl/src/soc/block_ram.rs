@@ -88,7 +88,8 @@ impl Logic for BlockRam {
         self.data_read_data.connect();
     }
     fn hdl(&self) -> Verilog {
-        // Words that are zero are left out: block RAM powers up as zero, and long initial blocks take synthesis minutes.
+        // Words that are zero are left out: block RAM powers up as zero, and the time that synthesis takes grows with
+        // the square of the number of words here (yosys 0.70: a minute for 64 KB).
         let words = self._words.len();
         let high = words.trailing_zeros() - 1;
         let mut text = format!(
