@@ -315,10 +315,7 @@ impl End {
                 format!("interrupted at {place}"),
             )),
             Some(Stop::Exit(value)) => Ok((value << 1 | 1) as u8),
-            Some(Stop::Halted) => {
-                eprintln!("halted at {place}");
-                Ok(exit::SUCCESS)
-            }
+            Some(Stop::Halted) => Ok(exit::SUCCESS),
             Some(Stop::Shutdown) => Err(Failure::new(
                 exit::SHUTDOWN,
                 format!("the guest shut down at {place}"),

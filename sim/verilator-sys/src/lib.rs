@@ -185,6 +185,16 @@ pub const STOP_INSTRUCTIONS: u32 = 7;
 /// Halted by the debug port.
 pub const STOP_DEBUG_HALTED: u32 = 8;
 
+/// Verilog of the core alone; the module is called `core`.
+#[cfg(feature = "model")]
+pub const CORE_VERILOG: &str = include_str!(concat!(env!("OUT_DIR"), "/core.v"));
+/// Verilog of the chip; the module is called `chip`.
+#[cfg(feature = "model")]
+pub const CHIP_VERILOG: &str = include_str!(concat!(env!("OUT_DIR"), "/chip.v"));
+/// For each row of `spec::opcodes::all()`, whether the core builds it; what it does not build raises #UD.
+#[cfg(feature = "model")]
+pub const OPCODES_BUILT: &[bool] = include!(concat!(env!("OUT_DIR"), "/opcodes.rs"));
+
 #[cfg(feature = "model")]
 pub use functions::*;
 
