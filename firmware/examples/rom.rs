@@ -1,6 +1,6 @@
-//! Builds a ROM for trying it under an emulator: `rom FILE [smoke] [int2e] [bill|echo|exercise]`, and writes
-//! the PE files beside it; prints modules and symbols.
-use firmware::{Gate, ImageOptions, Program};
+//! Builds a ROM for trying it under an emulator: `rom FILE [smoke] [int2e] [bill|echo|exercise]
+//! [without-kernel32|without-kernelbase] [moved]`, and writes the PE files beside it; prints modules and symbols.
+use firmware::{Gate, ImageOptions, Layer, Program};
 use std::error::Error;
 use std::path::Path;
 
@@ -8,7 +8,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let path = arguments
         .next()
-        .ok_or("usage: rom FILE [smoke] [int2e] [bill|echo|exercise]")?;
+        .ok_or("usage: rom FILE [word ...]; the words are in the source's first lines")?;
     let words: Vec<String> = arguments.collect();
     let has = |word: &str| words.iter().any(|other| other == word);
     if has("smoke") {
@@ -28,9 +28,27 @@ fn main() -> Result<(), Box<dyn Error>> {
         .iter()
         .find(|row| has(row.0))
         .map_or(Program::Greeting, |row| row.1);
+    let without = match () {
+        () if has("without-kernel32") => Some(Layer::Kernel32),
+        () if has("without-kernelbase") => Some(Layer::KernelBase),
+        () => None,
+    };
+    let moved = [
+        ("ntdll", 0x6000_0000),
+        ("KERNELBASE", 0x6100_0000),
+        ("nt", 0x8300_0000),
+        ("winlogon", 0x0200_0000),
+    ];
+    let bases = moved.map(|(name, base)| (name.to_string(), base));
     let image = firmware::build(&ImageOptions {
         gate,
         program,
+        without,
+        bases: if has("moved") {
+            bases.to_vec()
+        } else {
+            Vec::new()
+        },
         ..ImageOptions::default()
     })?;
     let directory = Path::new(&path).parent().unwrap_or(Path::new("."));

@@ -60,7 +60,7 @@ impl Default for ImageOptions {
             without: None,
             bases: Vec::new(),
             program: Program::Greeting,
-            console_text: "Hello from ring 3, through SYSENTER.\r\n".into(),
+            console_text: "winlogon.exe says hello from ring 3.\r\n".into(),
             ram_bytes: spec::memory_map::DEFAULT_RAM_BYTES,
         }
     }

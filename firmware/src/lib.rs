@@ -1,4 +1,5 @@
 //! Builds the software that the chip boots: a Windows-7-like image, and small programs for bring-up.
+#![warn(missing_docs)]
 
 mod address_space;
 mod api_sets;

@@ -336,7 +336,12 @@ impl ModuleSource {
         self.hidden_data("$iat_end", |_| Vec::new());
     }
 
-    fn hidden_data(&mut self, name: &str, body: impl Fn(&Scope) -> Vec<u8> + 'static) -> &mut Item {
+    /// Adds a table, or the end of one, that is known by a name within this module only.
+    pub fn hidden_data(
+        &mut self,
+        name: &str,
+        body: impl Fn(&Scope) -> Vec<u8> + 'static,
+    ) -> &mut Item {
         let item = self.data(name, body);
         item.kind = Kind::Hidden;
         item

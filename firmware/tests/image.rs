@@ -66,6 +66,14 @@ fn address(image: &Image, module: &str, name: &str) -> u32 {
     symbol(image, module, name).address
 }
 
+#[test]
+fn win_main_calls_write_file_at_01001234() {
+    let lines = listing(&IMAGE, symbol(&IMAGE, "winlogon", "WinMain"));
+    let slot = address(&IMAGE, "winlogon", "_imp__WriteFile");
+    let bytes = [&[0xFF, 0x15], &slot.to_le_bytes()[..]].concat();
+    assert_eq!(read(&IMAGE, 0x0100_1234, 6), bytes, "{lines:#?}");
+}
+
 fn listing(image: &Image, symbol: &Symbol) -> Vec<String> {
     let bytes = read(image, symbol.address, symbol.size);
     let mut formatter = MasmFormatter::new();

@@ -29,6 +29,7 @@ fn execute_is_the_same_in_verilog() {
         name: "execute",
         clocks: 4000,
         clock: |top: &mut ExecuteUnit, level| top.clock.next = level.into(),
+        idle: &[],
     };
     compare(&run, &mut ExecuteUnit::default(), |top, clock| {
         top.reset.next = clock == 0;
@@ -51,6 +52,7 @@ fn data_unit_is_the_same_in_verilog() {
         name: "data_unit",
         clocks: 3000,
         clock: |top: &mut DataUnit, level| top.clock.next = level.into(),
+        idle: &[],
     };
     compare(&run, &mut DataUnit::default(), |top, clock| {
         draw_inputs!(
@@ -104,6 +106,7 @@ fn fetch_is_the_same_in_verilog() {
         name: "fetch",
         clocks: 2000,
         clock: |top: &mut Fetch, level| top.clock.next = level.into(),
+        idle: &[],
     };
     compare(&run, &mut Fetch::default(), |top, clock| {
         top.reset.next = clock == 0;
@@ -132,6 +135,7 @@ fn segment_registers_are_the_same_in_verilog() {
         name: "segment_registers",
         clocks: 2000,
         clock: |top: &mut SegmentRegisters, level| top.clock.next = level.into(),
+        idle: &[],
     };
     compare(&run, &mut SegmentRegisters::default(), |top, _| {
         draw_inputs!(
@@ -171,6 +175,7 @@ fn descriptor_checks_are_the_same_in_verilog() {
         name: "check_unit",
         clocks: 4000,
         clock: |_: &mut CheckUnit, _| {},
+        idle: &[],
     };
     compare(&run, &mut CheckUnit::default(), |top, _| {
         draw_inputs!(
@@ -178,7 +183,7 @@ fn descriptor_checks_are_the_same_in_verilog() {
             nested
         );
         draw_inputs!(top, random, sysenter_cs, vector, software, external);
-        top.check.next = random.variant(CHECKS);
+        top.rule.next = random.variant(CHECKS);
     });
 }
 
@@ -189,6 +194,7 @@ fn events_are_the_same_in_verilog() {
         name: "events",
         clocks: 3000,
         clock: |top: &mut Events, level| top.clock.next = level.into(),
+        idle: &[],
     };
     compare(&run, &mut Events::default(), |top, clock| {
         draw_inputs!(
@@ -231,6 +237,7 @@ fn system_registers_are_the_same_in_verilog() {
         name: "system_registers",
         clocks: 3000,
         clock: |top: &mut SystemRegisters, level| top.clock.next = level.into(),
+        idle: &[],
     };
     compare(&run, &mut SystemRegisters::default(), |top, clock| {
         top.reset.next = clock == 0;
@@ -259,9 +266,8 @@ fn system_registers_are_the_same_in_verilog() {
         );
         draw_inputs!(top, random, set_single_step, select_msr);
         top.clear_task_switched.next = random.one_in(10);
-        // Most numbers are near each other, and so are the MSRs.
-        top.number.next = random.below(64).into();
-        top.write_number.next = random.below(64).into();
+        top.number.next = (0x60 + random.below(32)).into();
+        top.write_number.next = (0x60 + random.below(32)).into();
         top.msr_number.next = if random.one_in(2) {
             (0x174 + random.below(3)).into()
         } else {
@@ -277,6 +283,7 @@ fn the_io_bus_and_the_data_router_are_the_same_in_verilog() {
         name: "io_bus",
         clocks: 2000,
         clock: |top: &mut IoBus, level| top.clock.next = level.into(),
+        idle: &[],
     };
     compare(&run, &mut IoBus::default(), |top, clock| {
         top.reset.next = clock == 0;
@@ -295,6 +302,7 @@ fn the_io_bus_and_the_data_router_are_the_same_in_verilog() {
         name: "data_router",
         clocks: 1000,
         clock: |top: &mut DataRouter, level| top.clock.next = level.into(),
+        idle: &[],
     };
     compare(&run, &mut DataRouter::default(), |top, clock| {
         top.reset.next = clock == 0;
@@ -316,28 +324,38 @@ fn the_devices_are_the_same_in_verilog() {
     let mut random = Random::new(0x18);
     let run = Run {
         name: "uart",
-        clocks: 4000,
+        clocks: 6000,
         clock: |top: &mut Uart, level| top.clock.next = level.into(),
+        idle: &[],
     };
-    compare(&run, &mut Uart::default(), |top, clock| {
+    // A clock of twice the sample rate: a character takes 320 clocks.
+    compare(&run, &mut Uart::new(3_686_400), |top, clock| {
         top.reset.next = clock == 0;
         draw_inputs!(top, random, read);
-        top.port.next = (0x3F8 + random.below(9)).into();
-        top.write.next = random.one_in(4);
-        // Short divisors, so that characters come and go.
-        top.write_data.next = if random.one_in(2) {
-            random.below(4).into()
-        } else {
-            random.bits(8).into()
+        let random_write = (random.below(8), random.bits(8));
+        let (register, value) = match clock {
+            // Divisor 1, eight bits, FIFOs.
+            0 | 1 => (3, 0x80),
+            2 => (0, 2),
+            3 => (0, 1),
+            4 => (3, 3),
+            5 => (2, 7),
+            // Few changes of the line, or no character is ever complete.
+            _ if clock % 1500 == 0 => random_write,
+            _ if clock % 500 == 0 => (4, random.bits(5)),
+            _ => ([0, 0, 1, 7][random.below(4) as usize], random.bits(8)),
         };
-        if random.one_in(5) {
-            draw_inputs!(top, random, rx);
-        }
+        top.port.next = (0x3F8 + register).into();
+        top.write.next = clock < 6 || clock % 500 == 0 || random.one_in(30);
+        top.write_data.next = value.into();
+        // What is sent comes back, with a little noise.
+        top.rx.next = top.tx.val() ^ random.one_in(200);
     });
     let run = Run {
         name: "pic",
         clocks: 4000,
         clock: |top: &mut InterruptControllers, level| top.clock.next = level.into(),
+        idle: &[],
     };
     compare(&run, &mut InterruptControllers::default(), |top, clock| {
         top.reset.next = clock == 0;
@@ -349,36 +367,50 @@ fn the_devices_are_the_same_in_verilog() {
     });
     let run = Run {
         name: "pit",
-        clocks: 4000,
+        clocks: 10_000,
         clock: |top: &mut IntervalTimer, level| top.clock.next = level.into(),
+        // The gates of the first two counters are tied.
+        idle: &[
+            "$counter_0$gate_reg",
+            "$counter_0$trigger_reg",
+            "$counter_1$gate_reg",
+            "$counter_1$trigger_reg",
+        ],
     };
-    compare(&run, &mut IntervalTimer::default(), |top, clock| {
+    let mut channel = 0;
+    compare(&run, &mut IntervalTimer::new(2_500_000), |top, clock| {
         top.reset.next = clock == 0;
         draw_inputs!(top, random, read);
-        top.port.next = if random.one_in(8) {
-            0x61.into()
-        } else {
-            (0x40 + random.below(4)).into()
+        // A control word, a short count, then whatever reads or latches.
+        let (port, value) = match clock % 100 {
+            0 => {
+                channel = random.below(3);
+                (0x43, channel << 6 | 0x30 | random.below(8) << 1)
+            }
+            1 => (0x40 + channel, 2 + random.below(20)),
+            2 => (0x40 + channel, 0),
+            _ if random.one_in(3) => (0x61, random.bits(2)),
+            _ if random.one_in(2) => (0x43, 0xC0 | random.bits(6)),
+            _ => (0x40 + random.below(4), random.bits(6)),
         };
-        top.write.next = random.one_in(10);
-        top.write_data.next = if random.one_in(2) {
-            random.below(16).into()
-        } else {
-            random.bits(8).into()
-        };
+        top.port.next = port.into();
+        top.write.next = clock % 100 < 3 || random.one_in(15);
+        top.write_data.next = value.into();
     });
     let run = Run {
         name: "system_ports",
         clocks: 1000,
         clock: |top: &mut SystemPorts, level| top.clock.next = level.into(),
+        idle: &[],
     };
     compare(&run, &mut SystemPorts::default(), |top, clock| {
         top.reset.next = clock == 0;
         draw_inputs!(top, random, write, write_data);
-        top.port.next = if random.one_in(2) {
-            0x80.into()
-        } else {
-            random.bits(16).into()
+        top.port.next = match random.below(4) {
+            0 => 0x80.into(),
+            1 => 0x70.into(),
+            2 => 0x71.into(),
+            _ => random.bits(16).into(),
         };
     });
 }

@@ -132,7 +132,7 @@ fn run_time_library(module: &mut ModuleSource) {
                 .collect()
         })
         .align(16);
-    module.data("$status_table_end", |_| Vec::new());
+    module.hidden_data("$status_table_end", |_| Vec::new());
 }
 
 /// Entered by the kernel: [ESP] = exception record, [ESP+4] = context, both above on this stack.

@@ -125,7 +125,6 @@ pub fn add_data(module: &mut ModuleSource) {
         bytes
     });
     module.dword("PspExitStatus", 0);
-    module.dword("MmPagesFree", 0);
     module.space("MmPageInUse", super::services::memory::MAX_PAGES);
 }
 

@@ -80,6 +80,7 @@ const STANDARD_INPUT: i32 = 4;
 const STANDARD_OUTPUT: i32 = 8;
 const TRAP_FLAG: u32 = 0x100;
 const MEM_COMMIT: u32 = 0x1000;
+const MEM_RELEASE: u32 = 0x8000;
 const PAGE_READWRITE: u32 = 4;
 const ALLOCATION_BYTES: u32 = 0x2000;
 
@@ -163,10 +164,20 @@ const CASES: &[Case] = &[
         a.ret()
     }),
     status("free it", STATUS_SUCCESS, |a, s| {
-        a.mov(dword_ptr(s.at("Letter")), ALLOCATION_BYTES)?;
-        a.push(0x4000)?;
+        a.mov(dword_ptr(s.at("Letter")), 0)?;
+        a.push(MEM_RELEASE)?;
         a.push(s.at("Letter"))?;
         a.push(s.at("Number"))?;
+        a.push(CURRENT_PROCESS as i32)?;
+        a.call(dword_ptr(s.import("NtFreeVirtualMemory")))?;
+        a.ret()
+    }),
+    status("free memory that nobody allocated", STATUS_CONFLICTING_ADDRESSES, |a, s| {
+        a.mov(dword_ptr(s.at("Letter")), 0x5000_0000)?;
+        a.mov(dword_ptr(s.at("Zero")), 0)?;
+        a.push(MEM_RELEASE)?;
+        a.push(s.at("Zero"))?;
+        a.push(s.at("Letter"))?;
         a.push(CURRENT_PROCESS as i32)?;
         a.call(dword_ptr(s.import("NtFreeVirtualMemory")))?;
         a.ret()
@@ -378,6 +389,7 @@ pub fn add(module: &mut ModuleSource, options: &ImageOptions) {
         "StepsUntilReturn",
         "Number",
         "Letter",
+        "Zero",
     ] {
         module.dword(name, 0);
     }

@@ -5,8 +5,8 @@ use crate::image::ImageOptions;
 use crate::module::ModuleSource;
 use iced_x86::code_asm::*;
 
-/// The call to WriteFile is at RVA 1234h, where the journey begins.
-const WIN_MAIN: u32 = 0x1216;
+/// The call to WriteFile, at +1Ch, is at 01001234h, where the journey begins.
+const WIN_MAIN: u32 = 0x1218;
 
 pub fn add(module: &mut ModuleSource, options: &ImageOptions) {
     begin(
@@ -17,6 +17,8 @@ pub fn add(module: &mut ModuleSource, options: &ImageOptions) {
     );
     let text_bytes = options.console_text.len() as u32;
     let main = module.code("WinMain", move |a, s| {
+        // mov edi,edi: two bytes that can be patched to a short jump.
+        a.db(&[0x8B, 0xFF])?;
         a.push(ebp)?;
         a.mov(ebp, esp)?;
         a.push(ecx)?;

@@ -2,7 +2,7 @@
 use hdl::emit::{ModuleInfo, PortDirection};
 use rust_hdl_core::prelude::{Atom, AtomKind, Block, Probe};
 
-use super::{ModuleReport, Run};
+use super::{ModuleReport, Run, Surroundings};
 
 /// The ports of one module in one direction: each starts a new 32-bit word.
 #[derive(Default)]
@@ -54,7 +54,7 @@ impl Recording {
         run: &Run<T>,
         top: &mut T,
         modules: &[ModuleInfo],
-        mut stimulus: impl FnMut(&mut T, usize),
+        surroundings: &mut impl Surroundings<T>,
     ) -> Recording {
         let recorded = |info: &ModuleInfo| {
             let (mut inputs, mut outputs) = (Bus::default(), Bus::default());
@@ -76,10 +76,11 @@ impl Recording {
         let mut steps = Vec::new();
         for clock in 0..run.clocks {
             for high in [false, true] {
-                (run.clock)(top, high);
-                if !high {
-                    stimulus(top, clock);
+                match high {
+                    true => surroundings.see_outputs(top),
+                    false => surroundings.set_inputs(top, clock),
                 }
+                (run.clock)(top, high);
                 settle(top);
                 let mut reader = Reader {
                     modules: Vec::new(),

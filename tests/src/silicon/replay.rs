@@ -387,7 +387,7 @@ fn read_frame(
         u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
     };
     if let Some(error_code) = exception.error_code
-        && word(0) != error_code.into()
+        && word(0) != u32::from(error_code)
     {
         return Err(format!(
             "error code {error_code:04X} was pushed as {:08X}",

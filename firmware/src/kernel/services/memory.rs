@@ -85,9 +85,9 @@ fn entry_of_edi(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.lea(edx, dword_ptr(edx * 4 + SELF_MAP_TABLES))
 }
 
-/// Probes the two pointers and reads them: EDI = first page, ESI = end. A zero size leaves with
-/// STATUS_INVALID_PARAMETER at `refused`.
-fn range(
+/// Checks the process and the two pointers: EDI = base, ESI = size, at most the region's. Leaves at
+/// `refused` with EAX = status.
+fn pointers(
     a: &mut CodeAssembler,
     s: &Scope,
     size_argument: i32,
@@ -102,17 +102,12 @@ fn range(
     probe(a, s, edx, 4)?;
     a.mov(edi, dword_ptr(ebx))?;
     a.mov(esi, dword_ptr(edx))?;
+    // Both are written at the end: find out now whether they can be.
     a.mov(dword_ptr(ebx), edi)?;
     a.mov(dword_ptr(edx), esi)?;
     a.mov(eax, STATUS_INVALID_PARAMETER)?;
-    a.test(esi, esi)?;
-    a.je(refused)?;
     a.cmp(esi, ALLOCATION_END - ALLOCATION_BASE)?;
-    a.ja(refused)?;
-    a.add(esi, edi)?;
-    a.add(esi, PAGE - 1)?;
-    a.and(esi, 0xFFFF_F000u32)?;
-    a.and(edi, 0xFFFF_F000u32)
+    a.ja(refused)
 }
 
 /// Leaves at `refused` unless EDI up to ESI lies in the region for allocations.
@@ -138,7 +133,13 @@ pub fn allocate(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     let mut next = a.create_label();
     let mut present = a.create_label();
     let mut exhausted = a.create_label();
-    range(a, s, ALLOCATE_SIZE, refused)?;
+    pointers(a, s, ALLOCATE_SIZE, refused)?;
+    a.test(esi, esi)?;
+    a.je(refused)?;
+    a.add(esi, edi)?;
+    a.add(esi, PAGE - 1)?;
+    a.and(esi, !(PAGE - 1))?;
+    a.and(edi, !(PAGE - 1))?;
     a.test(edi, edi)?;
     a.jne(given)?;
     // The first gap that is long enough.
@@ -209,10 +210,36 @@ pub fn allocate(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     a.nop()
 }
 
-/// NtFreeVirtualMemory(process, *base, *size, type): unmaps the pages that the range touches.
+/// NtFreeVirtualMemory(process, *base, *size, type): unmaps the pages that the range touches; a size of
+/// zero means all pages from the base up to the next gap.
 pub fn free(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     let mut refused = a.create_label();
-    range(a, s, FREE_SIZE, refused)?;
+    let mut sized = a.create_label();
+    let mut measure = a.create_label();
+    let mut measured = a.create_label();
+    pointers(a, s, FREE_SIZE, refused)?;
+    a.and(edi, !(PAGE - 1))?;
+    a.test(esi, esi)?;
+    a.jne(sized)?;
+    // Page tables are certain to be there in the region only.
+    a.lea(esi, dword_ptr(edi + PAGE))?;
+    check_region(a, refused)?;
+    a.mov(esi, edi)?;
+    a.set_label(&mut measure)?;
+    a.mov(edx, esi)?;
+    a.shr(edx, 12)?;
+    a.cmp(esi, ALLOCATION_END)?;
+    a.jae(measured)?;
+    a.test(dword_ptr(edx * 4 + SELF_MAP_TABLES), PRESENT)?;
+    a.je(measured)?;
+    a.add(esi, PAGE)?;
+    a.jmp(measure)?;
+    a.set_label(&mut sized)?;
+    a.mov(eax, argument(BASE_ADDRESS))?;
+    a.add(esi, dword_ptr(eax))?;
+    a.add(esi, PAGE - 1)?;
+    a.and(esi, !(PAGE - 1))?;
+    a.set_label(&mut measured)?;
     check_region(a, refused)?;
     a.call(s.near("MiReleasePages"))?;
     a.xor(eax, eax)?;
