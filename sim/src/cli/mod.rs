@@ -123,6 +123,19 @@ impl<E: std::fmt::Display> From<E> for Failure {
     }
 }
 
+/// Writes to stdout. A reader that has seen enough (`sysgate opcodes | head`) is no error.
+fn print(text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut stdout = std::io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Set by Ctrl-C; commands end at the next opportunity and leave complete files.
 pub(crate) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 

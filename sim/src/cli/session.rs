@@ -253,10 +253,7 @@ pub fn replay(
 
 fn open_wave(machine: &mut Machine, path: &std::path::Path, setup: &Setup) -> Result<(), Failure> {
     let symbols = Arc::clone(&setup.symbols);
-    let mut instructions = Instructions::default();
-    machine.set_lanes(Box::new(move |retired| {
-        let (_, cs_base) = instructions.cs();
-        instructions.push(retired);
+    machine.set_lanes(Box::new(move |retired, cs_base| {
         let place = symbols.at(cs_base.wrapping_add(retired.eip));
         let length = usize::from(retired.length).min(retired.bytes.len());
         let text = disassemble(&retired.bytes[..length], retired.eip, retired.mode & 8 != 0);

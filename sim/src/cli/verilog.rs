@@ -1,6 +1,6 @@
 //! `sysgate verilog`.
 
-use super::{Failure, exit};
+use super::{Failure, exit, print};
 use clap::{Args, ValueEnum};
 use std::fs;
 use std::path::PathBuf;
@@ -39,7 +39,7 @@ impl VerilogArguments {
         let path = self.out.join(format!("{name}.v"));
         fs::write(&path, verilog)
             .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-        println!("{}", path.display());
+        print(&format!("{}\n", path.display()))?;
         Ok(exit::SUCCESS)
     }
 }

@@ -318,7 +318,7 @@ struct sg_machine {
                 char where[32], instruction[32];
                 std::memset(where, ' ', sizeof where);
                 std::memset(instruction, ' ', sizeof instruction);
-                lane_callback(lane_context, &record, where, instruction);
+                lane_callback(lane_context, &record, cs_base, where, instruction);
                 // The first character is the most significant byte.
                 for (unsigned character = 0; character < 32; ++character) {
                     const unsigned word = 7 - character / 4, shift = 24 - 8 * (character % 4);

@@ -102,7 +102,8 @@ enum sg_stop : uint32_t {
 };
 
 // Writes 32 characters of `where` and of `instruction` for the micro-op in `retired`; called while tracing.
-typedef void (*sg_lane_callback)(void* context, const sg_retired* retired, char* where, char* instruction);
+typedef void (*sg_lane_callback)(void* context, const sg_retired* retired, uint32_t cs_base, char* where,
+                                 char* instruction);
 
 struct sg_machine;
 sg_machine* sg_new(const sg_settings* settings);

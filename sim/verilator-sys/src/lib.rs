@@ -217,6 +217,7 @@ mod functions {
     pub type LaneCallback = unsafe extern "C" fn(
         context: *mut c_void,
         retired: *const Retired,
+        cs_base: u32,
         where_: *mut u8,
         instruction: *mut u8,
     );
