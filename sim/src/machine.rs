@@ -424,12 +424,6 @@ impl Machine {
         unsafe { raw::sg_invalidate(self.raw.as_ptr()) }
     }
 
-    /// Requests an external interrupt until it is acknowledged. Only a model of the bare core has this pin.
-    pub fn request_interrupt(&mut self, vector: u8) {
-        // SAFETY: `raw` is a live machine.
-        unsafe { raw::sg_interrupt(self.raw.as_ptr(), vector) }
-    }
-
     /// Raises the NMI pin for two clocks.
     pub fn nmi(&mut self) {
         // SAFETY: `raw` is a live machine.

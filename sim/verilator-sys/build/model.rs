@@ -20,13 +20,7 @@ const VERILATOR_FLAGS: &[&str] = &[
 
 pub fn build() -> Result<(), String> {
     println!("cargo:rerun-if-changed=shim");
-    for variable in [
-        "VERILATOR",
-        "VERILATOR_ROOT",
-        "SYSGATE_NO_DOWNLOAD",
-        "SYSGATE_TOP",
-        "CXX",
-    ] {
+    for variable in ["VERILATOR", "VERILATOR_ROOT", "SYSGATE_NO_DOWNLOAD", "CXX"] {
         println!("cargo:rerun-if-env-changed={variable}");
     }
     let target = target_folder()?;
@@ -192,7 +186,7 @@ pub fn build() -> Result<(), String> {
 }
 
 /// Emits both tops and the list of opcodes that are built into OUT_DIR, where `src/lib.rs` includes them; returns the
-/// top of the model: the chip, or the bare core for tests of its pins (`SYSGATE_TOP=core`).
+/// chip.
 ///
 /// Written here, they need not be made again by the program: `hdl` and all of rust-hdl are built only once.
 fn emit() -> Result<Verilog, String> {
@@ -215,11 +209,7 @@ fn emit() -> Result<Verilog, String> {
     write("chip.v", &chip.text)?;
     let built: Vec<bool> = spec::opcodes::all().map(hdl::decode::is_built).collect();
     write("opcodes.rs", &format!("&{built:?}"))?;
-    match env::var("SYSGATE_TOP").as_deref().unwrap_or_default() {
-        "" | "chip" => Ok(chip),
-        "core" => Ok(core),
-        other => Err(format!("SYSGATE_TOP={other}: it must be chip or core")),
-    }
+    Ok(chip)
 }
 
 /// The fast and the slow C++ files that Verilator wrote, from the list it leaves for make.

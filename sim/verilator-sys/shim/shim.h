@@ -129,7 +129,6 @@ void sg_debug_step(sg_machine* machine);
 uint32_t sg_register_read(sg_machine* machine, uint8_t number);
 void sg_register_write(sg_machine* machine, uint8_t number, uint32_t data);
 void sg_invalidate(sg_machine* machine);
-void sg_interrupt(sg_machine* machine, uint8_t vector);  // bare core only: request until acknowledged
 void sg_nmi(sg_machine* machine);
 uint8_t sg_trace_open(sg_machine* machine, const char* path);
 void sg_trace_close(sg_machine* machine);

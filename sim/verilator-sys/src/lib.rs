@@ -268,7 +268,6 @@ mod functions {
         pub fn sg_register_read(machine: *mut RawMachine, number: u8) -> u32;
         pub fn sg_register_write(machine: *mut RawMachine, number: u8, data: u32);
         pub fn sg_invalidate(machine: *mut RawMachine);
-        pub fn sg_interrupt(machine: *mut RawMachine, vector: u8);
         pub fn sg_nmi(machine: *mut RawMachine);
         pub fn sg_trace_open(machine: *mut RawMachine, path: *const c_char) -> bool;
         pub fn sg_trace_close(machine: *mut RawMachine);
