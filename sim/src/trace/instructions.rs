@@ -186,3 +186,105 @@ impl Instructions {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn micro_op(change: impl FnOnce(&mut Retired)) -> Retired {
+        let mut retired = Retired {
+            eflags: 2,
+            mode: 9,
+            first: true,
+            last: true,
+            ..Default::default()
+        };
+        change(&mut retired);
+        retired
+    }
+
+    #[test]
+    fn micro_ops_are_gathered_up_to_the_last_of_their_instruction() {
+        let mut instructions = Instructions::default();
+        let first = micro_op(|retired| {
+            retired.last = false;
+            (
+                retired.load,
+                retired.load_linear,
+                retired.load_size,
+                retired.load_data,
+            ) = (true, 0x1000, 4, 7);
+            (retired.register_write, retired.register_number) = (true, 9);
+        });
+        assert_eq!(instructions.push(&first), None);
+        let second = micro_op(|retired| {
+            retired.first = false;
+            (
+                retired.register_write,
+                retired.register_number,
+                retired.register_data,
+            ) = (true, 0, 7);
+        });
+        let whole = instructions.push(&second).unwrap();
+        assert_eq!(whole.micro_ops, 2);
+        assert_eq!(
+            whole.writes,
+            [Write::Load(0x1000, 4, 7), Write::Register(0, 7)],
+            "temporaries are left out"
+        );
+    }
+
+    #[test]
+    fn an_exception_is_told_with_its_error_code_and_cr2() {
+        let mut instructions = Instructions::default();
+        let fault = micro_op(|retired| {
+            retired.last = false;
+            (retired.exception, retired.vector) = (true, 14);
+            (retired.has_error_code, retired.error_code, retired.cr2) = (true, 5, 0xDEAD_B000);
+        });
+        instructions.push(&fault);
+        let whole = instructions.push(&micro_op(|_| {})).unwrap();
+        let delivered = Delivered {
+            vector: 14,
+            error_code: Some(5),
+            cr2: Some(0xDEAD_B000),
+            external: false,
+        };
+        assert_eq!(whole.delivered, Some(delivered));
+        assert_eq!(
+            instructions.push(&micro_op(|_| {})).unwrap().delivered,
+            None
+        );
+    }
+
+    #[test]
+    fn the_base_of_cs_follows_from_the_selector_in_real_mode_and_is_zero_in_protected_mode() {
+        let mut instructions = Instructions::default();
+        assert_eq!(instructions.cs(), (0xF000, 0xFFFF_0000));
+        for (mode, selector, base) in [(0, 0xF000, 0xF_0000), (9, 8, 0), (11, 0x1234, 0x1_2340)] {
+            let write = micro_op(|retired| {
+                retired.mode = mode;
+                retired.system_write = true;
+                (retired.system_number, retired.system_data) = (CS_SELECTOR, selector);
+            });
+            instructions.push(&write);
+            assert_eq!(instructions.cs(), (selector as u16, base), "mode {mode}");
+        }
+    }
+
+    #[test]
+    fn sysenter_and_sysexit_load_the_selectors_that_the_msr_gives() {
+        let mut instructions = Instructions::default();
+        let write = micro_op(|retired| {
+            retired.system_write = true;
+            (retired.system_number, retired.system_data) = (registers::SYSENTER_CS, 8);
+        });
+        instructions.push(&write);
+        for (second_byte, selector) in [(0x34, 8), (0x35, 0x1B)] {
+            instructions.push(&micro_op(|retired| {
+                retired.bytes[..2].copy_from_slice(&[0x0F, second_byte])
+            }));
+            assert_eq!(instructions.cs(), (selector, 0));
+        }
+    }
+}

@@ -158,3 +158,79 @@ pub fn micro_op_line(retired: &Retired, instructions: &Instructions) -> String {
     }
     line
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add_to_memory() -> Retired {
+        let mut bytes = [0; 16];
+        bytes[..3].copy_from_slice(&[0x01, 0x43, 0x04]);
+        Retired {
+            number: 12,
+            cycle: 345,
+            eip: 0x77F0_5EB0,
+            next_eip: 0x77F0_5EB3,
+            bytes,
+            length: 3,
+            cpl: 3,
+            mode: 13,
+            eflags: 0x246,
+            first: true,
+            last: true,
+            load: true,
+            load_linear: 0x1004,
+            load_size: 4,
+            load_data: 1,
+            store: true,
+            store_linear: 0x1004,
+            store_size: 4,
+            store_data: 3,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_line_tells_what_ran_where_and_what_it_read_and_wrote() {
+        let instruction = Instructions::default().push(&add_to_memory()).unwrap();
+        let line = retire_line(&instruction);
+        assert_eq!(
+            line.split_whitespace().collect::<Vec<_>>().join(" "),
+            "12 345 3 f000:77f05eb0 014304 add [ebx+4],eax \
+             00000001<-[00001004] [00001004]=00000003 eflags=00000246"
+        );
+    }
+
+    #[test]
+    fn a_delivered_exception_stands_in_braces_with_its_handler() {
+        let fault = Retired {
+            exception: true,
+            vector: 13,
+            has_error_code: true,
+            error_code: 8,
+            load: false,
+            store: false,
+            next_eip: 0x8280_1000,
+            ..add_to_memory()
+        };
+        let line = retire_line(&Instructions::default().push(&fault).unwrap());
+        assert!(
+            line.ends_with("{exception 0d error=0008} -> 82801000"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn system_registers_have_their_names() {
+        for (number, name) in [
+            (registers::SELECTOR + registers::CS, "cs"),
+            (registers::BASE + registers::FS, "fs.base"),
+            (registers::LIMIT + registers::GDTR, "gdtr.limit"),
+            (registers::CR0 + 3, "cr3"),
+            (registers::SYSENTER_EIP, "sysenter_eip"),
+            (0xFF, "system_ff"),
+        ] {
+            assert_eq!(system_name(number), name);
+        }
+    }
+}
