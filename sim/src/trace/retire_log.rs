@@ -1,40 +1,13 @@
 //! The retire log: one line per instruction, or per micro-op.
 
 use super::disassembly::disassemble;
-use super::instructions::{Instruction, Instructions, Write};
+use super::instructions::{Instruction, Instructions, Write, register_name, writes};
 use crate::Retired;
 use spec::registers;
 use std::fmt::Write as _;
 
-/// Name of a system register as in `spec::registers`; a number where there is none.
 fn system_name(number: u8) -> String {
-    let segment = |base: u8| registers::SEGMENT.get(usize::from(number - base));
-    let part = |base: u8, suffix: &str| {
-        (number >= base)
-            .then(|| segment(base))
-            .flatten()
-            .map(|name| format!("{name}{suffix}"))
-    };
-    match number {
-        registers::EIP => "eip".to_string(),
-        registers::EFLAGS => "eflags".to_string(),
-        registers::CPL => "cpl".to_string(),
-        registers::CR0..=registers::CR4 => format!("cr{}", number - registers::CR0),
-        registers::DR0..=registers::DR7 => format!("dr{}", number - registers::DR0),
-        registers::SYSENTER_CS => "sysenter_cs".to_string(),
-        registers::SYSENTER_ESP => "sysenter_esp".to_string(),
-        registers::SYSENTER_EIP => "sysenter_eip".to_string(),
-        registers::TSC_LOW => "tsc_low".to_string(),
-        registers::TSC_HIGH => "tsc_high".to_string(),
-        _ => match number & 0xF0 {
-            registers::SELECTOR => part(registers::SELECTOR, ""),
-            registers::BASE => part(registers::BASE, ".base"),
-            registers::LIMIT => part(registers::LIMIT, ".limit"),
-            registers::ACCESS => part(registers::ACCESS, ".access"),
-            _ => None,
-        }
-        .unwrap_or_else(|| format!("system_{number:02x}")),
-    }
+    register_name(number).map_or_else(|| format!("system_{number:02x}"), str::to_string)
 }
 
 fn value(data: u64, size: u8) -> String {
@@ -58,10 +31,14 @@ fn write_text(write: &Write) -> String {
     }
 }
 
-fn head(retired: &Retired, cs: u16) -> String {
+fn head(retired: &Retired, cs: u16, is_event: bool) -> String {
     let length = usize::from(retired.length).min(retired.bytes.len());
     let bytes = &retired.bytes[..length];
-    let text = disassemble(bytes, retired.eip, retired.mode & 8 != 0);
+    let text = match bytes {
+        [] if is_event => "(interrupt)".to_string(),
+        [] => "(reset)".to_string(),
+        _ => disassemble(bytes, retired.eip, retired.mode & 8 != 0),
+    };
     format!(
         "{:8} {:9} {} {cs:04x}:{:08x} {:20} {text:32}",
         retired.number,
@@ -77,7 +54,7 @@ fn head(retired: &Retired, cs: u16) -> String {
 /// The cycle is that of the last micro-op. A delivered exception or interrupt stands in braces.
 pub fn retire_line(instruction: &Instruction) -> String {
     let retired = &instruction.retired;
-    let mut line = head(retired, instruction.cs);
+    let mut line = head(retired, instruction.cs, instruction.delivered.is_some());
     for write in &instruction.writes {
         write!(line, " {}", write_text(write)).unwrap();
     }
@@ -107,7 +84,17 @@ pub fn retire_line(instruction: &Instruction) -> String {
 ///
 /// `instructions` must have taken this micro-op's predecessors, not yet itself.
 pub fn micro_op_line(retired: &Retired, instructions: &Instructions) -> String {
-    let mut line = head(retired, instructions.cs().0);
+    // The bytes beside a routine that no instruction began mean nothing.
+    let is_event = instructions.is_delivering();
+    let shown = if is_event {
+        Retired {
+            length: 0,
+            ..*retired
+        }
+    } else {
+        *retired
+    };
+    let mut line = head(&shown, instructions.cs().0, is_event);
     let mark = match (retired.first, retired.last) {
         (true, true) => '=',
         (true, false) => '/',
@@ -115,15 +102,8 @@ pub fn micro_op_line(retired: &Retired, instructions: &Instructions) -> String {
         (false, false) => '|',
     };
     write!(line, " {mark}{:03x}", retired.micro_address).unwrap();
-    let mut alone = Instructions::default();
-    let whole = alone
-        .push(&Retired {
-            last: true,
-            ..*retired
-        })
-        .expect("a last micro-op completes");
-    for write in &whole.writes {
-        write!(line, " {}", write_text(write)).unwrap();
+    for write in writes(retired) {
+        write!(line, " {}", write_text(&write)).unwrap();
     }
     if retired.register_write && retired.register_number >= 8 {
         write!(
@@ -213,7 +193,14 @@ mod tests {
             next_eip: 0x8280_1000,
             ..add_to_memory()
         };
-        let line = retire_line(&Instructions::default().push(&fault).unwrap());
+        let mut instructions = Instructions::default();
+        instructions.push(&fault);
+        let routine = Retired {
+            exception: false,
+            has_error_code: false,
+            ..fault
+        };
+        let line = retire_line(&instructions.push(&routine).unwrap());
         assert!(
             line.ends_with("{exception 0d error=0008} -> 82801000"),
             "{line}"

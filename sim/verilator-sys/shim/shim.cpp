@@ -477,7 +477,8 @@ struct sg_machine {
                 }
                 if (t.retire_system_number == SYSTEM_CS_BASE) cs_base = t.retire_system_data;
             }
-            if (t.retire_last) {
+            // A delivered exception or interrupt is one with the routine behind it that enters the handler.
+            if (t.retire_last && !t.retire_exception && !t.retire_interrupt) {
                 ++instructions;
                 if (!breakpoints.empty() && breakpoints.contains(eip)) breakpoint_hit = true;
             }

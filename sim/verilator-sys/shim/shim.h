@@ -7,7 +7,7 @@ extern "C" {
 
 // One retired micro-op.
 struct sg_retired {
-    uint64_t number;  // of the instruction, from 0 at reset: instructions completed before this one
+    uint64_t number;  // of the instruction, from 0 at reset; a delivered exception counts as one with its routine
     uint64_t cycle;
     uint64_t load_data;
     uint64_t store_data;

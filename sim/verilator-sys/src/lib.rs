@@ -10,7 +10,9 @@
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Retired {
-    /// Number of its instruction, counted from 0 at reset; all micro-ops of one instruction share it.
+    /// Number of its instruction, counted from 0 (the reset routine); all micro-ops of one instruction share it.
+    ///
+    /// The record of an exception or interrupt shares it with the routine behind it that enters the handler.
     pub number: u64,
     /// Clock cycle of the retirement: the time-stamp counter's value then.
     pub cycle: u64,
