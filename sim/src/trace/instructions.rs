@@ -211,7 +211,7 @@ impl Instructions {
 
 /// What one micro-op read and wrote. The microcode's temporaries, registers from 8, are left out.
 pub(super) fn writes(retired: &Retired) -> impl Iterator<Item = Write> {
-    let load = retired.load.then(|| match retired.access_io {
+    let load = retired.load.then_some(match retired.access_io {
         true => Write::In(
             retired.load_linear as u16,
             retired.load_size,
@@ -228,7 +228,7 @@ pub(super) fn writes(retired: &Retired) -> impl Iterator<Item = Write> {
     let system = retired
         .system_write
         .then_some(Write::System(retired.system_number, retired.system_data));
-    let store = retired.store.then(|| match retired.access_io {
+    let store = retired.store.then_some(match retired.access_io {
         true => Write::Out(
             retired.store_linear as u16,
             retired.store_size,
