@@ -11,6 +11,7 @@ pub mod replay;
 
 use iced_x86::{
     Code, Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register,
+    RflagsBits,
 };
 use spec::{flags, paging};
 use std::io::Read;
@@ -62,7 +63,7 @@ pub struct Case {
     pub eflags_after: u16,
     /// EIP after minus EIP before.
     pub eip_advance: u8,
-    /// Flags that the instruction leaves undefined, as iced-x86 has them.
+    /// Flags that the instruction leaves undefined, as `iced_x86::RflagsBits`.
     pub undefined_flags: u16,
     /// Bytes of the window that changed: offset and new value.
     pub memory_after: Vec<(u16, u8)>,
@@ -356,7 +357,7 @@ impl Case {
     /// What of the result the architecture leaves undefined.
     pub fn undefined(&self) -> Undefined {
         let mut undefined = Undefined {
-            flags: self.undefined_flags.into(),
+            flags: eflags(self.undefined_flags),
             ..Undefined::default()
         };
         let instruction = self.instruction();
@@ -477,6 +478,21 @@ pub fn window(seed: u64) -> Vec<u8> {
 /// The encoding's name, as iced-x86 has it.
 pub fn encoding_name(code: Code) -> String {
     format!("{code:?}")
+}
+
+/// EFLAGS bits for a set of `iced_x86::RflagsBits`.
+fn eflags(iced: u16) -> u32 {
+    [
+        (RflagsBits::OF, flags::OF),
+        (RflagsBits::SF, flags::SF),
+        (RflagsBits::ZF, flags::ZF),
+        (RflagsBits::AF, flags::AF),
+        (RflagsBits::CF, flags::CF),
+        (RflagsBits::PF, flags::PF),
+    ]
+    .into_iter()
+    .filter(|(bit, _)| u32::from(iced) & bit != 0)
+    .fold(0, |set, (_, flag)| set | flag)
 }
 
 #[cfg(test)]

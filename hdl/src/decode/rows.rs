@@ -356,9 +356,11 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             let base = step(op).width(width).a(R::Reg).to(R::Reg).flags().last();
             with_source(base, second, register_form)?.into()
         }
+        // Of 16 bits the result is undefined; silicon gives zero.
         "bswap" => step(ExecuteOp::Bswap)
             .a(R::Opcode)
             .to(R::Opcode)
+            .unless(StaticCondition::OperandSize16, "bswap_word")
             .last()
             .into(),
         "movzx" | "movsx" => {

@@ -75,7 +75,11 @@ fn shape(map: Map, byte: u8, groups: &[(Map, u8)]) -> Shape {
             .iter()
             .any(|o| matches!(o, opcodes::Operand::SignedIb | opcodes::Operand::Jb))
     });
-    let immediate = match opcodes::immediate(map, byte, 0) {
+    // Members of a group agree, those of F6/F7 aside.
+    let immediate = (0..8)
+        .map(|reg| opcodes::immediate(map, byte, reg))
+        .find(|immediate| *immediate != Immediate::None);
+    let immediate = match immediate.unwrap_or(Immediate::None) {
         Immediate::None => ImmediateKind::None,
         Immediate::Byte if signed => ImmediateKind::SignedByte,
         Immediate::Byte => ImmediateKind::Byte,

@@ -158,6 +158,11 @@ pub fn add(routines: &mut Assembler) {
             .last()],
     );
 
+    routines.routine(
+        "bswap_word",
+        [copy(Opcode).constant(0).width(WidthSelect::Word).last()],
+    );
+
     // CMPXCHG8B: T0 = low dword of the operand.
     let set_zero = |value: i32, op: ExecuteOp| {
         [

@@ -258,7 +258,7 @@ mod tests {
             registers_after: [0x1002_0010, 1, 2, 3, 0x1002_F000, 5, 6, 7],
             eflags_after: 1,
             eip_advance: 3,
-            undefined_flags: spec::flags::AF as u16,
+            undefined_flags: iced_x86::RflagsBits::AF as u16,
             memory_after: vec![(0x10, 0x55)],
         };
         assert!(!record.instruction().is_invalid());
