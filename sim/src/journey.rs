@@ -433,8 +433,11 @@ mod tests {
         })
     }
 
-    /// Runs a program given as (cycle, eip, length, next eip, cpl, first bytes).
-    fn watch(steps: &[(u64, u32, u8, u32, u8, &[u8])]) -> Watch {
+    /// Cycle, EIP, length, next EIP, CPL, first bytes of an instruction.
+    type Step = (u64, u32, u8, u32, u8, &'static [u8]);
+
+    /// Runs a program.
+    fn watch(steps: &[Step]) -> Watch {
         let symbols = symbols();
         let mut watch = Watch::new(None);
         for (number, &(cycle, eip, length, next_eip, cpl, start)) in steps.iter().enumerate() {
