@@ -69,10 +69,19 @@ pub struct ExecuteStage {
     pub fault: Signal<Out, Bit>,
     pub fault_vector: Signal<Out, Bits<5>>,
     pub fault_code: Signal<Out, Bits<16>>,
+    /// Where a page fault happened; bytes and length of the instruction that raises the fault.
+    pub fault_linear: Signal<Out, Bits<32>>,
+    pub fault_bytes: Signal<Out, Bits<128>>,
+    pub fault_length: Signal<Out, Bits<4>>,
+    /// Neither a micro-op is here nor the consequence of one to come.
+    pub empty: Signal<Out, Bit>,
     /// Nothing of the next instruction has happened.
     pub interrupt_point: Signal<Out, Bit>,
     /// Microcode goes on at the branch's target.
     pub micro_redirect: Signal<Out, Bit>,
+    pub micro_target: Signal<Out, Bits<11>>,
+    /// The running ESP behind that branch.
+    pub micro_esp: Signal<Out, Bits<32>>,
     /// Instructions go on elsewhere than the front end believes.
     pub redirect: Signal<Out, Bit>,
     /// EIP after this instruction, when its last micro-op retires.
@@ -95,6 +104,17 @@ pub struct ExecuteStage {
     segment_reg: DFF<Bits<4>>,
     esp_after_reg: DFF<Bits<32>>,
     at_boundary: DFF<Bit>,
+    /// The micro-op that was here in the last clock raised a fault.
+    fault_reg: DFF<Bit>,
+    fault_vector_reg: DFF<Bits<5>>,
+    fault_code_reg: DFF<Bits<16>>,
+    fault_linear_reg: DFF<Bits<32>>,
+    fault_bytes_reg: DFF<Bits<128>>,
+    fault_length_reg: DFF<Bits<4>>,
+    /// The micro-branch that was here in the last clock is taken.
+    branch_reg: DFF<Bit>,
+    branch_target_reg: DFF<Bits<11>>,
+    branch_esp_reg: DFF<Bits<32>>,
     // units
     registers: Registers,
     operands: Operands,
@@ -117,6 +137,12 @@ pub struct ExecuteStage {
     is_null: Signal<Local, Bit>,
     condition_holds: Signal<Local, Bit>,
     done: Signal<Local, Bit>,
+    moves: Signal<Local, Bit>,
+    /// The micro-op here is not to happen.
+    void: Signal<Local, Bit>,
+    found_fault: Signal<Local, Bit>,
+    found_vector: Signal<Local, Bits<5>>,
+    found_code: Signal<Local, Bits<16>>,
     old_merged: Signal<Local, Bits<32>>,
     debug_general_write: Signal<Local, Bit>,
     writes_register: Signal<Local, Bit>,
@@ -137,7 +163,16 @@ impl Logic for ExecuteStage {
             linear_reg,
             segment_reg,
             esp_after_reg,
-            at_boundary
+            at_boundary,
+            fault_reg,
+            fault_vector_reg,
+            fault_code_reg,
+            fault_linear_reg,
+            fault_bytes_reg,
+            fault_length_reg,
+            branch_reg,
+            branch_target_reg,
+            branch_esp_reg
         );
         clock!(self, clock, registers, unit);
         self.op.next = self.micro_op_reg.q.val();
@@ -173,9 +208,11 @@ impl Logic for ExecuteStage {
         self.a.next = self.operands.a.val();
         self.b.next = self.operands.b.val();
 
+        self.void.next = self.kill.val() | self.fault_reg.q.val() | self.branch_reg.q.val();
+
         // The unit.
         self.unit.reset.next = self.reset.val();
-        self.unit.flush.next = self.kill.val();
+        self.unit.flush.next = self.void.val();
         self.unit.valid.next =
             self.valid_reg.q.val() & self.load_ready.val() & !self.op.val().fault;
         self.unit.op.next = self.op.val().op;
@@ -214,11 +251,12 @@ impl Logic for ExecuteStage {
             Condition::NotAccessed => {
                 self.condition_holds.next = !self.descriptor.val().get_bit(40);
             }
-            Condition::InnerLevel => {
-                self.condition_holds.next = self.code_level.val() < self.cpl.val();
+            Condition::NotInner => {
+                self.condition_holds.next = self.code_level.val() >= self.cpl.val();
             }
-            Condition::OuterLevel => {
-                self.condition_holds.next = self.operands.a.val().get_bits::<2>(0) > self.cpl.val();
+            Condition::NotOuter => {
+                self.condition_holds.next =
+                    self.operands.a.val().get_bits::<2>(0) <= self.cpl.val();
             }
             Condition::SystemDescriptor => {
                 self.condition_holds.next = !self.descriptor.val().get_bit(44);
@@ -255,11 +293,12 @@ impl Logic for ExecuteStage {
                 self.conditional.next = true;
             }
             Control::Loop => {
-                self.jumps.next = (!self.result_zero.val()) & self.loop_condition.val();
+                // The count is one less than operand a; that is known before the subtraction.
+                self.jumps.next = (self.operands.a.val() != 1) & self.loop_condition.val();
                 self.conditional.next = true;
             }
             Control::JumpIfZero => {
-                self.jumps.next = self.result_zero.val();
+                self.jumps.next = self.operands.a.val() == 0;
                 self.conditional.next = true;
             }
             Control::LoadCode => {
@@ -307,15 +346,17 @@ impl Logic for ExecuteStage {
             self.execute_vector.next = bit_cast::<5, 8>(self.op.val().system);
             self.execute_code.next = bit_cast::<16, 32>(self.operands.b.val());
         }
-        self.fault.next = self.valid_reg.q.val()
+        // A fault is raised in the clock after it is found, as the micro-op has gone by then: what follows it is void.
+        self.found_fault.next = self.valid_reg.q.val()
+            & (!self.void.val())
             & (self.op.val().fault | (self.computed.val() & self.execute_fault.val()));
+        self.found_vector.next = self.execute_vector.val();
+        self.found_code.next = self.execute_code.val();
         self.table_code.next = 0.into();
-        self.fault_vector.next = self.execute_vector.val();
-        self.fault_code.next = self.execute_code.val();
         if self.op.val().fault {
-            self.fault_vector.next = self.op.val().fault_vector;
+            self.found_vector.next = self.op.val().fault_vector;
             self.table_code.next = self.op.val().fault_code;
-            self.fault_code.next = self.op.val().fault_code;
+            self.found_code.next = self.op.val().fault_code;
             if (self.op.val().fault_vector != 14)
                 & (self.segment_reg.q.val() > 5)
                 & !self.op.val().table_access
@@ -326,31 +367,51 @@ impl Logic for ExecuteStage {
                 if self.segment_reg.q.val() == 7 {
                     self.table_code.next = self.task_selector.val() & 0xFFFC;
                 }
-                self.fault_code.next =
+                self.found_code.next =
                     self.table_code.val() | bit_cast::<16, 1>(self.external.val().into());
             }
         }
+        self.fault_reg.d.next = self.found_fault.val();
+        self.fault_vector_reg.d.next = self.found_vector.val();
+        self.fault_code_reg.d.next = self.found_code.val();
+        self.fault_linear_reg.d.next = self.linear_reg.q.val();
+        self.fault_bytes_reg.d.next = self.bytes_reg.q.val();
+        self.fault_length_reg.d.next = self.op.val().length;
+        self.fault.next = self.fault_reg.q.val();
+        self.fault_vector.next = self.fault_vector_reg.q.val();
+        self.fault_code.next = self.fault_code_reg.q.val();
+        self.fault_linear.next = self.fault_linear_reg.q.val();
+        self.fault_bytes.next = self.fault_bytes_reg.q.val();
+        self.fault_length.next = self.fault_length_reg.q.val();
 
-        // Retirement.
+        // Retirement. Whether the pipeline moves does not wait for the search for faults.
         self.is_store.next =
             (self.op.val().memory == MemoryOp::Store) | (self.op.val().memory == MemoryOp::Modify);
         self.store_valid.next = self.computed.val()
             & self.is_store.val()
-            & !(self.kill.val() | self.execute_fault.val());
-        self.done.next = self.computed.val()
-            & (!self.execute_fault.val())
-            & (!self.kill.val())
-            & (self.store_ready.val() | !self.is_store.val());
+            & !(self.void.val() | self.execute_fault.val());
+        self.moves.next = self.computed.val() & (self.store_ready.val() | !self.is_store.val());
+        self.done.next = self.moves.val() & !(self.void.val() | self.execute_fault.val());
         self.retires.next = self.done.val();
-        self.unit.advance.next = self.done.val();
-        self.vacant.next = (!self.valid_reg.q.val()) | self.done.val();
-        self.interrupt_point.next = (self.valid_reg.q.val()
+        self.unit.advance.next = self.moves.val();
+        self.vacant.next = (!self.valid_reg.q.val()) | self.moves.val() | self.op.val().fault;
+        self.empty.next =
+            !(self.valid_reg.q.val() | self.fault_reg.q.val() | self.branch_reg.q.val());
+        self.interrupt_point.next = ((self.valid_reg.q.val()
             & (self.op.val().first | self.op.val().boundary))
-            | ((!self.valid_reg.q.val()) & self.at_boundary.q.val());
-        self.micro_redirect.next = self.done.val()
+            | ((!self.valid_reg.q.val()) & self.at_boundary.q.val()))
+            & !(self.fault_reg.q.val() | self.branch_reg.q.val());
+        // A micro-branch takes effect one clock later, too.
+        self.branch_reg.d.next = self.done.val()
             & (self.op.val().control == Control::Branch)
             & self.condition_holds.val();
-        self.redirect.next = self.done.val()
+        self.branch_target_reg.d.next = self.op.val().target;
+        self.branch_esp_reg.d.next = self.esp_after_reg.q.val();
+        self.micro_redirect.next = self.branch_reg.q.val();
+        self.micro_esp.next = self.branch_esp_reg.q.val();
+        self.micro_target.next = self.branch_target_reg.q.val();
+        self.redirect.next = self.moves.val()
+            & (!self.void.val())
             & self.op.val().last
             & (self.op.val().serialize
                 | (self.conditional.val() & (self.jumps.val() != self.op.val().predicted_taken))
@@ -397,7 +458,7 @@ impl Logic for ExecuteStage {
             | self.debug_general_write.val();
 
         // The next one.
-        if self.done.val() | self.kill.val() | self.fault.val() {
+        if self.moves.val() | self.op.val().fault {
             self.valid_reg.d.next = false;
         }
         if self.takes.val() {
@@ -409,7 +470,7 @@ impl Logic for ExecuteStage {
             self.segment_reg.d.next = self.memory_segment.val();
             self.esp_after_reg.d.next = self.memory_esp_after.val();
         }
-        if self.kill.val() | self.fault.val() | self.redirect.val() | self.micro_redirect.val() {
+        if self.void.val() | self.redirect.val() {
             self.valid_reg.d.next = false;
         }
         if self.event_begins.val() {
@@ -417,6 +478,8 @@ impl Logic for ExecuteStage {
         }
         if self.reset.val() {
             self.valid_reg.d.next = false;
+            self.fault_reg.d.next = false;
+            self.branch_reg.d.next = false;
             self.at_boundary.d.next = false;
         }
     }
