@@ -474,10 +474,8 @@ mod tests {
         watch
     }
 
-    const CALL_GET: (u64, u32, u8, u32, u8, &[u8]) =
-        (10, 0x1000, 5, 0x4000, 3, &[0xE8, 0xFB, 0x2F, 0, 0]);
-    const CALL_WRITE: (u64, u32, u8, u32, u8, &[u8]) =
-        (30, 0x1010, 6, 0x4100, 3, &[0xFF, 0x15, 0, 0x18, 0, 0]);
+    const CALL_GET: Step = (10, 0x1000, 5, 0x4000, 3, &[0xE8, 0xFB, 0x2F, 0, 0]);
+    const CALL_WRITE: Step = (30, 0x1010, 6, 0x4100, 3, &[0xFF, 0x15, 0, 0x18, 0, 0]);
 
     #[test]
     fn a_journey_is_the_first_call_that_reaches_another_ring() {

@@ -11,6 +11,7 @@ pub const FOREIGN_RAM_BYTES: u32 = 16 << 20;
 pub const ROM_LAST: u32 = 0xFFFF_FFFF;
 /// The last 128 KB of the ROM (all of it, if it is smaller) are seen a second time below this address.
 pub const ROM_MIRROR_END: u32 = 0x0010_0000;
+/// At most so many bytes of the ROM are seen there.
 pub const ROM_MIRROR_BYTES: u32 = 128 << 10;
 /// ROM of the board and of the default simulation, in bytes: the image fits.
 pub const DEFAULT_ROM_BYTES: u32 = 128 << 10;
@@ -18,7 +19,9 @@ pub const DEFAULT_ROM_BYTES: u32 = 128 << 10;
 /// Byte that is read where nothing answers.
 pub const OPEN_BUS: u8 = 0xFF;
 
-/// First instruction after reset: EIP, base of CS, and their sum.
+/// EIP after reset.
 pub const RESET_EIP: u32 = 0x0000_FFF0;
+/// Base of CS after reset.
 pub const RESET_CS_BASE: u32 = 0xFFFF_0000;
+/// Where the first instruction after reset is.
 pub const RESET_ADDRESS: u32 = RESET_CS_BASE + RESET_EIP;

@@ -1,21 +1,25 @@
 //! Port numbers of the devices, and what their registers are called.
 
-/// First port of the two interrupt controllers; each has two.
+/// First port of the first interrupt controller; each has two.
 pub const PIC_MASTER: u16 = 0x20;
+/// First port of the second controller.
 pub const PIC_SLAVE: u16 = 0xA0;
 /// Interrupt line on which the slave reports to the master.
 pub const PIC_CASCADE_LINE: u8 = 2;
 
 /// Counter 0 of the interval timer; counters 1 and 2 and the control port follow.
 pub const PIT: u16 = 0x40;
+/// Control words of the interval timer.
 pub const PIT_CONTROL: u16 = 0x43;
 /// Gate of counter 2 (bit 0), speaker (bit 1), refresh toggle (bit 4) and output of counter 2 (bit 5).
 pub const SYSTEM_CONTROL_B: u16 = 0x61;
 /// Keyboard controller: status. There is no keyboard; nothing is ever waiting.
 pub const KEYBOARD_STATUS: u16 = 0x64;
+/// Keyboard controller: data. Reads 00h.
 pub const KEYBOARD_DATA: u16 = 0x60;
-/// CMOS memory and clock: index and data. Every byte reads 00h.
+/// Which byte of CMOS memory and clock is addressed.
 pub const CMOS_INDEX: u16 = 0x70;
+/// The byte of CMOS memory and clock. There is none: it reads 00h.
 pub const CMOS_DATA: u16 = 0x71;
 /// Power-on self-test codes: the byte shows on the LEDs.
 pub const POST: u16 = 0x80;
@@ -27,6 +31,7 @@ pub const SYSTEM_CONTROL_A: u16 = 0x92;
 pub const DEBUG_CONSOLE: u16 = 0xE9;
 /// A byte v written here ends a simulation with status (v << 1) | 1.
 pub const EXIT: u16 = 0xF4;
+/// A second port for that, where other simulators have theirs.
 pub const EXIT_BOCHS: u16 = 0x501;
 
 /// First of the eight ports of the serial port.
@@ -45,10 +50,15 @@ pub mod uart {
     pub const INTERRUPT_ENABLE: u16 = 1;
     /// Interrupt identification (read), FIFO control (write).
     pub const INTERRUPT_IDENTIFICATION: u16 = 2;
+    /// Line control: format of a character, and DLAB.
     pub const LINE_CONTROL: u16 = 3;
+    /// Modem control: outputs, interrupt gate, loopback.
     pub const MODEM_CONTROL: u16 = 4;
+    /// Line status: what can be read or written, and receive errors.
     pub const LINE_STATUS: u16 = 5;
+    /// Modem status: inputs and their changes.
     pub const MODEM_STATUS: u16 = 6;
+    /// A byte that the port keeps for software.
     pub const SCRATCH: u16 = 7;
 
     /// Line control, bit 7: the first two ports are the divisor.
@@ -61,12 +71,13 @@ pub mod uart {
     pub const HOLDING_EMPTY: u8 = 0x20;
     /// Line status, bit 6: nothing is left to send, the line is idle.
     pub const TRANSMITTER_EMPTY: u8 = 0x40;
-    /// Interrupt enable, bits 0 and 1.
+    /// Interrupt enable, bit 0: a byte can be read.
     pub const ENABLE_RECEIVED: u8 = 0x01;
+    /// Interrupt enable, bit 1: the holding register is empty.
     pub const ENABLE_HOLDING_EMPTY: u8 = 0x02;
     /// Modem control, bit 3 (OUT2): on a PC this lets the interrupt out of the chip.
     pub const INTERRUPT_OUT: u8 = 0x08;
-    /// Modem control, bit 4.
+    /// Modem control, bit 4: what is sent comes back, nothing leaves.
     pub const LOOPBACK: u8 = 0x10;
     /// Bytes in each FIFO.
     pub const FIFO_BYTES: usize = 16;

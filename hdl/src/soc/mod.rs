@@ -1,4 +1,5 @@
 //! The chip around the core: serial port, interrupt controllers, timer, and the buses that reach them.
+pub mod block_ram;
 pub mod chip;
 pub mod data_router;
 pub mod io_bus;
@@ -7,6 +8,7 @@ pub mod pic;
 pub mod pit;
 pub mod system_ports;
 pub mod uart;
+pub mod wishbone;
 
 #[cfg(test)]
 mod testing;

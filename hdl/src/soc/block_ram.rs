@@ -1,0 +1,333 @@
+//! Memory of the board: block RAM behind the core's two memory ports.
+//!
+//! It keeps the memory-port protocol without ever waiting: what is requested in clock n is answered in n+1. The
+//! simulator's memory answers in the same clock, so that both count the same.
+use crate::prelude::*;
+
+/// Words of 64 bits with two ports: one reads, the other reads or writes. Synthesis makes block RAM of it.
+///
+/// A word that one port writes in the clock in which the other reads it gives old bytes here and unknown ones on the
+/// board. The core does not use such bytes: it fetches again what a store has changed.
+#[derive(LogicBlock)]
+pub struct BlockRam {
+    pub clock: Signal<In, Clock>,
+    // the port that reads
+    /// Address in words; the bits beyond the memory's size are ignored.
+    pub read_index: Signal<In, Bits<29>>,
+    pub read_data: Signal<Out, Bits<64>>,
+    // the port that reads or writes
+    pub data_index: Signal<In, Bits<29>>,
+    pub data_write: Signal<In, Bit>,
+    pub data_byte_enable: Signal<In, Bits<8>>,
+    pub data_write_data: Signal<In, Bits<64>>,
+    /// Keeps its value while the port writes.
+    pub data_read_data: Signal<Out, Bits<64>>,
+    _words: Vec<u64>,
+}
+
+impl BlockRam {
+    /// A memory of `bytes` (a power of two, at least 16) that begins with `contents` and goes on with zeros.
+    ///
+    /// # Panics
+    /// If the size is no power of two or the contents do not fit.
+    pub fn new(bytes: u32, contents: &[u8]) -> Self {
+        assert!(
+            bytes.is_power_of_two() && bytes >= 16,
+            "a block RAM of {bytes} bytes: the size must be a power of two from 16"
+        );
+        assert!(
+            contents.len() <= bytes as usize,
+            "{} bytes do not fit into a block RAM of {bytes}",
+            contents.len()
+        );
+        let mut words = vec![0; bytes as usize / 8];
+        for (word, bytes) in words.iter_mut().zip(contents.chunks(8)) {
+            let mut padded = [0; 8];
+            padded[..bytes.len()].copy_from_slice(bytes);
+            *word = u64::from_le_bytes(padded);
+        }
+        Self {
+            clock: Default::default(),
+            read_index: Default::default(),
+            read_data: Default::default(),
+            data_index: Default::default(),
+            data_write: Default::default(),
+            data_byte_enable: Default::default(),
+            data_write_data: Default::default(),
+            data_read_data: Default::default(),
+            _words: words,
+        }
+    }
+}
+
+/// The low 64 bits of a signal's value.
+fn bits64(value: Bits<64>) -> u64 {
+    (0..64).fold(0, |word, bit| word | (value.get_bit(bit) as u64) << bit)
+}
+
+impl Logic for BlockRam {
+    fn update(&mut self) {
+        if self.clock.pos_edge() {
+            let mask = self._words.len() - 1;
+            let index = self.data_index.val().index() & mask;
+            self.read_data.next = self._words[self.read_index.val().index() & mask].into();
+            if self.data_write.val() {
+                let enable = self.data_byte_enable.val().index();
+                let lanes = (0..8)
+                    .filter(|lane| enable >> lane & 1 == 1)
+                    .fold(0, |lanes, lane| lanes | 0xFF << (8 * lane));
+                let written = bits64(self.data_write_data.val());
+                self._words[index] = self._words[index] & !lanes | written & lanes;
+            } else {
+                self.data_read_data.next = self._words[index].into();
+            }
+        }
+    }
+    fn connect(&mut self) {
+        self.read_data.connect();
+        self.data_read_data.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        // Words that are zero are left out: block RAM powers up as zero, and the time that synthesis takes grows with
+        // the square of the number of words here (yosys 0.70: a minute for 64 KB).
+        let words = self._words.len();
+        let high = words.trailing_zeros() - 1;
+        let mut text = format!(
+            "\
+(* no_rw_check *) reg [63:0] words [0:{last}];
+integer lane;
+initial begin
+  read_data = 64'h0;
+  data_read_data = 64'h0;
+",
+            last = words - 1
+        );
+        for (index, word) in self._words.iter().enumerate() {
+            if *word != 0 {
+                text += &format!("  words[{index}] = 64'h{word:x};\n");
+            }
+        }
+        text += &format!(
+            "\
+end
+always @(posedge clock) read_data <= words[read_index[{high}:0]];
+always @(posedge clock) begin
+  if (data_write) begin
+    for (lane = 0; lane < 8; lane = lane + 1)
+      if (data_byte_enable[lane]) words[data_index[{high}:0]][8 * lane +: 8] <= data_write_data[8 * lane +: 8];
+  end else begin
+    data_read_data <= words[data_index[{high}:0]];
+  end
+end
+"
+        );
+        Verilog::Custom(text)
+    }
+}
+
+/// RAM from address 0 and ROM up to 4 GB, its end mirrored below 1 MB; all else reads as ones.
+#[derive(LogicBlock)]
+pub struct BoardMemory {
+    pub clock: Signal<In, Clock>,
+    // instruction port
+    pub instruction_address: Signal<In, Bits<32>>,
+    pub instruction_data: Signal<Out, Bits<64>>,
+    pub instruction_wait: Signal<Out, Bit>,
+    // data port
+    pub data_request: Signal<In, Bit>,
+    pub data_write: Signal<In, Bit>,
+    pub data_address: Signal<In, Bits<32>>,
+    pub data_byte_enable: Signal<In, Bits<8>>,
+    pub data_write_data: Signal<In, Bits<64>>,
+    pub data_read_data: Signal<Out, Bits<64>>,
+    pub data_wait: Signal<Out, Bit>,
+    // state: where the answer comes from
+    instruction_from_ram_reg: DFF<Bit>,
+    instruction_from_rom_reg: DFF<Bit>,
+    data_from_ram_reg: DFF<Bit>,
+    data_from_rom_reg: DFF<Bit>,
+    // units
+    ram: BlockRam,
+    rom: BlockRam,
+    // wires
+    ram_bytes: Constant<Bits<32>>,
+    rom_base: Constant<Bits<32>>,
+    mirror_base: Constant<Bits<32>>,
+    mirror_end: Constant<Bits<32>>,
+    instruction_in_rom: Signal<Local, Bit>,
+    data_in_rom: Signal<Local, Bit>,
+    data_in_ram: Signal<Local, Bit>,
+}
+
+impl BoardMemory {
+    /// Memory of `ram_bytes` and with this ROM, both powers of two from 16.
+    ///
+    /// # Panics
+    /// If a size is no power of two.
+    pub fn new(ram_bytes: u32, rom: &[u8]) -> Self {
+        let rom_bytes = rom.len() as u32;
+        let mirror_bytes = rom_bytes.min(spec::memory_map::ROM_MIRROR_BYTES);
+        let mirror_end = spec::memory_map::ROM_MIRROR_END;
+        let constant = |value: u32| Constant::new((value as u64).into());
+        Self {
+            clock: Default::default(),
+            instruction_address: Default::default(),
+            instruction_data: Default::default(),
+            instruction_wait: Default::default(),
+            data_request: Default::default(),
+            data_write: Default::default(),
+            data_address: Default::default(),
+            data_byte_enable: Default::default(),
+            data_write_data: Default::default(),
+            data_read_data: Default::default(),
+            data_wait: Default::default(),
+            instruction_from_ram_reg: Default::default(),
+            instruction_from_rom_reg: Default::default(),
+            data_from_ram_reg: Default::default(),
+            data_from_rom_reg: Default::default(),
+            ram: BlockRam::new(ram_bytes, &[]),
+            rom: BlockRam::new(rom_bytes, rom),
+            ram_bytes: constant(ram_bytes),
+            rom_base: constant(rom_bytes.wrapping_neg()),
+            mirror_base: constant(mirror_end - mirror_bytes),
+            mirror_end: constant(mirror_end),
+            instruction_in_rom: Default::default(),
+            data_in_rom: Default::default(),
+            data_in_ram: Default::default(),
+        }
+    }
+}
+
+impl Logic for BoardMemory {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(
+            self,
+            clock,
+            instruction_from_ram_reg,
+            instruction_from_rom_reg,
+            data_from_ram_reg,
+            data_from_rom_reg
+        );
+        clock!(self, clock, ram, rom);
+        // The ROM covers RAM where both are.
+        self.instruction_in_rom.next = (self.instruction_address.val() >= self.rom_base.val())
+            | ((self.instruction_address.val() >= self.mirror_base.val())
+                & (self.instruction_address.val() < self.mirror_end.val()));
+        self.data_in_rom.next = (self.data_address.val() >= self.rom_base.val())
+            | ((self.data_address.val() >= self.mirror_base.val())
+                & (self.data_address.val() < self.mirror_end.val()));
+        self.data_in_ram.next =
+            (self.data_address.val() < self.ram_bytes.val()) & !self.data_in_rom.val();
+        self.instruction_from_rom_reg.d.next = self.instruction_in_rom.val();
+        self.instruction_from_ram_reg.d.next =
+            self.instruction_address.val() < self.ram_bytes.val();
+        self.data_from_rom_reg.d.next = self.data_in_rom.val();
+        self.data_from_ram_reg.d.next = self.data_in_ram.val();
+
+        self.ram.read_index.next = self.instruction_address.val().get_bits::<29>(3);
+        self.ram.data_index.next = self.data_address.val().get_bits::<29>(3);
+        self.ram.data_write.next =
+            self.data_request.val() & self.data_write.val() & self.data_in_ram.val();
+        self.ram.data_byte_enable.next = self.data_byte_enable.val();
+        self.ram.data_write_data.next = self.data_write_data.val();
+        self.rom.read_index.next = self.instruction_address.val().get_bits::<29>(3);
+        self.rom.data_index.next = self.data_address.val().get_bits::<29>(3);
+        self.rom.data_write.next = false;
+        self.rom.data_byte_enable.next = 0.into();
+        self.rom.data_write_data.next = 0.into();
+
+        self.instruction_wait.next = false;
+        self.instruction_data.next = 0xFFFF_FFFF_FFFF_FFFF_u64.into();
+        if self.instruction_from_rom_reg.q.val() {
+            self.instruction_data.next = self.rom.read_data.val();
+        } else if self.instruction_from_ram_reg.q.val() {
+            self.instruction_data.next = self.ram.read_data.val();
+        }
+        self.data_wait.next = false;
+        self.data_read_data.next = 0xFFFF_FFFF_FFFF_FFFF_u64.into();
+        if self.data_from_rom_reg.q.val() {
+            self.data_read_data.next = self.rom.data_read_data.val();
+        } else if self.data_from_ram_reg.q.val() {
+            self.data_read_data.next = self.ram.data_read_data.val();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soc::testing::settle;
+
+    const RAM_BYTES: u32 = 256;
+
+    struct Memory(BoardMemory);
+
+    impl Memory {
+        fn new(rom: &[u8]) -> Self {
+            let mut memory = BoardMemory::new(RAM_BYTES, rom);
+            memory.connect_all();
+            check_all(&memory).unwrap_or_else(|error| panic!("{error:?}"));
+            Self(memory)
+        }
+        fn tick(&mut self) {
+            settle(&mut self.0);
+            self.0.clock.next = true.into();
+            settle(&mut self.0);
+            self.0.clock.next = false.into();
+            settle(&mut self.0);
+        }
+        fn write(&mut self, address: u32, byte_enable: u8, data: u64) {
+            self.0.data_request.next = true;
+            self.0.data_write.next = true;
+            self.0.data_address.next = (address as u64).into();
+            self.0.data_byte_enable.next = (byte_enable as u64).into();
+            self.0.data_write_data.next = data.into();
+            self.tick();
+            self.0.data_request.next = false;
+            self.0.data_write.next = false;
+        }
+        /// The word at this address through both ports.
+        fn read(&mut self, address: u32) -> [u64; 2] {
+            self.0.data_request.next = true;
+            self.0.data_address.next = (address as u64).into();
+            self.0.instruction_address.next = (address as u64).into();
+            self.tick();
+            self.0.data_request.next = false;
+            assert!(!self.0.data_wait.val() && !self.0.instruction_wait.val());
+            [
+                bits64(self.0.data_read_data.val()),
+                bits64(self.0.instruction_data.val()),
+            ]
+        }
+    }
+
+    #[test]
+    fn writes_change_the_enabled_bytes_only() {
+        let mut memory = Memory::new(&[0; 16]);
+        memory.write(0x40, 0xFF, 0x8877_6655_4433_2211);
+        memory.write(0x40, 0b1001_0001, 0xAAAA_AAAA_AAAA_AAAA);
+        assert_eq!(memory.read(0x40), [0xAA77_66AA_4433_22AA; 2]);
+        assert_eq!(memory.read(0x48), [0; 2]);
+    }
+
+    #[test]
+    fn the_rom_ends_at_4_gb_and_is_seen_below_1_mb() {
+        let rom: Vec<u8> = (0..64).collect();
+        let mut memory = Memory::new(&rom);
+        let last = u64::from_le_bytes([56, 57, 58, 59, 60, 61, 62, 63]);
+        assert_eq!(memory.read(0xFFFF_FFF8), [last; 2]);
+        assert_eq!(memory.read(0x000F_FFF8), [last; 2]);
+        memory.write(0xFFFF_FFF8, 0xFF, 0);
+        assert_eq!(memory.read(0xFFFF_FFF8), [last; 2], "a ROM");
+    }
+
+    #[test]
+    fn nothing_answers_with_ones() {
+        let mut memory = Memory::new(&[0; 16]);
+        memory.write(RAM_BYTES, 0xFF, 0x1234);
+        assert_eq!(memory.read(RAM_BYTES), [u64::MAX; 2]);
+        assert_eq!(memory.read(0), [0; 2], "and does not wrap");
+        assert_eq!(memory.read(0x000F_0000), [u64::MAX; 2]);
+    }
+}
