@@ -333,10 +333,10 @@ pub enum Condition {
     NullSelector,
     /// The descriptor latch has its accessed bit clear.
     NotAccessed,
-    /// The code that passed the check runs at an inner level.
-    InnerLevel,
-    /// Operand a's RPL is an outer level.
-    OuterLevel,
+    /// The code that passed the check runs at the current level, not at an inner one.
+    NotInner,
+    /// Operand a's RPL is the current level, not an outer one.
+    NotOuter,
     /// The descriptor latch holds a system descriptor.
     SystemDescriptor,
     /// A string comparison ends by its REPE or REPNE prefix.
@@ -383,7 +383,7 @@ pub enum Check {
     NotNull,
     /// A not-null stack selector from the TSS, else #TS.
     NotNullTask,
-    /// The I/O permission bits in the result's low bits are clear, else #GP(0).
+    /// The I/O permission bits a under the mask b are clear, else #GP(0).
     PortPermitted,
     /// EFLAGS.NT is clear (task returns are not built), else #UD... see the architecture document.
     NotNested,

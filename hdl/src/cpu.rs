@@ -204,7 +204,7 @@ impl Logic for Cpu {
         self.issue.advance.next = self.hazard.address_takes.val();
         self.issue.flush.next = self.hazard.flush_issue.val();
         self.issue.micro_redirect.next = self.execute.micro_redirect.val();
-        self.issue.micro_target.next = self.op.val().target;
+        self.issue.micro_target.next = self.execute.micro_target.val();
         self.issue.event_begins.next = self.events.begins.val();
         self.issue.event_entry.next = self.events.entry.val();
         self.issue.real_mode.next = self.real_mode.val();
@@ -234,7 +234,7 @@ impl Logic for Cpu {
             self.hazard.flush_back.val() | self.execute.writes_esp.val();
         self.address.esp_value.next = self.execute.esp_next.val();
         if self.execute.micro_redirect.val() {
-            self.address.esp_value.next = self.execute.esp_after.val();
+            self.address.esp_value.next = self.execute.micro_esp.val();
         }
 
         // memory
@@ -266,7 +266,7 @@ impl Logic for Cpu {
         self.data.access_size.next = self.memory.access_size.val();
         self.data.access_user.next = self.memory.access_user.val();
         self.data.access_blocked.next = self.memory.access_blocked.val();
-        self.data.execute_empty.next = !self.execute.valid.val();
+        self.data.execute_empty.next = self.execute.empty.val();
         self.data.memory_advance.next = self.hazard.execute_takes.val();
         self.data.store_valid.next = self.execute.store_valid.val();
         self.quad_store.next = bit_cast::<64, 32>(self.execute.result.val());
@@ -341,6 +341,7 @@ impl Logic for Cpu {
         self.hazard.memory_op.next = self.memory_op.val();
         self.hazard.memory_ready.next = self.data.memory_ready.val();
         self.hazard.execute_valid.next = self.execute.valid.val();
+        self.hazard.execute_empty.next = self.execute.empty.val();
         self.hazard.execute_op.next = self.op.val();
         self.hazard.execute_vacant.next = self.execute.vacant.val();
         self.hazard.execute_redirect.next = self.execute.redirect.val();
@@ -392,7 +393,7 @@ impl Logic for Cpu {
             & (self.execute.fault_vector.val() == 14)
             & !self.events.kill.val();
         self.system.write_cr2.next = self.page_faults.val();
-        self.system.cr2_data.next = self.execute.linear_address.val();
+        self.system.cr2_data.next = self.execute.fault_linear.val();
         self.system.clear_task_switched.next =
             self.execute.retires.val() & (self.op.val().control == Control::ClearTaskSwitched);
         self.system.set_single_step.next = self.events.set_single_step.val();
@@ -404,8 +405,7 @@ impl Logic for Cpu {
         self.checked.next = self.op.val().check;
         self.check.rule.next = self.checked.val();
         self.check.a.next = self.execute.a.val();
-        self.check.b.next = self.execute.b.val();
-        self.check.result.next = self.execute.result.val();
+        self.check.b.next = self.execute.late_b.val();
         self.check.descriptor.next = self.state.descriptor.val();
         self.check.code_limit.next = self.state.checked_code_limit.val();
         self.check.code_level.next = self.state.code_level.val();
@@ -523,12 +523,16 @@ impl Logic for Cpu {
         self.retire_store_size.next = self.op.val().access_size;
         self.retire_store_data.next = self.quad_store.val();
         self.retire_access_io.next = self.is_port.val();
+        if self.execute.fault.val() {
+            self.retire_bytes.next = self.execute.fault_bytes.val();
+            self.retire_length.next = self.execute.fault_length.val();
+        }
         self.retire_exception.next = self.events.delivers_exception.val();
         self.retire_interrupt.next = self.events.delivers_interrupt.val();
         self.retire_vector.next = self.events.delivered_vector.val();
         self.retire_has_error_code.next = self.events.delivered_has_code.val();
         self.retire_error_code.next = self.events.delivered_code.val();
-        self.retire_cr2.next = self.execute.linear_address.val();
+        self.retire_cr2.next = self.execute.fault_linear.val();
 
         // pipeline port
         self.pipeline_fetch_bytes.next = self.fetch.window_bytes.val();

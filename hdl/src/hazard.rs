@@ -69,6 +69,7 @@ pub struct Hazard {
     pub memory_ready: Signal<In, Bit>,
     // execute
     pub execute_valid: Signal<In, Bit>,
+    pub execute_empty: Signal<In, Bit>,
     pub execute_op: Signal<In, MicroOp>,
     pub execute_vacant: Signal<In, Bit>,
     pub execute_redirect: Signal<In, Bit>,
@@ -205,7 +206,7 @@ impl Logic for Hazard {
             | self.decode_found.val()
             | self.address_valid.val()
             | self.memory_valid.val()
-            | self.execute_valid.val());
+            | !self.execute_empty.val());
 
         self.stalls.next = bit_cast::<16, 1>(self.execute_stall.val().into())
             | (bit_cast::<16, 1>(self.memory_stall.val().into()) << 1)

@@ -433,8 +433,11 @@ mod tests {
         })
     }
 
-    /// Runs a program given as (cycle, eip, length, next eip, cpl, first bytes).
-    fn watch(steps: &[(u64, u32, u8, u32, u8, &[u8])]) -> Watch {
+    /// Cycle, EIP, length, next EIP, CPL, first bytes of an instruction.
+    type Step = (u64, u32, u8, u32, u8, &'static [u8]);
+
+    /// Runs a program.
+    fn watch(steps: &[Step]) -> Watch {
         let symbols = symbols();
         let mut watch = Watch::new(None);
         for (number, &(cycle, eip, length, next_eip, cpl, start)) in steps.iter().enumerate() {
@@ -471,10 +474,8 @@ mod tests {
         watch
     }
 
-    const CALL_GET: (u64, u32, u8, u32, u8, &[u8]) =
-        (10, 0x1000, 5, 0x4000, 3, &[0xE8, 0xFB, 0x2F, 0, 0]);
-    const CALL_WRITE: (u64, u32, u8, u32, u8, &[u8]) =
-        (30, 0x1010, 6, 0x4100, 3, &[0xFF, 0x15, 0, 0x18, 0, 0]);
+    const CALL_GET: Step = (10, 0x1000, 5, 0x4000, 3, &[0xE8, 0xFB, 0x2F, 0, 0]);
+    const CALL_WRITE: Step = (30, 0x1010, 6, 0x4100, 3, &[0xFF, 0x15, 0, 0x18, 0, 0]);
 
     #[test]
     fn a_journey_is_the_first_call_that_reaches_another_ring() {

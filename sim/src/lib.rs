@@ -1,5 +1,7 @@
 //! Runs the chip's Verilog and shows what happens: the machine, its records, and the views made from them.
 #![warn(missing_docs)]
+// Without the model only a part of the tools uses these.
+#![cfg_attr(not(feature = "model"), allow(dead_code))]
 
 pub mod cli;
 mod files;

@@ -94,8 +94,10 @@ pub enum MachineError {
     NotHalted(Stop),
 }
 
-/// Makes the waveform's text for a micro-op: where it is, and what it is. 32 characters each are shown.
-pub type Lanes = Box<dyn FnMut(&Retired) -> (String, String) + Send>;
+/// Makes the waveform's text for a micro-op and the base of its CS: where it is, and what it is.
+///
+/// 32 characters each are shown.
+pub type Lanes = Box<dyn FnMut(&Retired, u32) -> (String, String) + Send>;
 
 /// The chip, its memory and its terminal.
 ///
@@ -422,12 +424,6 @@ impl Machine {
         unsafe { raw::sg_invalidate(self.raw.as_ptr()) }
     }
 
-    /// Requests an external interrupt until it is acknowledged. Only a model of the bare core has this pin.
-    pub fn request_interrupt(&mut self, vector: u8) {
-        // SAFETY: `raw` is a live machine.
-        unsafe { raw::sg_interrupt(self.raw.as_ptr(), vector) }
-    }
-
     /// Raises the NMI pin for two clocks.
     pub fn nmi(&mut self) {
         // SAFETY: `raw` is a live machine.
@@ -520,12 +516,13 @@ pub struct Pipeline {
 unsafe extern "C" fn write_lanes(
     context: *mut c_void,
     retired: *const Retired,
+    cs_base: u32,
     where_: *mut u8,
     instruction: *mut u8,
 ) {
     // SAFETY: see above.
     let (lanes, retired) = unsafe { (&mut *context.cast::<Lanes>(), &*retired) };
-    let (place, text) = lanes(retired);
+    let (place, text) = lanes(retired, cs_base);
     for (from, to) in [(place, where_), (text, instruction)] {
         let count = from.len().min(32);
         // SAFETY: the shim's buffer has 32 bytes.

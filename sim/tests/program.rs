@@ -1,6 +1,7 @@
 //! The program `sysgate` as a user runs it: exit codes, messages, files.
 #![cfg(feature = "model")]
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use wellen::simple::Waveform;
@@ -325,6 +326,141 @@ fn ctrl_c_ends_with_130_and_a_readable_waveform() {
         message(&output)
     );
     assert_eq!(clock_times(&wave).last(), Some(&1000));
+}
+
+#[test]
+fn bytes_on_stdin_reach_the_guest_and_its_answer_comes_to_stdout() {
+    let folder = Folder::new("echo");
+    #[rustfmt::skip]
+    let echo = [
+        0xBA, 0xFB, 0x03, 0xB0, 0x83, 0xEE, // mov dx,3FBh; mov al,83h; out dx,al
+        0xBA, 0xF8, 0x03, 0xB0, 0x01, 0xEE, // mov dx,3F8h; mov al,1; out dx,al
+        0x42, 0xB0, 0x00, 0xEE,             // inc dx; mov al,0; out dx,al
+        0xBA, 0xFB, 0x03, 0xB0, 0x03, 0xEE, // mov dx,3FBh; mov al,3; out dx,al
+        0xBA, 0xFD, 0x03,                   // next: mov dx,3FDh
+        0xEC, 0xA8, 0x01, 0x74, 0xFB,       // wait: in al,dx; test al,1; je wait
+        0xBA, 0xF8, 0x03, 0xEC, 0xEE,       // mov dx,3F8h; in al,dx; out dx,al
+        0x3C, b'q', 0x75, 0xEF,             // cmp al,'q'; jne next
+        0xFA, 0xF4,                         // cli; hlt
+    ];
+    let mut child = sysgate()
+        .args(["run", "--max-cycles", "20000000", "--bios"])
+        .arg(folder.rom(&echo))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"ring 3 to ring 0, q")
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", message(&output));
+    assert_eq!(output.stdout, b"ring 3 to ring 0, q");
+}
+
+#[test]
+fn a_reader_that_stops_early_is_no_error() {
+    let mut child = sysgate()
+        .arg("opcodes")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", message(&output));
+    assert_eq!(message(&output), "");
+}
+
+#[test]
+fn the_journeys_waveform_names_the_instructions_beside_the_wires() {
+    let folder = Folder::new("lanes");
+    let path = folder.file("journey.fst");
+    let output = sysgate()
+        .args(["journey", "--wave"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", message(&output));
+    let mut wave: Waveform = wellen::simple::read(&path).unwrap();
+    for (lane, texts) in [
+        (
+            "where",
+            [
+                "3 ntdll!KiFastSystemCall",
+                "0 nt!KiFastCallEntry",
+                "3 winlogon!WinMain+0x",
+            ],
+        ),
+        ("instruction", ["sysenter", "sysexit", "mov eax,18Ch"]),
+    ] {
+        let scope = ["TOP", "sysgate", "journey"];
+        let variable = wave
+            .hierarchy()
+            .lookup_var(&scope, lane)
+            .expect("the waveform has the lane");
+        let signal = wave.hierarchy()[variable].signal_ref();
+        wave.load_signals(&[signal]);
+        let shown: Vec<String> = wave
+            .get_signal(signal)
+            .unwrap()
+            .iter_changes()
+            .filter_map(|(_, value)| value.to_bit_string())
+            .map(|bits| {
+                let byte = |bits: &[u8]| bits.iter().fold(0, |byte, bit| byte << 1 | (bit & 1));
+                let text: Vec<u8> = bits.as_bytes().chunks(8).map(byte).collect();
+                String::from_utf8_lossy(&text).trim_end().to_string()
+            })
+            .collect();
+        for text in texts {
+            assert!(
+                shown.iter().any(|shown| shown.starts_with(text)),
+                "{lane}: {text} is not in {shown:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn opcodes_lists_what_is_built_and_what_raises_ud() {
+    let output = sysgate().arg("opcodes").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let row = |start: &str| {
+        text.lines()
+            .find(|line| line.starts_with(start))
+            .unwrap()
+            .to_string()
+    };
+    assert!(row("0f 34 ").contains("sysenter") && row("0f 34 ").ends_with(" built"));
+    assert!(row("d8 ").ends_with(" missing"));
+    let only = sysgate().args(["opcodes", "--missing"]).output().unwrap();
+    let missing = String::from_utf8(only.stdout).unwrap();
+    assert!(
+        missing
+            .lines()
+            .rev()
+            .skip(1)
+            .all(|line| line.ends_with(" missing"))
+    );
+}
+
+#[test]
+fn verilog_of_both_tops_is_written() {
+    let folder = Folder::new("verilog");
+    for top in ["core", "chip"] {
+        let output = sysgate()
+            .args(["verilog", "--top", top, "--out"])
+            .arg(&folder.0)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", message(&output));
+        let text = std::fs::read_to_string(folder.file(&format!("{top}.v"))).unwrap();
+        assert!(text.contains(&format!("\nmodule {top}(")), "{top}");
+    }
 }
 
 #[test]

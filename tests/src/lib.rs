@@ -2,5 +2,6 @@
 #![warn(missing_docs)]
 
 pub mod differential;
+pub mod guest;
 pub mod random;
 pub mod silicon;

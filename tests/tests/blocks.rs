@@ -29,7 +29,6 @@ fn execute_is_the_same_in_verilog() {
         name: "execute",
         clocks: 4000,
         clock: |top: &mut ExecuteUnit, level| top.clock.next = level.into(),
-        idle: &[],
     };
     compare(&run, &mut ExecuteUnit::default(), |top, clock| {
         top.reset.next = clock == 0;
@@ -52,7 +51,6 @@ fn data_unit_is_the_same_in_verilog() {
         name: "data_unit",
         clocks: 3000,
         clock: |top: &mut DataUnit, level| top.clock.next = level.into(),
-        idle: &[],
     };
     compare(&run, &mut DataUnit::default(), |top, clock| {
         draw_inputs!(
@@ -106,7 +104,6 @@ fn fetch_is_the_same_in_verilog() {
         name: "fetch",
         clocks: 2000,
         clock: |top: &mut Fetch, level| top.clock.next = level.into(),
-        idle: &[],
     };
     compare(&run, &mut Fetch::default(), |top, clock| {
         top.reset.next = clock == 0;
@@ -135,7 +132,6 @@ fn segment_registers_are_the_same_in_verilog() {
         name: "segment_registers",
         clocks: 2000,
         clock: |top: &mut SegmentRegisters, level| top.clock.next = level.into(),
-        idle: &[],
     };
     compare(&run, &mut SegmentRegisters::default(), |top, _| {
         draw_inputs!(
@@ -175,7 +171,6 @@ fn descriptor_checks_are_the_same_in_verilog() {
         name: "check_unit",
         clocks: 4000,
         clock: |_: &mut CheckUnit, _| {},
-        idle: &[],
     };
     compare(&run, &mut CheckUnit::default(), |top, _| {
         draw_inputs!(
@@ -194,7 +189,6 @@ fn events_are_the_same_in_verilog() {
         name: "events",
         clocks: 3000,
         clock: |top: &mut Events, level| top.clock.next = level.into(),
-        idle: &[],
     };
     compare(&run, &mut Events::default(), |top, clock| {
         draw_inputs!(
@@ -237,7 +231,6 @@ fn system_registers_are_the_same_in_verilog() {
         name: "system_registers",
         clocks: 3000,
         clock: |top: &mut SystemRegisters, level| top.clock.next = level.into(),
-        idle: &[],
     };
     compare(&run, &mut SystemRegisters::default(), |top, clock| {
         top.reset.next = clock == 0;
@@ -283,7 +276,6 @@ fn the_io_bus_and_the_data_router_are_the_same_in_verilog() {
         name: "io_bus",
         clocks: 2000,
         clock: |top: &mut IoBus, level| top.clock.next = level.into(),
-        idle: &[],
     };
     compare(&run, &mut IoBus::default(), |top, clock| {
         top.reset.next = clock == 0;
@@ -302,7 +294,6 @@ fn the_io_bus_and_the_data_router_are_the_same_in_verilog() {
         name: "data_router",
         clocks: 1000,
         clock: |top: &mut DataRouter, level| top.clock.next = level.into(),
-        idle: &[],
     };
     compare(&run, &mut DataRouter::default(), |top, clock| {
         top.reset.next = clock == 0;
@@ -326,7 +317,6 @@ fn the_devices_are_the_same_in_verilog() {
         name: "uart",
         clocks: 6000,
         clock: |top: &mut Uart, level| top.clock.next = level.into(),
-        idle: &[],
     };
     // A clock of twice the sample rate: a character takes 320 clocks.
     compare(&run, &mut Uart::new(3_686_400), |top, clock| {
@@ -355,7 +345,6 @@ fn the_devices_are_the_same_in_verilog() {
         name: "pic",
         clocks: 4000,
         clock: |top: &mut InterruptControllers, level| top.clock.next = level.into(),
-        idle: &[],
     };
     compare(&run, &mut InterruptControllers::default(), |top, clock| {
         top.reset.next = clock == 0;
@@ -369,13 +358,6 @@ fn the_devices_are_the_same_in_verilog() {
         name: "pit",
         clocks: 10_000,
         clock: |top: &mut IntervalTimer, level| top.clock.next = level.into(),
-        // The gates of the first two counters are tied.
-        idle: &[
-            "$counter_0$gate_reg",
-            "$counter_0$trigger_reg",
-            "$counter_1$gate_reg",
-            "$counter_1$trigger_reg",
-        ],
     };
     let mut channel = 0;
     compare(&run, &mut IntervalTimer::new(2_500_000), |top, clock| {
@@ -401,7 +383,6 @@ fn the_devices_are_the_same_in_verilog() {
         name: "system_ports",
         clocks: 1000,
         clock: |top: &mut SystemPorts, level| top.clock.next = level.into(),
-        idle: &[],
     };
     compare(&run, &mut SystemPorts::default(), |top, clock| {
         top.reset.next = clock == 0;

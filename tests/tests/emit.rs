@@ -122,7 +122,6 @@ fn expressions_that_rust_hdl_mistranslates_keep_their_meaning() {
         name: "mistranslated",
         clocks: 2000,
         clock: no_clock,
-        idle: &[],
     };
     compare(&run, &mut Mistranslated::default(), |top, _| {
         top.a.next = random.bits(8).into();
@@ -321,7 +320,6 @@ fn every_construct_means_the_same_in_verilog() {
         name: "constructs",
         clocks: 1000,
         clock: |top: &mut Constructs, level| top.clock.next = level.into(),
-        idle: &[],
     };
     let report = compare(&run, &mut Constructs::default(), |top, clock| {
         top.reset.next = clock == 0 || random.one_in(20);
@@ -365,7 +363,6 @@ fn a_difference_is_found() {
         name: "wrong",
         clocks: 256,
         clock: no_clock,
-        idle: &[],
     };
     compare(&run, &mut Wrong::default(), |top, clock| {
         top.a.next = (clock as u64).into()
@@ -379,7 +376,6 @@ fn a_block_without_vectors_is_found() {
         name: "idle",
         clocks: 10,
         clock: no_clock,
-        idle: &[],
     };
     compare(&run, &mut Wrong::default(), |top, _| top.a.next = 5.into());
 }

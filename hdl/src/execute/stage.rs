@@ -58,6 +58,8 @@ pub struct ExecuteStage {
     /// The operands and the result.
     pub a: Signal<Out, Bits<32>>,
     pub b: Signal<Out, Bits<32>>,
+    /// Operand b, not loaded in this clock.
+    pub late_b: Signal<Out, Bits<32>>,
     pub result: Signal<Out, Bits<32>>,
     /// EFLAGS after the micro-op as far as arithmetic goes.
     pub flags: Signal<Out, Bits<32>>,
@@ -69,10 +71,19 @@ pub struct ExecuteStage {
     pub fault: Signal<Out, Bit>,
     pub fault_vector: Signal<Out, Bits<5>>,
     pub fault_code: Signal<Out, Bits<16>>,
+    /// Where a page fault happened; bytes and length of the instruction that raises the fault.
+    pub fault_linear: Signal<Out, Bits<32>>,
+    pub fault_bytes: Signal<Out, Bits<128>>,
+    pub fault_length: Signal<Out, Bits<4>>,
+    /// Neither a micro-op is here nor the consequence of one to come.
+    pub empty: Signal<Out, Bit>,
     /// Nothing of the next instruction has happened.
     pub interrupt_point: Signal<Out, Bit>,
     /// Microcode goes on at the branch's target.
     pub micro_redirect: Signal<Out, Bit>,
+    pub micro_target: Signal<Out, Bits<11>>,
+    /// The running ESP behind that branch.
+    pub micro_esp: Signal<Out, Bits<32>>,
     /// Instructions go on elsewhere than the front end believes.
     pub redirect: Signal<Out, Bit>,
     /// EIP after this instruction, when its last micro-op retires.
@@ -95,6 +106,20 @@ pub struct ExecuteStage {
     segment_reg: DFF<Bits<4>>,
     esp_after_reg: DFF<Bits<32>>,
     at_boundary: DFF<Bit>,
+    held_load_reg: DFF<Bits<32>>,
+    /// The load has been there for a clock.
+    late_reg: DFF<Bit>,
+    /// The micro-op that was here in the last clock raised a fault.
+    fault_reg: DFF<Bit>,
+    fault_vector_reg: DFF<Bits<5>>,
+    fault_code_reg: DFF<Bits<16>>,
+    fault_linear_reg: DFF<Bits<32>>,
+    fault_bytes_reg: DFF<Bits<128>>,
+    fault_length_reg: DFF<Bits<4>>,
+    /// The micro-branch that was here in the last clock is taken.
+    branch_reg: DFF<Bit>,
+    branch_target_reg: DFF<Bits<11>>,
+    branch_esp_reg: DFF<Bits<32>>,
     // units
     registers: Registers,
     operands: Operands,
@@ -117,6 +142,13 @@ pub struct ExecuteStage {
     is_null: Signal<Local, Bit>,
     condition_holds: Signal<Local, Bit>,
     done: Signal<Local, Bit>,
+    moves: Signal<Local, Bit>,
+    waits_for_late: Signal<Local, Bit>,
+    /// The micro-op here is not to happen.
+    void: Signal<Local, Bit>,
+    found_fault: Signal<Local, Bit>,
+    found_vector: Signal<Local, Bits<5>>,
+    found_code: Signal<Local, Bits<16>>,
     old_merged: Signal<Local, Bits<32>>,
     debug_general_write: Signal<Local, Bit>,
     writes_register: Signal<Local, Bit>,
@@ -137,7 +169,18 @@ impl Logic for ExecuteStage {
             linear_reg,
             segment_reg,
             esp_after_reg,
-            at_boundary
+            at_boundary,
+            held_load_reg,
+            late_reg,
+            fault_reg,
+            fault_vector_reg,
+            fault_code_reg,
+            fault_linear_reg,
+            fault_bytes_reg,
+            fault_length_reg,
+            branch_reg,
+            branch_target_reg,
+            branch_esp_reg
         );
         clock!(self, clock, registers, unit);
         self.op.next = self.micro_op_reg.q.val();
@@ -168,22 +211,35 @@ impl Logic for ExecuteStage {
         self.operands.b_value.next = self.registers.b_value.val();
         self.operands.c_value.next = self.registers.c_value.val();
         self.operands.load_data.next = self.load_data.val();
+        self.operands.held_load.next = self.held_load_reg.q.val();
+        self.held_load_reg.d.next = self.load_data.val().get_bits::<32>(0);
         self.operands.effective_address.next = self.effective_reg.q.val();
         self.operands.system_value.next = self.system_value.val();
-        self.a.next = self.operands.a.val();
+        self.a.next = self.operands.late_a.val();
         self.b.next = self.operands.b.val();
+        self.late_b.next = self.operands.late_b.val();
+
+        self.void.next = self.kill.val() | self.fault_reg.q.val() | self.branch_reg.q.val();
 
         // The unit.
         self.unit.reset.next = self.reset.val();
-        self.unit.flush.next = self.kill.val();
-        self.unit.valid.next =
-            self.valid_reg.q.val() & self.load_ready.val() & !self.op.val().fault;
+        self.unit.flush.next = self.void.val();
+        // A load that the ALU does not take needs one more clock.
+        self.waits_for_late.next = self.unit.takes_late.val()
+            & ((self.op.val().a_source == ASource::Load)
+                | (self.op.val().b_source == BSource::Load))
+            & !self.late_reg.q.val();
+        self.unit.valid.next = self.valid_reg.q.val()
+            & self.load_ready.val()
+            & !(self.op.val().fault | self.waits_for_late.val());
         self.unit.op.next = self.op.val().op;
         self.unit.width.next = self.op.val().width;
         self.unit.keep_carry.next = self.op.val().keep_carry;
         self.unit.a.next = self.operands.a.val();
         self.unit.b.next = self.operands.b.val();
         self.unit.c.next = self.operands.c.val();
+        self.unit.late_a.next = self.operands.late_a.val();
+        self.unit.late_b.next = self.operands.late_b.val();
         self.unit.condition.next = self.op.val().x86_condition;
         self.unit.eflags.next = self.eflags.val();
         self.result.next = self.unit.result.val();
@@ -194,11 +250,11 @@ impl Logic for ExecuteStage {
         self.computed.next = self.valid_reg.q.val()
             & self.load_ready.val()
             & self.unit.ready.val()
-            & !self.op.val().fault;
+            & !(self.op.val().fault | self.waits_for_late.val());
 
         // Conditions.
         self.result_zero.next = self.unit.result.val() == 0;
-        self.is_null.next = self.operands.a.val().get_bits::<14>(2) == 0;
+        self.is_null.next = self.operands.late_a.val().get_bits::<14>(2) == 0;
         self.condition_holds.next = false;
         match self.op.val().condition {
             Condition::Never => {}
@@ -214,11 +270,12 @@ impl Logic for ExecuteStage {
             Condition::NotAccessed => {
                 self.condition_holds.next = !self.descriptor.val().get_bit(40);
             }
-            Condition::InnerLevel => {
-                self.condition_holds.next = self.code_level.val() < self.cpl.val();
+            Condition::NotInner => {
+                self.condition_holds.next = self.code_level.val() >= self.cpl.val();
             }
-            Condition::OuterLevel => {
-                self.condition_holds.next = self.operands.a.val().get_bits::<2>(0) > self.cpl.val();
+            Condition::NotOuter => {
+                self.condition_holds.next =
+                    self.operands.a.val().get_bits::<2>(0) <= self.cpl.val();
             }
             Condition::SystemDescriptor => {
                 self.condition_holds.next = !self.descriptor.val().get_bit(44);
@@ -255,27 +312,28 @@ impl Logic for ExecuteStage {
                 self.conditional.next = true;
             }
             Control::Loop => {
-                self.jumps.next = (!self.result_zero.val()) & self.loop_condition.val();
+                // The count is one less than operand a; that is known before the subtraction.
+                self.jumps.next = (self.operands.late_a.val() != 1) & self.loop_condition.val();
                 self.conditional.next = true;
             }
             Control::JumpIfZero => {
-                self.jumps.next = self.result_zero.val();
+                self.jumps.next = self.operands.late_a.val() == 0;
                 self.conditional.next = true;
             }
             Control::LoadCode => {
                 self.jumps.next = true;
                 self.far.next = true;
-                self.near_target.next = self.operands.b.val();
+                self.near_target.next = self.operands.late_b.val();
             }
             Control::Sysenter => {
                 self.jumps.next = true;
                 self.far.next = true;
-                self.near_target.next = self.operands.b.val();
+                self.near_target.next = self.operands.late_b.val();
             }
             Control::Sysexit => {
                 self.jumps.next = true;
                 self.far.next = true;
-                self.near_target.next = self.operands.a.val();
+                self.near_target.next = self.operands.late_a.val();
             }
             _ => {}
         }
@@ -305,17 +363,19 @@ impl Logic for ExecuteStage {
         if self.op.val().control == Control::Fault {
             self.execute_fault.next = true;
             self.execute_vector.next = bit_cast::<5, 8>(self.op.val().system);
-            self.execute_code.next = bit_cast::<16, 32>(self.operands.b.val());
+            self.execute_code.next = bit_cast::<16, 32>(self.operands.late_b.val());
         }
-        self.fault.next = self.valid_reg.q.val()
+        // A fault is raised in the clock after it is found, as the micro-op has gone by then: what follows it is void.
+        self.found_fault.next = self.valid_reg.q.val()
+            & (!self.void.val())
             & (self.op.val().fault | (self.computed.val() & self.execute_fault.val()));
+        self.found_vector.next = self.execute_vector.val();
+        self.found_code.next = self.execute_code.val();
         self.table_code.next = 0.into();
-        self.fault_vector.next = self.execute_vector.val();
-        self.fault_code.next = self.execute_code.val();
         if self.op.val().fault {
-            self.fault_vector.next = self.op.val().fault_vector;
+            self.found_vector.next = self.op.val().fault_vector;
             self.table_code.next = self.op.val().fault_code;
-            self.fault_code.next = self.op.val().fault_code;
+            self.found_code.next = self.op.val().fault_code;
             if (self.op.val().fault_vector != 14)
                 & (self.segment_reg.q.val() > 5)
                 & !self.op.val().table_access
@@ -326,31 +386,51 @@ impl Logic for ExecuteStage {
                 if self.segment_reg.q.val() == 7 {
                     self.table_code.next = self.task_selector.val() & 0xFFFC;
                 }
-                self.fault_code.next =
+                self.found_code.next =
                     self.table_code.val() | bit_cast::<16, 1>(self.external.val().into());
             }
         }
+        self.fault_reg.d.next = self.found_fault.val();
+        self.fault_vector_reg.d.next = self.found_vector.val();
+        self.fault_code_reg.d.next = self.found_code.val();
+        self.fault_linear_reg.d.next = self.linear_reg.q.val();
+        self.fault_bytes_reg.d.next = self.bytes_reg.q.val();
+        self.fault_length_reg.d.next = self.op.val().length;
+        self.fault.next = self.fault_reg.q.val();
+        self.fault_vector.next = self.fault_vector_reg.q.val();
+        self.fault_code.next = self.fault_code_reg.q.val();
+        self.fault_linear.next = self.fault_linear_reg.q.val();
+        self.fault_bytes.next = self.fault_bytes_reg.q.val();
+        self.fault_length.next = self.fault_length_reg.q.val();
 
-        // Retirement.
+        // Retirement. Whether the pipeline moves does not wait for the search for faults.
         self.is_store.next =
             (self.op.val().memory == MemoryOp::Store) | (self.op.val().memory == MemoryOp::Modify);
         self.store_valid.next = self.computed.val()
             & self.is_store.val()
-            & !(self.kill.val() | self.execute_fault.val());
-        self.done.next = self.computed.val()
-            & (!self.execute_fault.val())
-            & (!self.kill.val())
-            & (self.store_ready.val() | !self.is_store.val());
+            & !(self.void.val() | self.execute_fault.val());
+        self.moves.next = self.computed.val() & (self.store_ready.val() | !self.is_store.val());
+        self.done.next = self.moves.val() & !(self.void.val() | self.execute_fault.val());
         self.retires.next = self.done.val();
-        self.unit.advance.next = self.done.val();
-        self.vacant.next = (!self.valid_reg.q.val()) | self.done.val();
-        self.interrupt_point.next = (self.valid_reg.q.val()
+        self.unit.advance.next = self.moves.val();
+        self.vacant.next = (!self.valid_reg.q.val()) | self.moves.val() | self.op.val().fault;
+        self.empty.next =
+            !(self.valid_reg.q.val() | self.fault_reg.q.val() | self.branch_reg.q.val());
+        self.interrupt_point.next = ((self.valid_reg.q.val()
             & (self.op.val().first | self.op.val().boundary))
-            | ((!self.valid_reg.q.val()) & self.at_boundary.q.val());
-        self.micro_redirect.next = self.done.val()
+            | ((!self.valid_reg.q.val()) & self.at_boundary.q.val()))
+            & !(self.fault_reg.q.val() | self.branch_reg.q.val());
+        // A micro-branch takes effect one clock later, too.
+        self.branch_reg.d.next = self.done.val()
             & (self.op.val().control == Control::Branch)
             & self.condition_holds.val();
-        self.redirect.next = self.done.val()
+        self.branch_target_reg.d.next = self.op.val().target;
+        self.branch_esp_reg.d.next = self.esp_after_reg.q.val();
+        self.micro_redirect.next = self.branch_reg.q.val();
+        self.micro_esp.next = self.branch_esp_reg.q.val();
+        self.micro_target.next = self.branch_target_reg.q.val();
+        self.redirect.next = self.moves.val()
+            & (!self.void.val())
             & self.op.val().last
             & (self.op.val().serialize
                 | (self.conditional.val() & (self.jumps.val() != self.op.val().predicted_taken))
@@ -397,7 +477,10 @@ impl Logic for ExecuteStage {
             | self.debug_general_write.val();
 
         // The next one.
-        if self.done.val() | self.kill.val() | self.fault.val() {
+        self.late_reg.d.next = self.valid_reg.q.val()
+            & self.load_ready.val()
+            & !(self.moves.val() | self.void.val() | self.redirect.val());
+        if self.moves.val() | self.op.val().fault {
             self.valid_reg.d.next = false;
         }
         if self.takes.val() {
@@ -409,7 +492,7 @@ impl Logic for ExecuteStage {
             self.segment_reg.d.next = self.memory_segment.val();
             self.esp_after_reg.d.next = self.memory_esp_after.val();
         }
-        if self.kill.val() | self.fault.val() | self.redirect.val() | self.micro_redirect.val() {
+        if self.void.val() | self.redirect.val() {
             self.valid_reg.d.next = false;
         }
         if self.event_begins.val() {
@@ -417,6 +500,8 @@ impl Logic for ExecuteStage {
         }
         if self.reset.val() {
             self.valid_reg.d.next = false;
+            self.fault_reg.d.next = false;
+            self.branch_reg.d.next = false;
             self.at_boundary.d.next = false;
         }
     }

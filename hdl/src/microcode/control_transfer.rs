@@ -110,8 +110,17 @@ fn call(routines: &mut Assembler) {
     routines.routine(
         "call_gate_checked",
         [
+            nothing().branch(Condition::NotInner, "call_gate_same_level"),
+            nothing()
+                .b(T1)
+                .check(Check::CodeTarget)
+                .goto("call_gate_inner"),
+        ],
+    );
+    routines.routine(
+        "call_gate_same_level",
+        [
             nothing().b(T1).check(Check::CodeTarget),
-            nothing().branch(Condition::InnerLevel, "call_gate_inner"),
             read(selector(numbers::CS)).push(),
             step(ExecuteOp::PassB).b_from(BSource::NextEip).push(),
             load_code().stack(AddressMode::Stack),
@@ -224,13 +233,22 @@ fn far_return(routines: &mut Assembler) {
     routines.routine(
         "far_return_checked",
         [
-            nothing().b(T1).check(Check::CodeTarget),
             nothing()
                 .a(T2)
-                .branch(Condition::OuterLevel, "far_return_outer"),
+                .branch(Condition::NotOuter, "far_return_same"),
+            nothing()
+                .b(T1)
+                .check(Check::CodeTarget)
+                .goto("far_return_outer"),
         ],
     );
-    routines.routine("far_return_same", [load_code().stack(AddressMode::Release)]);
+    routines.routine(
+        "far_return_same",
+        [
+            nothing().b(T1).check(Check::CodeTarget),
+            load_code().stack(AddressMode::Release),
+        ],
+    );
     routines.routine(
         "far_return_accessed",
         [set_accessed(T2, "far_return_checked")],

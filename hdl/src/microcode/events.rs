@@ -93,8 +93,17 @@ fn deliver(routines: &mut Assembler) {
     routines.routine(
         "deliver_checked",
         [
+            nothing().branch(Condition::NotInner, "deliver_same_level"),
+            nothing()
+                .b(T1)
+                .check(Check::CodeTarget)
+                .goto("deliver_inner"),
+        ],
+    );
+    routines.routine(
+        "deliver_same_level",
+        [
             nothing().b(T1).check(Check::CodeTarget),
-            nothing().branch(Condition::InnerLevel, "deliver_inner"),
             read(EFLAGS).push(),
             read(selector(numbers::CS)).push(),
             read(EVENT_EIP).push(),
@@ -204,8 +213,16 @@ fn interrupt_return(routines: &mut Assembler) {
     routines.routine(
         "iret_checked",
         [
+            nothing()
+                .a(T2)
+                .branch(Condition::NotOuter, "iret_same_level"),
+            nothing().b(T1).check(Check::CodeTarget).goto("iret_outer"),
+        ],
+    );
+    routines.routine(
+        "iret_same_level",
+        [
             nothing().b(T1).check(Check::CodeTarget),
-            nothing().a(T2).branch(Condition::OuterLevel, "iret_outer"),
             nothing().b(T3).control(Control::ReturnFlags),
             nothing()
                 .a(T2)

@@ -1,8 +1,9 @@
 //! `sysgate image`.
 
-use super::{Failure, GateArgument, exit};
+use super::{Failure, GateArgument, exit, print};
 use crate::image::Image;
 use clap::Args;
+use std::fmt::Write;
 use std::path::PathBuf;
 
 /// Arguments of `sysgate image`.
@@ -31,7 +32,8 @@ impl ImageArguments {
         }
         if self.list {
             let image = Image::build(self.gate.into())?;
-            println!("base     end      layer ring  module      file            symbols");
+            let mut text =
+                String::from("base     end      layer ring  module      file            symbols\n");
             for module in &image.symbols.modules {
                 let symbols = image
                     .symbols
@@ -41,11 +43,14 @@ impl ImageArguments {
                     .count();
                 let end = u64::from(module.base) + u64::from(module.size);
                 let (base, layer, ring) = (module.base, module.layer, module.ring);
-                println!(
+                writeln!(
+                    text,
                     "{base:08x} {end:08x} {layer:>5} {ring:>4}  {:11} {:15} {symbols:>7}",
                     module.name, module.file
-                );
+                )
+                .unwrap();
             }
+            print(&text)?;
         }
         Ok(exit::SUCCESS)
     }

@@ -2,9 +2,9 @@
 
 use super::session::{self, Options, Setup};
 use super::wave::{Window, Windows};
-use super::{Failure, GateArgument, exit};
+use super::{Failure, GateArgument, exit, print};
 use crate::image::Image;
-use crate::journey::{Hop, Watch};
+use crate::journey::{Hop, Journey, Watch};
 use crate::machine::{DEFAULT_HANG_CLOCKS, MachineConfig};
 use crate::symbols::Symbols;
 use clap::Args;
@@ -103,19 +103,25 @@ impl JourneyArguments {
             ));
         };
         journey.console = String::from_utf8_lossy(&end.console).into_owned();
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&journey)?);
-            return code;
-        }
-        print!("{}", journey.table());
-        if self.bill {
-            print!("\n{}", journey.bill());
-        }
-        println!("\nconsole:\n{}", journey.console.trim_end());
-        if let Some(path) = &self.wave {
-            println!("\nwaveform: {}", path.display());
-        }
+        let text = if self.json {
+            serde_json::to_string_pretty(&journey)? + "\n"
+        } else {
+            self.report(&journey)
+        };
+        print(&text)?;
         code
+    }
+
+    fn report(&self, journey: &Journey) -> String {
+        let mut text = journey.table();
+        if self.bill {
+            text += &format!("\n{}", journey.bill());
+        }
+        text += &format!("\nconsole:\n{}\n", journey.console.trim_end());
+        if let Some(path) = &self.wave {
+            text += &format!("\nwaveform: {}\n", path.display());
+        }
+        text
     }
 }
 

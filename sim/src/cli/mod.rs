@@ -3,11 +3,13 @@
 mod image;
 #[cfg(feature = "model")]
 mod journey;
+#[cfg(feature = "model")]
 mod opcodes;
 #[cfg(feature = "model")]
 mod run;
 #[cfg(feature = "model")]
 mod session;
+#[cfg(feature = "model")]
 mod verilog;
 #[cfg(feature = "model")]
 mod wave;
@@ -72,9 +74,11 @@ enum Command {
     #[command(after_help = EXIT_CODES)]
     Run(run::RunArguments),
     /// Write the Verilog
+    #[cfg(feature = "model")]
     Verilog(verilog::VerilogArguments),
     /// Write or list the default image
     Image(image::ImageArguments),
+    #[cfg(feature = "model")]
     /// Print the opcode map, and what the core builds of it
     Opcodes(opcodes::OpcodesArguments),
 }
@@ -119,6 +123,19 @@ impl<E: std::fmt::Display> From<E> for Failure {
     }
 }
 
+/// Writes to stdout. A reader that has seen enough (`sysgate opcodes | head`) is no error.
+fn print(text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut stdout = std::io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Set by Ctrl-C; commands end at the next opportunity and leave complete files.
 pub(crate) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -147,8 +164,10 @@ pub fn main() -> ExitCode {
         Some(Command::Journey(journey)) => journey.run(),
         #[cfg(feature = "model")]
         Some(Command::Run(run)) => run.run(),
+        #[cfg(feature = "model")]
         Some(Command::Verilog(verilog)) => verilog.run(),
         Some(Command::Image(image)) => image.run(),
+        #[cfg(feature = "model")]
         Some(Command::Opcodes(opcodes)) => opcodes.run(),
     };
     match result {

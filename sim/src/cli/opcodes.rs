@@ -1,6 +1,6 @@
 //! `sysgate opcodes`.
 
-use super::{Failure, exit};
+use super::{Failure, exit, print};
 use clap::Args;
 use spec::opcodes::{self, Form, Kind, Map, Opcode, Operand};
 use std::fmt::Write;
@@ -17,24 +17,26 @@ impl OpcodesArguments {
     /// Prints the opcode map.
     ///
     /// # Errors
-    /// None.
+    /// Output that cannot be written.
     pub fn run(self) -> Result<u8, Failure> {
+        let mut text = String::new();
         let mut built = 0;
         let mut missing = 0;
-        for row in
-            opcodes::all().filter(|row| matches!(row.kind, Kind::Instruction | Kind::Coprocessor))
-        {
-            let is_built = hdl::decode::is_built(row);
+        for (row, &is_built) in opcodes::all().zip(verilator_sys::OPCODES_BUILT) {
+            if !matches!(row.kind, Kind::Instruction | Kind::Coprocessor) {
+                continue;
+            }
             if is_built {
                 built += 1
             } else {
                 missing += 1
             }
             if !(self.missing && is_built) {
-                println!("{}", line(row, is_built));
+                writeln!(text, "{}", line(row, is_built)).unwrap();
             }
         }
-        println!("{built} rows built, {missing} missing");
+        writeln!(text, "{built} rows built, {missing} missing").unwrap();
+        print(&text)?;
         Ok(exit::SUCCESS)
     }
 }

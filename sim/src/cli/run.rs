@@ -5,7 +5,7 @@ use super::wave::Window;
 use super::{Failure, GateArgument, exit};
 use crate::files;
 use crate::image::{Image, ROM_LIMIT};
-use crate::machine::{DEFAULT_HANG_CLOCKS, MachineConfig};
+use crate::machine::{DEFAULT_HANG_CLOCKS, MachineConfig, Stop};
 use crate::symbols::Symbols;
 use clap::Args;
 use spec::memory_map::{DEFAULT_RAM_BYTES, FOREIGN_RAM_BYTES};
@@ -144,6 +144,10 @@ impl RunArguments {
             console: true,
             observe: false,
         };
-        session::run(&setup, &options, &mut |_| true)?.code(hang_cycles)
+        let end = session::run(&setup, &options, &mut |_| true)?;
+        if end.stop == Some(Stop::Halted) {
+            eprintln!("halted at {}", end.place);
+        }
+        end.code(hang_cycles)
     }
 }

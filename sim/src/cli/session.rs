@@ -253,10 +253,7 @@ pub fn replay(
 
 fn open_wave(machine: &mut Machine, path: &std::path::Path, setup: &Setup) -> Result<(), Failure> {
     let symbols = Arc::clone(&setup.symbols);
-    let mut instructions = Instructions::default();
-    machine.set_lanes(Box::new(move |retired| {
-        let (_, cs_base) = instructions.cs();
-        instructions.push(retired);
+    machine.set_lanes(Box::new(move |retired, cs_base| {
         let place = symbols.at(cs_base.wrapping_add(retired.eip));
         let length = usize::from(retired.length).min(retired.bytes.len());
         let text = disassemble(&retired.bytes[..length], retired.eip, retired.mode & 8 != 0);
@@ -315,10 +312,7 @@ impl End {
                 format!("interrupted at {place}"),
             )),
             Some(Stop::Exit(value)) => Ok((value << 1 | 1) as u8),
-            Some(Stop::Halted) => {
-                eprintln!("halted at {place}");
-                Ok(exit::SUCCESS)
-            }
+            Some(Stop::Halted) => Ok(exit::SUCCESS),
             Some(Stop::Shutdown) => Err(Failure::new(
                 exit::SHUTDOWN,
                 format!("the guest shut down at {place}"),

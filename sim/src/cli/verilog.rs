@@ -1,6 +1,6 @@
 //! `sysgate verilog`.
 
-use super::{Failure, exit};
+use super::{Failure, exit, print};
 use clap::{Args, ValueEnum};
 use std::fs;
 use std::path::PathBuf;
@@ -25,28 +25,21 @@ enum Top {
 }
 
 impl VerilogArguments {
-    /// Emits the Verilog.
+    /// Writes the Verilog.
     ///
     /// # Errors
-    /// Findings of the emitter, a folder that cannot be written.
+    /// A folder that cannot be written.
     pub fn run(self) -> Result<u8, Failure> {
         let (name, verilog) = match self.top {
-            Top::Core => ("core", hdl::top::core()),
-            Top::Chip => ("chip", hdl::top::chip()),
+            Top::Core => ("core", verilator_sys::CORE_VERILOG),
+            Top::Chip => ("chip", verilator_sys::CHIP_VERILOG),
         };
-        let verilog = verilog.map_err(|errors| {
-            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            Failure::new(
-                exit::ERROR,
-                format!("the {name} cannot be emitted:\n{}", lines.join("\n")),
-            )
-        })?;
         fs::create_dir_all(&self.out)
             .map_err(|error| format!("cannot create {}: {error}", self.out.display()))?;
         let path = self.out.join(format!("{name}.v"));
-        fs::write(&path, &verilog.text)
+        fs::write(&path, verilog)
             .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-        println!("{}: {} modules", path.display(), verilog.modules.len());
+        print(&format!("{}\n", path.display()))?;
         Ok(exit::SUCCESS)
     }
 }

@@ -2,14 +2,10 @@
 
 use iced_x86::{Decoder, DecoderOptions, Formatter, MasmFormatter};
 
-/// The instruction in `bytes`, in the form debuggers print it (`mov eax,18Ch`); no bytes are a microcode routine that
-/// no instruction began (reset).
+/// The instruction in `bytes`, in the form debuggers print it (`mov eax,18Ch`).
 ///
 /// `is_32_bit` is the default size of its code segment; `eip` resolves relative branches.
 pub fn disassemble(bytes: &[u8], eip: u32, is_32_bit: bool) -> String {
-    if bytes.is_empty() {
-        return "(microcode)".to_string();
-    }
     let bitness = if is_32_bit { 32 } else { 16 };
     let instruction = Decoder::with_ip(bitness, bytes, eip.into(), DecoderOptions::NONE).decode();
     if instruction.is_invalid() {

@@ -1,40 +1,13 @@
 //! The retire log: one line per instruction, or per micro-op.
 
 use super::disassembly::disassemble;
-use super::instructions::{Instruction, Instructions, Write};
+use super::instructions::{Instruction, Instructions, Write, register_name, writes};
 use crate::Retired;
 use spec::registers;
 use std::fmt::Write as _;
 
-/// Name of a system register as in `spec::registers`; a number where there is none.
 fn system_name(number: u8) -> String {
-    let segment = |base: u8| registers::SEGMENT.get(usize::from(number - base));
-    let part = |base: u8, suffix: &str| {
-        (number >= base)
-            .then(|| segment(base))
-            .flatten()
-            .map(|name| format!("{name}{suffix}"))
-    };
-    match number {
-        registers::EIP => "eip".to_string(),
-        registers::EFLAGS => "eflags".to_string(),
-        registers::CPL => "cpl".to_string(),
-        registers::CR0..=registers::CR4 => format!("cr{}", number - registers::CR0),
-        registers::DR0..=registers::DR7 => format!("dr{}", number - registers::DR0),
-        registers::SYSENTER_CS => "sysenter_cs".to_string(),
-        registers::SYSENTER_ESP => "sysenter_esp".to_string(),
-        registers::SYSENTER_EIP => "sysenter_eip".to_string(),
-        registers::TSC_LOW => "tsc_low".to_string(),
-        registers::TSC_HIGH => "tsc_high".to_string(),
-        _ => match number & 0xF0 {
-            registers::SELECTOR => part(registers::SELECTOR, ""),
-            registers::BASE => part(registers::BASE, ".base"),
-            registers::LIMIT => part(registers::LIMIT, ".limit"),
-            registers::ACCESS => part(registers::ACCESS, ".access"),
-            _ => None,
-        }
-        .unwrap_or_else(|| format!("system_{number:02x}")),
-    }
+    register_name(number).map_or_else(|| format!("system_{number:02x}"), str::to_string)
 }
 
 fn value(data: u64, size: u8) -> String {
@@ -58,10 +31,14 @@ fn write_text(write: &Write) -> String {
     }
 }
 
-fn head(retired: &Retired, cs: u16) -> String {
+fn head(retired: &Retired, cs: u16, is_event: bool) -> String {
     let length = usize::from(retired.length).min(retired.bytes.len());
     let bytes = &retired.bytes[..length];
-    let text = disassemble(bytes, retired.eip, retired.mode & 8 != 0);
+    let text = match bytes {
+        [] if is_event => "(interrupt)".to_string(),
+        [] => "(reset)".to_string(),
+        _ => disassemble(bytes, retired.eip, retired.mode & 8 != 0),
+    };
     format!(
         "{:8} {:9} {} {cs:04x}:{:08x} {:20} {text:32}",
         retired.number,
@@ -77,7 +54,7 @@ fn head(retired: &Retired, cs: u16) -> String {
 /// The cycle is that of the last micro-op. A delivered exception or interrupt stands in braces.
 pub fn retire_line(instruction: &Instruction) -> String {
     let retired = &instruction.retired;
-    let mut line = head(retired, instruction.cs);
+    let mut line = head(retired, instruction.cs, instruction.delivered.is_some());
     for write in &instruction.writes {
         write!(line, " {}", write_text(write)).unwrap();
     }
@@ -107,7 +84,17 @@ pub fn retire_line(instruction: &Instruction) -> String {
 ///
 /// `instructions` must have taken this micro-op's predecessors, not yet itself.
 pub fn micro_op_line(retired: &Retired, instructions: &Instructions) -> String {
-    let mut line = head(retired, instructions.cs().0);
+    // The bytes beside a routine that no instruction began mean nothing.
+    let is_event = instructions.is_delivering();
+    let shown = if is_event {
+        Retired {
+            length: 0,
+            ..*retired
+        }
+    } else {
+        *retired
+    };
+    let mut line = head(&shown, instructions.cs().0, is_event);
     let mark = match (retired.first, retired.last) {
         (true, true) => '=',
         (true, false) => '/',
@@ -115,15 +102,8 @@ pub fn micro_op_line(retired: &Retired, instructions: &Instructions) -> String {
         (false, false) => '|',
     };
     write!(line, " {mark}{:03x}", retired.micro_address).unwrap();
-    let mut alone = Instructions::default();
-    let whole = alone
-        .push(&Retired {
-            last: true,
-            ..*retired
-        })
-        .expect("a last micro-op completes");
-    for write in &whole.writes {
-        write!(line, " {}", write_text(write)).unwrap();
+    for write in writes(retired) {
+        write!(line, " {}", write_text(&write)).unwrap();
     }
     if retired.register_write && retired.register_number >= 8 {
         write!(
@@ -157,4 +137,87 @@ pub fn micro_op_line(retired: &Retired, instructions: &Instructions) -> String {
         .unwrap();
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add_to_memory() -> Retired {
+        let mut bytes = [0; 16];
+        bytes[..3].copy_from_slice(&[0x01, 0x43, 0x04]);
+        Retired {
+            number: 12,
+            cycle: 345,
+            eip: 0x77F0_5EB0,
+            next_eip: 0x77F0_5EB3,
+            bytes,
+            length: 3,
+            cpl: 3,
+            mode: 13,
+            eflags: 0x246,
+            first: true,
+            last: true,
+            load: true,
+            load_linear: 0x1004,
+            load_size: 4,
+            load_data: 1,
+            store: true,
+            store_linear: 0x1004,
+            store_size: 4,
+            store_data: 3,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_line_tells_what_ran_where_and_what_it_read_and_wrote() {
+        let instruction = Instructions::default().push(&add_to_memory()).unwrap();
+        let line = retire_line(&instruction);
+        assert_eq!(
+            line.split_whitespace().collect::<Vec<_>>().join(" "),
+            "12 345 3 f000:77f05eb0 014304 add [ebx+4],eax \
+             00000001<-[00001004] [00001004]=00000003 eflags=00000246"
+        );
+    }
+
+    #[test]
+    fn a_delivered_exception_stands_in_braces_with_its_handler() {
+        let fault = Retired {
+            exception: true,
+            vector: 13,
+            has_error_code: true,
+            error_code: 8,
+            load: false,
+            store: false,
+            next_eip: 0x8280_1000,
+            ..add_to_memory()
+        };
+        let mut instructions = Instructions::default();
+        instructions.push(&fault);
+        let routine = Retired {
+            exception: false,
+            has_error_code: false,
+            ..fault
+        };
+        let line = retire_line(&instructions.push(&routine).unwrap());
+        assert!(
+            line.ends_with("{exception 0d error=0008} -> 82801000"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn system_registers_have_their_names() {
+        for (number, name) in [
+            (registers::SELECTOR + registers::CS, "cs"),
+            (registers::BASE + registers::FS, "fs.base"),
+            (registers::LIMIT + registers::GDTR, "gdtr.limit"),
+            (registers::CR0 + 3, "cr3"),
+            (registers::SYSENTER_EIP, "sysenter_eip"),
+            (0xFF, "system_ff"),
+        ] {
+            assert_eq!(system_name(number), name);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The three libraries and their cache.
 
 use crate::{ports, toolchain};
-use hdl::emit::Verilog;
+use hdl::emit::{EmitError, Verilog};
 use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -20,13 +20,7 @@ const VERILATOR_FLAGS: &[&str] = &[
 
 pub fn build() -> Result<(), String> {
     println!("cargo:rerun-if-changed=shim");
-    for variable in [
-        "VERILATOR",
-        "VERILATOR_ROOT",
-        "SYSGATE_NO_DOWNLOAD",
-        "SYSGATE_TOP",
-        "CXX",
-    ] {
+    for variable in ["VERILATOR", "VERILATOR_ROOT", "SYSGATE_NO_DOWNLOAD", "CXX"] {
         println!("cargo:rerun-if-env-changed={variable}");
     }
     let target = target_folder()?;
@@ -191,22 +185,31 @@ pub fn build() -> Result<(), String> {
     Ok(())
 }
 
-/// The Verilog that is built: the chip, or the bare core for tests of its pins (`SYSGATE_TOP=core`).
+/// Emits both tops and the list of opcodes that are built into OUT_DIR, where `src/lib.rs` includes them; returns the
+/// chip.
+///
+/// Written here, they need not be made again by the program: `hdl` and all of rust-hdl are built only once.
 fn emit() -> Result<Verilog, String> {
-    let top = env::var("SYSGATE_TOP").unwrap_or_default();
-    let emitted = match top.as_str() {
-        "" | "chip" => hdl::top::chip(),
-        "core" => hdl::top::core(),
-        _ => return Err(format!("SYSGATE_TOP={top}: it must be chip or core")),
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
+    let write = |name: &str, text: &str| {
+        let path = out.join(name);
+        fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
     };
-    emitted.map_err(|errors| {
+    let refused = |name: &str, errors: Vec<EmitError>| {
         errors.iter().for_each(|error| eprintln!("{error}"));
         format!(
-            "the emitter refuses the hardware: {} findings, the first: {}",
+            "the emitter refuses the {name}: {} findings, the first: {}",
             errors.len(),
             errors[0]
         )
-    })
+    };
+    let core = hdl::top::core().map_err(|errors| refused("core", errors))?;
+    let chip = hdl::top::chip().map_err(|errors| refused("chip", errors))?;
+    write("core.v", &core.text)?;
+    write("chip.v", &chip.text)?;
+    let built: Vec<bool> = spec::opcodes::all().map(hdl::decode::is_built).collect();
+    write("opcodes.rs", &format!("&{built:?}"))?;
+    Ok(chip)
 }
 
 /// The fast and the slow C++ files that Verilator wrote, from the list it leaves for make.

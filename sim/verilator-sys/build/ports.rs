@@ -11,10 +11,7 @@ pub enum Direction {
 }
 use Direction::{In, Out};
 
-/// Every port the shim knows: direction, name, width in bits.
-///
-/// A top without some of them is fine (the bare core has no UART, the chip keeps I/O to itself): its missing outputs
-/// read as zero. A port that is not listed here is an error, so that nothing is left unconnected unnoticed.
+/// The chip's ports as the shim uses them: direction, name, width in bits.
 #[rustfmt::skip]
 pub const PORTS: &[(Direction, &str, u32)] = &[
     (In,  "clock", 1),
@@ -25,15 +22,11 @@ pub const PORTS: &[(Direction, &str, u32)] = &[
     (In,  "instruction_wait", 1),
     (Out, "data_request", 1),
     (Out, "data_write", 1),
-    (Out, "data_io", 1),
     (Out, "data_address", 32),
     (Out, "data_byte_enable", 8),
     (Out, "data_write_data", 64),
     (In,  "data_read_data", 64),
     (In,  "data_wait", 1),
-    (In,  "interrupt_request", 1),
-    (Out, "interrupt_acknowledge", 1),
-    (In,  "interrupt_vector", 8),
     (In,  "nmi", 1),
     (Out, "halted", 1),
     (Out, "shutdown", 1),
@@ -98,8 +91,6 @@ pub const PORTS: &[(Direction, &str, u32)] = &[
     (Out, "uart_tx", 1),
     (In,  "uart_rx", 1),
     (Out, "leds", 8),
-    (Out, "post_code", 16),
-    (Out, "speaker", 1),
     (Out, "io_valid", 1),
     (Out, "io_write", 1),
     (Out, "io_port", 16),
@@ -135,20 +126,24 @@ pub fn wrapper(
     chip_module: &str,
     chip: &BTreeMap<String, (Direction, u32)>,
 ) -> Result<String, String> {
-    for (name, &(direction, width)) in chip {
-        match PORTS.iter().find(|port| port.1 == name) {
-            Some(&port) if port == (direction, name, width) => {}
-            Some(port) => {
-                return Err(format!(
-                    "port `{name}` is {direction:?} of {width} bits, the simulator knows {port:?}"
-                ));
-            }
-            None => {
-                return Err(format!(
-                    "port `{name}` ({direction:?}, {width} bits) is not known to the simulator"
-                ));
-            }
+    let known: BTreeMap<String, (Direction, u32)> = PORTS
+        .iter()
+        .map(|&(direction, name, width)| (name.to_string(), (direction, width)))
+        .collect();
+    for (name, port) in chip {
+        // An output that the shim does not use stays open; an input that nobody drives would not do.
+        let unused = port.0 == Out && !known.contains_key(name);
+        if !unused && known.get(name) != Some(port) {
+            return Err(format!(
+                "port `{name}` of the chip is {port:?}, for the simulator it is {:?}",
+                known.get(name)
+            ));
         }
+    }
+    if let Some(missing) = known.keys().find(|name| !chip.contains_key(*name)) {
+        return Err(format!(
+            "the chip has no port `{missing}`, which the simulator uses"
+        ));
     }
     let mut text = String::from("\nmodule sysgate(\n");
     let range = |width: u32| {
@@ -170,24 +165,15 @@ pub fn wrapper(
             writeln!(text, "    reg {}{name}_reg;", range(width)).unwrap();
             writeln!(text, "    always @(posedge clock) {name}_reg <= {name};").unwrap();
         }
-        if direction == Out && !chip.contains_key(name) {
-            // A serial line that nobody drives is idle, which is high.
-            let value = u32::from(name == "uart_tx");
-            writeln!(text, "    assign {name} = {width}'d{value};").unwrap();
-        }
     }
     text += "    journey journey(.where(journey_where), .instruction(journey_instruction));\n";
     writeln!(text, "    {chip_module} chip(").unwrap();
-    let connections: Vec<String> = PORTS
+    let connections: Vec<String> = chip
         .iter()
-        .filter(|port| chip.contains_key(port.1))
-        .map(|&(direction, name, _)| {
-            let suffix = if direction == In && name != "clock" {
-                "_reg"
-            } else {
-                ""
-            };
-            format!("        .{name}({name}{suffix})")
+        .map(|(name, &(direction, _))| match direction {
+            In if name != "clock" => format!("        .{name}({name}_reg)"),
+            _ if known.contains_key(name) => format!("        .{name}({name})"),
+            _ => format!("        .{name}()"),
         })
         .collect();
     text += &connections.join(",\n");

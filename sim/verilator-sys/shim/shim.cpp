@@ -27,6 +27,7 @@ constexpr uint64_t QUIET_BITS = 12;           // bit times without a start bit: 
 constexpr uint32_t CONTROL_PORTS_EXIT[] = {0xF4, 0x501};
 constexpr uint32_t CONTROL_PORTS_POST[] = {0x80, 0x190};
 constexpr uint32_t DEBUG_CONSOLE_PORT = 0xE9;
+constexpr uint32_t INTERRUPT_FLAG = 0x200;  // in EFLAGS
 constexpr uint8_t PAGE_FAULT = 14;
 constexpr uint8_t SYSTEM_CS_SELECTOR = 0x21;  // spec::registers::SELECTOR + CS
 constexpr uint8_t SYSTEM_CS_BASE = 0x31;
@@ -197,8 +198,6 @@ struct sg_machine {
     Random random;
     Port instruction_port;
     Port data_port;
-    bool data_port_io = false;
-    sg_port_access data_port_access{};
     Receiver receiver;
     Transmitter transmitter;
     uint64_t bit_clocks_x256;  // at divisor 1
@@ -229,7 +228,6 @@ struct sg_machine {
     std::pair<uint64_t, uint64_t> exit_since;  // cycle and instructions then
     bool stop_at_debug_halt = false;
     bool breakpoint_hit = false;
-    int interrupt_vector = -1;
 
     std::unordered_set<uint32_t> breakpoints;
     Buffer<sg_retired> retired;
@@ -279,9 +277,7 @@ struct sg_machine {
         top->debug_step = 0;
         top->debug_write = 0;
         top->debug_invalidate = 0;
-        top->interrupt_request = 0;
         top->nmi = 0;
-        interrupt_vector = -1;
         const bool first = tick == 0;
         for (unsigned clock = 0; clock < RESET_CLOCKS; ++clock) {
             edge(!first);
@@ -318,7 +314,7 @@ struct sg_machine {
                 char where[32], instruction[32];
                 std::memset(where, ' ', sizeof where);
                 std::memset(instruction, ' ', sizeof instruction);
-                lane_callback(lane_context, &record, where, instruction);
+                lane_callback(lane_context, &record, cs_base, where, instruction);
                 // The first character is the most significant byte.
                 for (unsigned character = 0; character < 32; ++character) {
                     const unsigned word = 7 - character / 4, shift = 24 - 8 * (character % 4);
@@ -442,26 +438,12 @@ struct sg_machine {
         t.instruction_data = instruction_port.outstanding && !waits ? instruction_port.answer : POISON;
 
         if (data_port.accepts()) {
-            if (data_port.outstanding && data_port_io) {
-                data_port_access.cycle = cycle;
-                port_access(data_port_access);
-            }
             data_port.outstanding = t.data_request;
-            data_port_io = t.data_request && t.data_io;
             if (t.data_request) {
                 data_port.wait_clocks = random.on() ? random.wait_clocks() : 0;
                 data_port.answer = POISON;
                 const uint32_t address = t.data_address & ~7u;
-                if (data_port_io) {
-                    // A core without a chip around it: no device answers.
-                    const unsigned lane = t.data_byte_enable ? __builtin_ctz(t.data_byte_enable) : 0;
-                    const unsigned size = __builtin_popcount(t.data_byte_enable);
-                    const uint32_t mask = size >= 4 ? ~0u : (1u << (8 * size)) - 1;
-                    const uint32_t data = t.data_write ? static_cast<uint32_t>(t.data_write_data >> (8 * lane)) : ~0u;
-                    if (!t.data_write) data_port.answer = ~0ull;
-                    data_port_access = {0, data & mask, static_cast<uint16_t>(address + lane), static_cast<uint8_t>(size),
-                                        static_cast<uint8_t>(t.data_write)};
-                } else if (t.data_write) {
+                if (t.data_write) {
                     memory.write(address, t.data_byte_enable, t.data_write_data);
                 } else {
                     data_port.answer = memory.read(address);
@@ -475,10 +457,6 @@ struct sg_machine {
         t.data_read_data = data_port.outstanding && !waits ? data_port.answer : POISON;
 
         t.uart_rx = transmitter.clock(tick, bit_period_x256());
-        if (interrupt_vector >= 0 && t.interrupt_acknowledge) {
-            t.interrupt_request = 0;
-            interrupt_vector = -1;
-        }
     }
 
     void observe() {
@@ -499,7 +477,8 @@ struct sg_machine {
                 }
                 if (t.retire_system_number == SYSTEM_CS_BASE) cs_base = t.retire_system_data;
             }
-            if (t.retire_last) {
+            // A delivered exception or interrupt is one with the routine behind it that enters the handler.
+            if (t.retire_last && !t.retire_exception && !t.retire_interrupt) {
                 ++instructions;
                 if (!breakpoints.empty() && breakpoints.contains(eip)) breakpoint_hit = true;
             }
@@ -548,7 +527,7 @@ struct sg_machine {
             if (stop_at_debug_halt && top->debug_halted) return SG_STOP_DEBUG_HALTED;
             if (is_halted) {
                 last_retirement = cycle;
-                const bool for_ever = !(eflags & 0x200) && interrupt_vector < 0;
+                const bool for_ever = !(eflags & INTERRUPT_FLAG);
                 if (for_ever && cycle - halted_since >= HALT_CONFIRM_CLOCKS && uart_quiet()) return SG_STOP_HALTED;
             } else if (top->debug_halted) {
                 last_retirement = cycle;
@@ -674,11 +653,6 @@ void sg_invalidate(sg_machine* machine) {
     machine->clock();
     machine->top->debug_invalidate = 0;
     machine->clock();
-}
-void sg_interrupt(sg_machine* machine, uint8_t vector) {
-    machine->interrupt_vector = vector;
-    machine->top->interrupt_vector = vector;
-    machine->top->interrupt_request = 1;
 }
 void sg_nmi(sg_machine* machine) {
     machine->top->nmi = 1;

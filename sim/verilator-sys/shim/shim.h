@@ -7,7 +7,7 @@ extern "C" {
 
 // One retired micro-op.
 struct sg_retired {
-    uint64_t number;  // of the instruction, from 0 at reset: instructions completed before this one
+    uint64_t number;  // of the instruction, from 0 at reset; a delivered exception counts as one with its routine
     uint64_t cycle;
     uint64_t load_data;
     uint64_t store_data;
@@ -102,7 +102,8 @@ enum sg_stop : uint32_t {
 };
 
 // Writes 32 characters of `where` and of `instruction` for the micro-op in `retired`; called while tracing.
-typedef void (*sg_lane_callback)(void* context, const sg_retired* retired, char* where, char* instruction);
+typedef void (*sg_lane_callback)(void* context, const sg_retired* retired, uint32_t cs_base, char* where,
+                                 char* instruction);
 
 struct sg_machine;
 sg_machine* sg_new(const sg_settings* settings);
@@ -128,7 +129,6 @@ void sg_debug_step(sg_machine* machine);
 uint32_t sg_register_read(sg_machine* machine, uint8_t number);
 void sg_register_write(sg_machine* machine, uint8_t number, uint32_t data);
 void sg_invalidate(sg_machine* machine);
-void sg_interrupt(sg_machine* machine, uint8_t vector);  // bare core only: request until acknowledged
 void sg_nmi(sg_machine* machine);
 uint8_t sg_trace_open(sg_machine* machine, const char* path);
 void sg_trace_close(sg_machine* machine);

@@ -10,7 +10,9 @@
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Retired {
-    /// Number of its instruction, counted from 0 at reset; all micro-ops of one instruction share it.
+    /// Number of its instruction, counted from 0 (the reset routine); all micro-ops of one instruction share it.
+    ///
+    /// The record of an exception or interrupt shares it with the routine behind it that enters the handler.
     pub number: u64,
     /// Clock cycle of the retirement: the time-stamp counter's value then.
     pub cycle: u64,
@@ -185,6 +187,16 @@ pub const STOP_INSTRUCTIONS: u32 = 7;
 /// Halted by the debug port.
 pub const STOP_DEBUG_HALTED: u32 = 8;
 
+/// Verilog of the core alone; the module is called `core`.
+#[cfg(feature = "model")]
+pub const CORE_VERILOG: &str = include_str!(concat!(env!("OUT_DIR"), "/core.v"));
+/// Verilog of the chip; the module is called `chip`.
+#[cfg(feature = "model")]
+pub const CHIP_VERILOG: &str = include_str!(concat!(env!("OUT_DIR"), "/chip.v"));
+/// For each row of `spec::opcodes::all()`, whether the core builds it; what it does not build raises #UD.
+#[cfg(feature = "model")]
+pub const OPCODES_BUILT: &[bool] = include!(concat!(env!("OUT_DIR"), "/opcodes.rs"));
+
 #[cfg(feature = "model")]
 pub use functions::*;
 
@@ -207,6 +219,7 @@ mod functions {
     pub type LaneCallback = unsafe extern "C" fn(
         context: *mut c_void,
         retired: *const Retired,
+        cs_base: u32,
         where_: *mut u8,
         instruction: *mut u8,
     );
@@ -257,7 +270,6 @@ mod functions {
         pub fn sg_register_read(machine: *mut RawMachine, number: u8) -> u32;
         pub fn sg_register_write(machine: *mut RawMachine, number: u8, data: u32);
         pub fn sg_invalidate(machine: *mut RawMachine);
-        pub fn sg_interrupt(machine: *mut RawMachine, vector: u8);
         pub fn sg_nmi(machine: *mut RawMachine);
         pub fn sg_trace_open(machine: *mut RawMachine, path: *const c_char) -> bool;
         pub fn sg_trace_close(machine: *mut RawMachine);

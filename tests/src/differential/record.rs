@@ -1,4 +1,6 @@
 //! Runs a design in Rust and notes what the ports of its blocks do.
+use std::collections::HashMap;
+
 use hdl::emit::{ModuleInfo, PortDirection};
 use rust_hdl_core::prelude::{Atom, AtomKind, Block, Probe};
 
@@ -74,6 +76,7 @@ impl Recording {
         };
         let modules = modules.iter().map(recorded).collect();
         let mut steps = Vec::new();
+        let mut clocks = HashMap::new();
         for clock in 0..run.clocks {
             for high in [false, true] {
                 match high {
@@ -85,6 +88,7 @@ impl Recording {
                 let mut reader = Reader {
                     modules: Vec::new(),
                     open: Vec::new(),
+                    clocks: &mut clocks,
                 };
                 top.accept(run.name, &mut reader);
                 let (inputs, outputs): (Vec<_>, Vec<_>) = reader.modules.into_iter().unzip();
@@ -192,14 +196,16 @@ fn settle(top: &mut impl Block) {
 }
 
 /// Reads the ports of all blocks, in the order in which the emitter lists them.
-struct Reader {
+struct Reader<'a> {
     /// Words of the inputs and of the outputs.
     modules: Vec<(Vec<u32>, Vec<u32>)>,
     /// Numbers of the modules around the current field.
     open: Vec<usize>,
+    /// Whether an input, by its number, is a clock: types are slow to ask for.
+    clocks: &'a mut HashMap<usize, bool>,
 }
 
-impl Probe for Reader {
+impl Probe for Reader<'_> {
     fn visit_start_scope(&mut self, _name: &str, _node: &dyn Block) {
         self.open.push(self.modules.len());
         self.modules.push(Default::default());
@@ -214,8 +220,12 @@ impl Probe for Reader {
             return;
         };
         let (inputs, outputs) = &mut self.modules[*module];
+        let mut is_clock = || {
+            let is_clock = self.clocks.entry(atom.id());
+            *is_clock.or_insert_with(|| atom.descriptor().name == "clock")
+        };
         let words = match atom.kind() {
-            AtomKind::InputParameter if atom.descriptor().name == "clock" => return,
+            AtomKind::InputParameter if is_clock() => return,
             AtomKind::InputParameter => inputs,
             AtomKind::OutputParameter => outputs,
             _ => return,

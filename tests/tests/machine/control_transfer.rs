@@ -1,0 +1,1 @@
+//! Gates, far transfers, and returns.

@@ -1,0 +1,7 @@
+//! The whole machine: gates, faults and privilege, interrupts, real mode, memory that makes it wait, reset.
+
+mod case;
+mod control_transfer;
+mod faults;
+mod paging;
+mod segments;
