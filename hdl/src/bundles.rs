@@ -383,7 +383,7 @@ pub enum Check {
     NotNull,
     /// A not-null stack selector from the TSS, within its table, else #TS.
     NotNullTask,
-    /// The I/O permission bits in the result's low bits are clear, else #GP(0).
+    /// The I/O permission bits a under the mask b are clear, else #GP(0).
     PortPermitted,
     /// EFLAGS.NT is clear (task returns are not built), else #UD... see the architecture document.
     NotNested,

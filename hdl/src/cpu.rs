@@ -406,8 +406,7 @@ impl Logic for Cpu {
         self.checked.next = self.op.val().check;
         self.check.rule.next = self.checked.val();
         self.check.a.next = self.execute.a.val();
-        self.check.b.next = self.execute.b.val();
-        self.check.result.next = self.execute.result.val();
+        self.check.b.next = self.execute.late_b.val();
         self.check.descriptor.next = self.state.descriptor.val();
         self.check.code_limit.next = self.state.checked_code_limit.val();
         self.check.code_level.next = self.state.code_level.val();

@@ -13,7 +13,6 @@ fn the_memory_of_the_board_is_the_same_in_verilog() {
         name: "board_memory",
         clocks: 3000,
         clock: |top: &mut BoardMemory, level| top.clock.next = level.into(),
-        idle: &[],
     };
     compare(&run, &mut BoardMemory::new(512, &rom), |top, _| {
         draw_inputs!(
@@ -48,7 +47,6 @@ fn the_wishbone_bridge_is_the_same_in_verilog() {
         name: "wishbone",
         clocks: 3000,
         clock: |top: &mut WishboneBridge, level| top.clock.next = level.into(),
-        idle: &[],
     };
     compare(&run, &mut WishboneBridge::default(), |top, clock| {
         top.reset.next = clock == 0;

@@ -1,7 +1,9 @@
-//! Every block of the core means the same in Rust and in Verilog, while the core runs random code in random states.
+//! Every block of the core and of the chip means the same in Rust and in Verilog, while random code runs in random
+//! states.
 use std::collections::HashMap;
 
 use hdl::cpu::Cpu;
+use hdl::soc::chip::{Chip, ChipOptions};
 use spec::registers::{
     ACCESS, BASE, CPL, CR0, CR3, CR4, CS, DS, EFLAGS, EIP, ES, FS, GDTR, GS, IDTR, LIMIT, SS,
 };
@@ -16,6 +18,18 @@ const OPCODES: &[u8] = &[
     0x9C, 0x9D, 0xA4, 0xA5, 0xA6, 0xAA, 0xAB, 0xAC, 0xAE, 0xB0, 0xB8, 0xC0, 0xC1, 0xC2, 0xC3, 0xC4, 0xC7, 0xC9, 0xCC,
     0xCD, 0xCF, 0xD0, 0xD3, 0xE2, 0xE4, 0xE6, 0xE8, 0xE9, 0xEA, 0xEB, 0xEC, 0xEE, 0xF6, 0xF7, 0xFA, 0xFB, 0xFE, 0xFF,
     0x20, 0x22, 0x30, 0x32, 0x34, 0x35, 0xA2, 0xAF, 0xB6, 0xBC, 0xC8, 0x84, 0x94, 0x02,
+];
+
+/// What the reset vector holds: AL = 36h, 76h, B6h to port 43h (a mode for each of the timer's counters), jump away.
+const START: [(u64, u64); 2] = [
+    (
+        0xFFF0,
+        u64::from_le_bytes([0xB0, 0x36, 0xE6, 0x43, 0xB0, 0x76, 0xE6, 0x43]),
+    ),
+    (
+        0xFFF8,
+        u64::from_le_bytes([0xB0, 0xB6, 0xE6, 0x43, 0xE9, 0x00, 0x10, 0x90]),
+    ),
 ];
 
 /// An access that waits for its answer.
@@ -116,93 +130,127 @@ fn state(random: &mut Random) -> Vec<(u8, u64)> {
     writes
 }
 
-impl Surroundings<Cpu> for World {
-    fn set_inputs(&mut self, core: &mut Cpu, clock: usize) {
-        core.reset.next = clock == 0 || (core.shutdown.val() && self.random.one_in(10));
-        self.instruction_waits = self.random.one_in(6);
-        self.data_waits = self.random.one_in(4);
-        core.instruction_wait.next = self.instruction_waits;
-        core.data_wait.next = self.data_waits;
-        core.instruction_data.next = match self.instruction {
-            Some(address) if !self.instruction_waits => self.word(address).into(),
-            _ => self.random.word().into(),
-        };
-        core.data_read_data.next = match self.data {
-            Some(access) if !self.data_waits && !access.write && !access.io => {
-                self.word(access.address).into()
+/// The ports that core and chip share; `$rest` sets the other inputs, `$io` tells whether the data access is a port's.
+macro_rules! surround {
+    ($top:ty, $rest:expr, $io:expr) => {
+        impl Surroundings<$top> for World {
+            fn set_inputs(&mut self, core: &mut $top, clock: usize) {
+                core.reset.next = clock == 0 || (core.shutdown.val() && self.random.one_in(10));
+                self.instruction_waits = self.random.one_in(6);
+                self.data_waits = self.random.one_in(4);
+                core.instruction_wait.next = self.instruction_waits;
+                core.data_wait.next = self.data_waits;
+                core.instruction_data.next = match self.instruction {
+                    Some(address) if !self.instruction_waits => self.word(address).into(),
+                    _ => self.random.word().into(),
+                };
+                core.data_read_data.next = match self.data {
+                    Some(access) if !self.data_waits && !access.write && !access.io => {
+                        self.word(access.address).into()
+                    }
+                    _ => self.random.word().into(),
+                };
+                $rest(&mut self.random, core, clock);
+                core.nmi.next = self.random.one_in(400);
+                if clock % 140 == 130 {
+                    self.writes = state(&mut self.random);
+                }
+                let halt = !self.writes.is_empty();
+                core.debug_halt.next = halt;
+                core.debug_step.next = halt && self.random.one_in(30);
+                let write = if core.debug_halted.val() {
+                    self.writes.pop()
+                } else {
+                    None
+                };
+                let (register, value) =
+                    write.unwrap_or((self.random.bits(8) as u8, self.random.bits(32)));
+                core.debug_write.next = write.is_some();
+                core.debug_register.next = u64::from(register).into();
+                core.debug_write_data.next = value.into();
+                core.debug_invalidate.next = halt && self.random.one_in(50);
             }
-            _ => self.random.word().into(),
-        };
-        core.interrupt_request.next = self.random.one_in(3) && clock % 1024 > 700;
-        core.interrupt_vector.next = self.random.bits(8).into();
-        core.nmi.next = self.random.one_in(400);
-        if clock % 140 == 60 {
-            self.writes = state(&mut self.random);
-        }
-        let halt = !self.writes.is_empty();
-        core.debug_halt.next = halt;
-        core.debug_step.next = halt && self.random.one_in(30);
-        let write = if core.debug_halted.val() {
-            self.writes.pop()
-        } else {
-            None
-        };
-        let (register, value) = write.unwrap_or((self.random.bits(8) as u8, self.random.bits(32)));
-        core.debug_write.next = write.is_some();
-        core.debug_register.next = u64::from(register).into();
-        core.debug_write_data.next = value.into();
-        core.debug_invalidate.next = halt && self.random.one_in(50);
-    }
 
-    fn see_outputs(&mut self, core: &Cpu) {
-        if self.instruction.is_none() || !self.instruction_waits {
-            let address = core.instruction_address.val().to_u64();
-            self.instruction = core.instruction_request.val().then_some(address);
-        }
-        if self.data.is_none() || !self.data_waits {
-            let access = Access {
-                address: core.data_address.val().to_u64(),
-                write: core.data_write.val(),
-                io: core.data_io.val(),
-            };
-            self.data = core.data_request.val().then_some(access);
-            if let Some(Access {
-                address,
-                write: true,
-                io: false,
-            }) = self.data
-            {
-                let lanes = core.data_byte_enable.val().to_u64();
-                let mask = (0..8)
-                    .filter(|lane| lanes >> lane & 1 == 1)
-                    .fold(0, |mask, lane| mask | 0xFF << (8 * lane));
-                let word = self.word(address) & !mask | core.data_write_data.val().to_u64() & mask;
-                self.memory.insert(address & 0xFFF8, word);
+            fn see_outputs(&mut self, core: &$top) {
+                if self.instruction.is_none() || !self.instruction_waits {
+                    let address = core.instruction_address.val().to_u64();
+                    self.instruction = core.instruction_request.val().then_some(address);
+                }
+                if self.data.is_none() || !self.data_waits {
+                    let access = Access {
+                        address: core.data_address.val().to_u64(),
+                        write: core.data_write.val(),
+                        io: $io(core),
+                    };
+                    self.data = core.data_request.val().then_some(access);
+                    if let Some(Access {
+                        address,
+                        write: true,
+                        io: false,
+                    }) = self.data
+                    {
+                        let lanes = core.data_byte_enable.val().to_u64();
+                        let mask = (0..8)
+                            .filter(|lane| lanes >> lane & 1 == 1)
+                            .fold(0, |mask, lane| mask | 0xFF << (8 * lane));
+                        let word =
+                            self.word(address) & !mask | core.data_write_data.val().to_u64() & mask;
+                        self.memory.insert(address & 0xFFF8, word);
+                    }
+                }
             }
+        }
+    };
+}
+
+surround!(
+    Cpu,
+    |random: &mut Random, core: &mut Cpu, clock: usize| {
+        core.interrupt_request.next = random.one_in(3) && clock % 140 < 30;
+        core.interrupt_vector.next = random.bits(8).into();
+    },
+    |core: &Cpu| core.data_io.val()
+);
+// Ports are inside the chip.
+surround!(
+    Chip,
+    |random: &mut Random, chip: &mut Chip, _| chip.uart_rx.next = random.one_in(2),
+    |_: &Chip| false
+);
+
+impl World {
+    fn new(seed: u64) -> World {
+        World {
+            random: Random::new(seed),
+            memory: HashMap::from(START),
+            instruction: None,
+            data: None,
+            instruction_waits: false,
+            data_waits: false,
+            writes: Vec::new(),
         }
     }
 }
 
 #[test]
 fn every_block_of_the_core_is_the_same_in_verilog() {
-    let mut world = World {
-        random: Random::new(0x30),
-        memory: HashMap::new(),
-        instruction: None,
-        data: None,
-        instruction_waits: false,
-        data_waits: false,
-        writes: Vec::new(),
-    };
     let run = Run {
         name: "core",
-        clocks: 700,
+        clocks: 600,
         clock: |core: &mut Cpu, level| core.clock.next = level.into(),
     };
-    let report = compare_within(&run, &mut Cpu::new(), &mut world);
-    println!(
-        "{} blocks, {} vectors each",
-        report.modules.len(),
-        2 * run.clocks
-    );
+    compare_within(&run, &mut Cpu::new(), &mut World::new(0x30));
+}
+
+#[test]
+fn every_block_of_the_chip_is_the_same_in_verilog() {
+    let run = Run {
+        name: "chip",
+        clocks: 600,
+        clock: |chip: &mut Chip, level| chip.clock.next = level.into(),
+    };
+    let mut chip = Chip::new(ChipOptions {
+        clock_hz: 3_686_400,
+    });
+    compare_within(&run, &mut chip, &mut World::new(0x31));
 }

@@ -565,6 +565,8 @@ impl Logic for Issue {
             self.instruction.d.next.address16 = false;
             self.instruction.d.next.segment_override = false;
             self.instruction.d.next.repeat = false;
+            // Its address would become a displacement of the routine's accesses.
+            self.instruction.d.next.fetch_fault = false;
             self.rom_address.next = self.event_entry.val();
         }
         if self.reset.val() {

@@ -363,6 +363,10 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             .unless(StaticCondition::OperandSize16, "bswap_word")
             .last()
             .into(),
+        // A load is zero-extended already.
+        "movzx" if !register_form => with_source(copy(R::Reg).width(width).last(), second, false)?
+            .access_width(width_of(second))
+            .into(),
         "movzx" | "movsx" => {
             let op = match (name, second) {
                 ("movzx", Eb) => ExecuteOp::ZeroExtendByte,

@@ -9,64 +9,70 @@ pub struct Operands {
     pub b_value: Signal<In, Bits<32>>,
     pub c_value: Signal<In, Bits<32>>,
     pub load_data: Signal<In, Bits<64>>,
+    /// The load's low half one clock later, from a register.
+    pub held_load: Signal<In, Bits<32>>,
     pub effective_address: Signal<In, Bits<32>>,
     pub system_value: Signal<In, Bits<32>>,
     pub a: Signal<Out, Bits<32>>,
     pub b: Signal<Out, Bits<32>>,
     pub c: Signal<Out, Bits<32>>,
-    a_whole: Signal<Local, Bits<32>>,
-    b_whole: Signal<Local, Bits<32>>,
-    b_byte: Signal<Local, Bit>,
+    /// a and b for what cannot wait for a load in the same clock.
+    pub late_a: Signal<Out, Bits<32>>,
+    pub late_b: Signal<Out, Bits<32>>,
+    a_settled: Signal<Local, Bits<32>>,
+    b_settled: Signal<Local, Bits<32>>,
+    a_mask: Signal<Local, Bits<32>>,
+    b_mask: Signal<Local, Bits<32>>,
 }
 
 impl Logic for Operands {
     #[hdl_gen]
     fn update(&mut self) {
-        self.a_whole.next = self.a_value.val();
+        self.a_settled.next = self.a_value.val();
         if self.op.val().a_high {
-            self.a_whole.next = self.a_value.val() >> 8;
+            self.a_settled.next = self.a_value.val() >> 8;
         }
         match self.op.val().a_source {
             ASource::Register => {}
             ASource::Load => {
-                self.a_whole.next = self.load_data.val().get_bits::<32>(0);
+                self.a_settled.next = self.held_load.val();
             }
             ASource::Zero => {
-                self.a_whole.next = 0.into();
+                self.a_settled.next = 0.into();
             }
         }
-        self.b_whole.next = self.b_value.val();
+        self.b_settled.next = self.b_value.val();
         if self.op.val().b_high {
-            self.b_whole.next = self.b_value.val() >> 8;
+            self.b_settled.next = self.b_value.val() >> 8;
         }
         match self.op.val().b_source {
             BSource::Register => {}
             BSource::Load => {
-                self.b_whole.next = self.load_data.val().get_bits::<32>(0);
+                self.b_settled.next = self.held_load.val();
             }
             BSource::Immediate => {
-                self.b_whole.next = self.op.val().immediate;
+                self.b_settled.next = self.op.val().immediate;
             }
             BSource::Constant => {
-                self.b_whole.next = (bit_cast::<32, 12>(self.op.val().constant) ^ 0x800) - 0x800;
+                self.b_settled.next = (bit_cast::<32, 12>(self.op.val().constant) ^ 0x800) - 0x800;
             }
             BSource::One => {
-                self.b_whole.next = 1.into();
+                self.b_settled.next = 1.into();
             }
             BSource::EffectiveAddress => {
-                self.b_whole.next = self.effective_address.val();
+                self.b_settled.next = self.effective_address.val();
             }
             BSource::NextEip => {
-                self.b_whole.next = self.op.val().next_eip;
+                self.b_settled.next = self.op.val().next_eip;
             }
             BSource::System => {
-                self.b_whole.next = self.system_value.val();
+                self.b_settled.next = self.system_value.val();
             }
             BSource::SecondImmediate => {
-                self.b_whole.next = bit_cast::<32, 16>(self.op.val().second_immediate);
+                self.b_settled.next = bit_cast::<32, 16>(self.op.val().second_immediate);
             }
             BSource::AccessSize => {
-                self.b_whole.next = bit_cast::<32, 4>(self.op.val().access_size);
+                self.b_settled.next = bit_cast::<32, 4>(self.op.val().access_size);
             }
         }
         self.c.next = self.c_value.val();
@@ -75,24 +81,34 @@ impl Logic for Operands {
         }
 
         // Zero-extended from the width; byte extensions have a source of their own width.
-        self.b_byte.next = (self.op.val().op == ExecuteOp::ZeroExtendByte)
-            | (self.op.val().op == ExecuteOp::SignExtendByte);
-        self.a.next = self.a_whole.val();
-        self.b.next = self.b_whole.val();
+        self.a_mask.next = 0xFFFF_FFFF_u64.into();
+        self.b_mask.next = 0xFFFF_FFFF_u64.into();
         if self.op.val().width == Width::Byte {
-            self.a.next = self.a_whole.val() & 0xFF;
+            self.a_mask.next = 0xFF.into();
             if (self.op.val().op == ExecuteOp::Div) | (self.op.val().op == ExecuteOp::Idiv) {
                 // AX is divided.
-                self.a.next = self.a_whole.val() & 0xFFFF;
+                self.a_mask.next = 0xFFFF.into();
             }
-            self.b.next = self.b_whole.val() & 0xFF;
+            self.b_mask.next = 0xFF.into();
         }
         if self.op.val().width == Width::Word {
-            self.a.next = self.a_whole.val() & 0xFFFF;
-            self.b.next = self.b_whole.val() & 0xFFFF;
+            self.a_mask.next = 0xFFFF.into();
+            self.b_mask.next = 0xFFFF.into();
         }
-        if self.b_byte.val() {
-            self.b.next = self.b_whole.val() & 0xFF;
+        if (self.op.val().op == ExecuteOp::ZeroExtendByte)
+            | (self.op.val().op == ExecuteOp::SignExtendByte)
+        {
+            self.b_mask.next = 0xFF.into();
+        }
+        self.late_a.next = self.a_settled.val() & self.a_mask.val();
+        self.late_b.next = self.b_settled.val() & self.b_mask.val();
+        self.a.next = self.late_a.val();
+        if self.op.val().a_source == ASource::Load {
+            self.a.next = self.load_data.val().get_bits::<32>(0) & self.a_mask.val();
+        }
+        self.b.next = self.late_b.val();
+        if self.op.val().b_source == BSource::Load {
+            self.b.next = self.load_data.val().get_bits::<32>(0) & self.b_mask.val();
         }
     }
 }

@@ -58,6 +58,8 @@ pub struct ExecuteStage {
     /// The operands and the result.
     pub a: Signal<Out, Bits<32>>,
     pub b: Signal<Out, Bits<32>>,
+    /// Operand b, not loaded in this clock.
+    pub late_b: Signal<Out, Bits<32>>,
     pub result: Signal<Out, Bits<32>>,
     /// EFLAGS after the micro-op as far as arithmetic goes.
     pub flags: Signal<Out, Bits<32>>,
@@ -104,6 +106,9 @@ pub struct ExecuteStage {
     segment_reg: DFF<Bits<4>>,
     esp_after_reg: DFF<Bits<32>>,
     at_boundary: DFF<Bit>,
+    held_load_reg: DFF<Bits<32>>,
+    /// The load has been there for a clock.
+    late_reg: DFF<Bit>,
     /// The micro-op that was here in the last clock raised a fault.
     fault_reg: DFF<Bit>,
     fault_vector_reg: DFF<Bits<5>>,
@@ -138,6 +143,7 @@ pub struct ExecuteStage {
     condition_holds: Signal<Local, Bit>,
     done: Signal<Local, Bit>,
     moves: Signal<Local, Bit>,
+    waits_for_late: Signal<Local, Bit>,
     /// The micro-op here is not to happen.
     void: Signal<Local, Bit>,
     found_fault: Signal<Local, Bit>,
@@ -164,6 +170,8 @@ impl Logic for ExecuteStage {
             segment_reg,
             esp_after_reg,
             at_boundary,
+            held_load_reg,
+            late_reg,
             fault_reg,
             fault_vector_reg,
             fault_code_reg,
@@ -203,24 +211,35 @@ impl Logic for ExecuteStage {
         self.operands.b_value.next = self.registers.b_value.val();
         self.operands.c_value.next = self.registers.c_value.val();
         self.operands.load_data.next = self.load_data.val();
+        self.operands.held_load.next = self.held_load_reg.q.val();
+        self.held_load_reg.d.next = self.load_data.val().get_bits::<32>(0);
         self.operands.effective_address.next = self.effective_reg.q.val();
         self.operands.system_value.next = self.system_value.val();
-        self.a.next = self.operands.a.val();
+        self.a.next = self.operands.late_a.val();
         self.b.next = self.operands.b.val();
+        self.late_b.next = self.operands.late_b.val();
 
         self.void.next = self.kill.val() | self.fault_reg.q.val() | self.branch_reg.q.val();
 
         // The unit.
         self.unit.reset.next = self.reset.val();
         self.unit.flush.next = self.void.val();
-        self.unit.valid.next =
-            self.valid_reg.q.val() & self.load_ready.val() & !self.op.val().fault;
+        // A load that the ALU does not take needs one more clock.
+        self.waits_for_late.next = self.unit.takes_late.val()
+            & ((self.op.val().a_source == ASource::Load)
+                | (self.op.val().b_source == BSource::Load))
+            & !self.late_reg.q.val();
+        self.unit.valid.next = self.valid_reg.q.val()
+            & self.load_ready.val()
+            & !(self.op.val().fault | self.waits_for_late.val());
         self.unit.op.next = self.op.val().op;
         self.unit.width.next = self.op.val().width;
         self.unit.keep_carry.next = self.op.val().keep_carry;
         self.unit.a.next = self.operands.a.val();
         self.unit.b.next = self.operands.b.val();
         self.unit.c.next = self.operands.c.val();
+        self.unit.late_a.next = self.operands.late_a.val();
+        self.unit.late_b.next = self.operands.late_b.val();
         self.unit.condition.next = self.op.val().x86_condition;
         self.unit.eflags.next = self.eflags.val();
         self.result.next = self.unit.result.val();
@@ -231,11 +250,11 @@ impl Logic for ExecuteStage {
         self.computed.next = self.valid_reg.q.val()
             & self.load_ready.val()
             & self.unit.ready.val()
-            & !self.op.val().fault;
+            & !(self.op.val().fault | self.waits_for_late.val());
 
         // Conditions.
         self.result_zero.next = self.unit.result.val() == 0;
-        self.is_null.next = self.operands.a.val().get_bits::<14>(2) == 0;
+        self.is_null.next = self.operands.late_a.val().get_bits::<14>(2) == 0;
         self.condition_holds.next = false;
         match self.op.val().condition {
             Condition::Never => {}
@@ -294,27 +313,27 @@ impl Logic for ExecuteStage {
             }
             Control::Loop => {
                 // The count is one less than operand a; that is known before the subtraction.
-                self.jumps.next = (self.operands.a.val() != 1) & self.loop_condition.val();
+                self.jumps.next = (self.operands.late_a.val() != 1) & self.loop_condition.val();
                 self.conditional.next = true;
             }
             Control::JumpIfZero => {
-                self.jumps.next = self.operands.a.val() == 0;
+                self.jumps.next = self.operands.late_a.val() == 0;
                 self.conditional.next = true;
             }
             Control::LoadCode => {
                 self.jumps.next = true;
                 self.far.next = true;
-                self.near_target.next = self.operands.b.val();
+                self.near_target.next = self.operands.late_b.val();
             }
             Control::Sysenter => {
                 self.jumps.next = true;
                 self.far.next = true;
-                self.near_target.next = self.operands.b.val();
+                self.near_target.next = self.operands.late_b.val();
             }
             Control::Sysexit => {
                 self.jumps.next = true;
                 self.far.next = true;
-                self.near_target.next = self.operands.a.val();
+                self.near_target.next = self.operands.late_a.val();
             }
             _ => {}
         }
@@ -344,7 +363,7 @@ impl Logic for ExecuteStage {
         if self.op.val().control == Control::Fault {
             self.execute_fault.next = true;
             self.execute_vector.next = bit_cast::<5, 8>(self.op.val().system);
-            self.execute_code.next = bit_cast::<16, 32>(self.operands.b.val());
+            self.execute_code.next = bit_cast::<16, 32>(self.operands.late_b.val());
         }
         // A fault is raised in the clock after it is found, as the micro-op has gone by then: what follows it is void.
         self.found_fault.next = self.valid_reg.q.val()
@@ -458,6 +477,9 @@ impl Logic for ExecuteStage {
             | self.debug_general_write.val();
 
         // The next one.
+        self.late_reg.d.next = self.valid_reg.q.val()
+            & self.load_ready.val()
+            & !(self.moves.val() | self.void.val() | self.redirect.val());
         if self.moves.val() | self.op.val().fault {
             self.valid_reg.d.next = false;
         }

@@ -34,6 +34,9 @@ pub struct ExecuteUnit {
     pub a: Signal<In, Bits<32>>,
     pub b: Signal<In, Bits<32>>,
     pub c: Signal<In, Bits<32>>,
+    /// Operands a and b for everything but the ALU: they come from registers, so a load is there a clock later.
+    pub late_a: Signal<In, Bits<32>>,
+    pub late_b: Signal<In, Bits<32>>,
     /// The low four bits of a Jcc, SETcc or CMOVcc opcode.
     pub condition: Signal<In, Bits<4>>,
     /// EFLAGS before the micro-op.
@@ -46,6 +49,8 @@ pub struct ExecuteUnit {
     pub condition_holds: Signal<Out, Bit>,
     /// `result`, `flags` and `divide_error` are those of the micro-op in execute.
     pub ready: Signal<Out, Bit>,
+    /// The operation takes the late operands.
+    pub takes_late: Signal<Out, Bit>,
     /// With `ready`: the division raises #DE.
     pub divide_error: Signal<Out, Bit>,
     // state
@@ -149,6 +154,8 @@ impl Logic for ExecuteUnit {
             ExecuteOp::ReadHigh => self.result_from.next = ResultFrom::HighRegister,
             _ => {}
         }
+        self.takes_late.next = (self.result_from.val() != ResultFrom::Alu)
+            & (self.result_from.val() != ResultFrom::HighRegister);
         self.multiply.next = self.valid.val() & (self.result_from.val() == ResultFrom::Multiplier);
         self.divide.next = self.valid.val() & (self.result_from.val() == ResultFrom::Divider);
 
@@ -167,18 +174,18 @@ impl Logic for ExecuteUnit {
 
         self.shifter.op.next = self.op.val();
         self.shifter.width.next = self.width.val();
-        self.shifter.a.next = self.a.val();
-        self.shifter.b.next = self.b.val();
+        self.shifter.a.next = self.late_a.val();
+        self.shifter.b.next = self.late_b.val();
         self.shifter.carry.next = self.carry.val();
-        self.shifter.count.next = self.b.val().get_bits::<5>(0);
+        self.shifter.count.next = self.late_b.val().get_bits::<5>(0);
         if self.is_double_shift.val() {
             self.shifter.count.next = self.c.val().get_bits::<5>(0);
         }
 
         self.bit_unit.op.next = self.op.val();
         self.bit_unit.width.next = self.width.val();
-        self.bit_unit.a.next = self.a.val();
-        self.bit_unit.b.next = self.b.val();
+        self.bit_unit.a.next = self.late_a.val();
+        self.bit_unit.b.next = self.late_b.val();
         self.bit_unit.eflags.next = self.eflags.val().get_bits::<8>(0);
         self.bit_unit.condition_holds.next = self.condition_unit.holds.val();
 
@@ -187,17 +194,17 @@ impl Logic for ExecuteUnit {
         self.multiplier.advance.next = self.advance.val();
         self.multiplier.is_signed.next = self.is_signed.val();
         self.multiplier.width.next = self.width.val();
-        self.multiplier.a.next = self.a.val();
-        self.multiplier.b.next = self.b.val();
+        self.multiplier.a.next = self.late_a.val();
+        self.multiplier.b.next = self.late_b.val();
 
         self.divider.reset.next = self.reset.val();
         self.divider.start.next = self.divide.val() & !self.flush.val();
         self.divider.advance.next = self.advance.val();
         self.divider.is_signed.next = self.is_signed.val();
         self.divider.width.next = self.width.val();
-        self.divider.low.next = self.a.val();
+        self.divider.low.next = self.late_a.val();
         self.divider.high.next = self.c.val();
-        self.divider.divisor.next = self.b.val();
+        self.divider.divisor.next = self.late_b.val();
 
         self.ready.next = true;
         self.divide_error.next = false;
@@ -283,6 +290,8 @@ mod tests {
         unit.width.next = width;
         unit.a.next = u64::from(a).into();
         unit.b.next = u64::from(b).into();
+        unit.late_a.next = u64::from(a).into();
+        unit.late_b.next = u64::from(b).into();
         unit.eflags.next = u64::from(eflags(flags)).into();
         settle(unit);
     }

@@ -8,7 +8,6 @@ pub struct CheckUnit {
     /// The selector that is checked, or another operand.
     pub a: Signal<In, Bits<32>>,
     pub b: Signal<In, Bits<32>>,
-    pub result: Signal<In, Bits<32>>,
     pub descriptor: Signal<In, Bits<64>>,
     /// Limit in bytes of the code segment that passed its check.
     pub code_limit: Signal<In, Bits<32>>,
@@ -197,7 +196,7 @@ impl Logic for CheckUnit {
                 self.code.next = 0.into();
             }
             Check::PortPermitted => {
-                self.fails.next = self.result.val().any();
+                self.fails.next = (self.a.val() & self.b.val()) != 0;
                 self.code.next = 0.into();
             }
             Check::NotNested => {
@@ -218,15 +217,14 @@ impl Logic for CheckUnit {
             }
             Check::ControlRegister0 => {
                 // Paging needs protection; NW without CD is refused.
-                self.fails.next = (self.result.val().get_bit(31) & !self.result.val().get_bit(0))
-                    | (self.result.val().get_bit(29) & !self.result.val().get_bit(30))
+                self.fails.next = (self.b.val().get_bit(31) & !self.b.val().get_bit(0))
+                    | (self.b.val().get_bit(29) & !self.b.val().get_bit(30))
                     | (self.cpl.val() != 0);
                 self.code.next = 0.into();
             }
             Check::ControlRegister4 => {
                 // Only PSE exists.
-                self.fails.next =
-                    ((self.result.val() & 0xFFFF_FFEF_u64) != 0) | (self.cpl.val() != 0);
+                self.fails.next = ((self.b.val() & 0xFFFF_FFEF_u64) != 0) | (self.cpl.val() != 0);
                 self.code.next = 0.into();
             }
         }

@@ -79,6 +79,8 @@ pub struct State {
     task_selector_reg: DFF<Bits<16>>,
     // wires
     chosen: Signal<Local, Bits<64>>,
+    chosen_base: Signal<Local, Bits<32>>,
+    real_base: Signal<Local, Bits<32>>,
     expanded_limit: Signal<Local, Bits<32>>,
     raw_limit: Signal<Local, Bits<20>>,
     code_raw_limit: Signal<Local, Bits<20>>,
@@ -328,6 +330,9 @@ impl Logic for State {
         if self.chosen.val().get_bit(55) {
             self.expanded_limit.next = (bit_cast::<32, 20>(self.raw_limit.val()) << 12) | 0xFFF;
         }
+        self.chosen_base.next = bit_cast::<32, 24>(self.chosen.val().get_bits::<24>(16))
+            | (bit_cast::<32, 8>(self.chosen.val().get_bits::<8>(56)) << 24);
+        self.real_base.next = bit_cast::<32, 16>(self.a.val().get_bits::<16>(0)) << 4;
         self.base.next = self.data.val();
         self.limit.next = self.data.val();
         self.access.next = self.data.val().get_bits::<16>(0);
@@ -339,8 +344,7 @@ impl Logic for State {
             self.write_base.next = true;
             self.write_limit.next = true;
             self.write_access.next = true;
-            self.base.next = bit_cast::<32, 24>(self.chosen.val().get_bits::<24>(16))
-                | (bit_cast::<32, 8>(self.chosen.val().get_bits::<8>(56)) << 24);
+            self.base.next = self.chosen_base.val();
             self.limit.next = self.expanded_limit.val();
             // A loaded descriptor is accessed, a loaded task busy; the copies say so.
             self.access.next = bit_cast::<16, 8>(self.chosen.val().get_bits::<8>(40))
@@ -355,7 +359,7 @@ impl Logic for State {
         if self.real_load.val() {
             self.write_selector.next = true;
             self.write_base.next = true;
-            self.base.next = bit_cast::<32, 16>(self.a.val().get_bits::<16>(0)) << 4;
+            self.base.next = self.real_base.val();
         }
         if self.flat.val() {
             self.write_selector.next = true;
@@ -401,9 +405,18 @@ impl Logic for State {
         if (self.write_segment.val() == 7) & self.write_selector.val() {
             self.task_selector_reg.d.next = self.selector.val();
         }
+        // Only far transfers go on at another base in the same clock.
         self.code_base_next.next = self.code_base_reg.q.val();
-        if (self.write_segment.val() == 1) & self.write_base.val() {
-            self.code_base_next.next = self.base.val();
+        if self.write_segment.val() == 1 {
+            if self.write_all.val() {
+                self.code_base_next.next = self.chosen_base.val();
+            }
+            if self.real_load.val() {
+                self.code_base_next.next = self.real_base.val();
+            }
+            if self.flat.val() {
+                self.code_base_next.next = 0.into();
+            }
         }
         self.cpl_reg.d.next = self.level_loaded.val();
 
