@@ -191,6 +191,60 @@ fn interrupts_at_any_moment_change_no_result() {
     }
 }
 
+#[test]
+fn a_port_is_written_once_however_many_interrupts_come() {
+    for (seed, ticks) in [(None, 5), (None, 6), (Some(0x5EED), 9), (Some(4), 11)] {
+        let mut guest = Guest::new(seed);
+        guest.begin(0);
+        let handler = guest.gate_target() + 0x100;
+        guest.place(handler, 32, |a| {
+            a.push(eax)?;
+            a.mov(al, 0x20)?;
+            a.out(0x20, al)?;
+            a.pop(eax)?;
+            a.iretd()
+        });
+        guest.gate(
+            0x20,
+            spec::segments::gate(selector::CODE_0, handler, 0x8E, 0),
+        );
+        guest.program(|a| {
+            for (port, value) in [
+                (0x20, 0x11u32),
+                (0x21, 0x20),
+                (0x21, 0x04),
+                (0x21, 0x01),
+                (0x21, 0xFE),
+                (0x43, 0x14),
+                (0x40, ticks),
+            ] {
+                a.mov(al, value)?;
+                a.out(port, al)?;
+            }
+            let mut again = a.create_label();
+            a.xor(eax, eax)?;
+            a.sti()?;
+            a.set_label(&mut again)?;
+            a.out(0xE9, al)?;
+            a.push(eax)?;
+            a.in_(al, 0x21)?;
+            a.pop(eax)?;
+            a.inc(al)?;
+            a.jne(again)?;
+            a.cli()
+        });
+        assert_eq!(guest.run(), Stop::Halted, "seed {seed:X?}");
+        let records = guest.machine().drain_retired();
+        let interrupts = records.iter().filter(|record| record.interrupt).count();
+        assert!(interrupts > 10, "{interrupts} interrupts");
+        let written = guest.machine().take_debug_console();
+        assert_eq!(written, (0..=255).collect::<Vec<u8>>(), "seed {seed:X?}");
+        let reads = guest.machine().drain_ports();
+        let reads = reads.iter().filter(|access| !access.write).count();
+        assert_eq!(reads, 256, "seed {seed:X?}");
+    }
+}
+
 /// A program in ROM that counts and prints on the debug console.
 fn counting_rom() -> Vec<u8> {
     let mut rom = vec![0xF4; 0x1_0000];
