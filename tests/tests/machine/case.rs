@@ -3,7 +3,7 @@
 use iced_x86::IcedError;
 use iced_x86::code_asm::CodeAssembler;
 use sim::machine::Stop;
-use spec::exceptions::{BP, DB, DE, GP, NP, OF, PF, SS, TS, UD};
+use spec::exceptions::{BP, DE, GP, NP, OF, PF, SS, TS, UD};
 use spec::flags;
 use tests::guest::{Event, Guest, Program, selector, vector};
 
@@ -77,9 +77,6 @@ pub fn breakpoint() -> Expected {
 pub fn overflow() -> Expected {
     Expected::new(OF, None, Saved::Trap)
 }
-pub fn db() -> Expected {
-    Expected::new(DB, None, Saved::Trap)
-}
 /// The instructions run to their end, where an `int` follows.
 pub fn completes() -> Expected {
     Expected::new(vector::COMPLETED, None, Saved::At(0))
@@ -89,13 +86,16 @@ pub fn enters(vector: u8) -> Expected {
     Expected::new(vector, None, Saved::Trap)
 }
 
-type Code = fn(&mut CodeAssembler) -> Result<(), IcedError>;
+/// Changes the state that a case begins with.
+pub type Prepare = fn(&mut Guest);
+/// Emits the instructions of a case.
+pub type Code = fn(&mut CodeAssembler) -> Result<(), IcedError>;
 
 /// One row of a table.
 pub struct Case {
     pub label: &'static str,
     pub ring: u8,
-    pub prepare: fn(&mut Guest),
+    pub prepare: Prepare,
     pub code: Code,
     pub expected: Expected,
 }
@@ -109,7 +109,7 @@ pub fn row(label: &'static str, ring: u8, code: Code, expected: Expected) -> Cas
 pub fn prepared(
     label: &'static str,
     ring: u8,
-    prepare: fn(&mut Guest),
+    prepare: Prepare,
     code: Code,
     expected: Expected,
 ) -> Case {

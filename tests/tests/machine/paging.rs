@@ -261,9 +261,8 @@ fn a_gate_in_an_absent_page_is_a_page_fault_of_the_supervisor() {
 
 #[test]
 fn an_instruction_restarts_when_the_handler_has_mapped_its_page() {
-    type Code = fn(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>;
     #[rustfmt::skip]
-    let rows: [(&str, fn(&mut Guest), Code); 9] = [
+    let rows: [(&str, Prepare, Code); 9] = [
         ("load", absent, |a| a.mov(eax, dword_ptr(ebx))),
         ("store over the edge", |g| ebx_at(g, ABSENT_PAGE - 2), |a| a.mov(dword_ptr(ebx), eax)),
         ("add m,r", absent, |a| { a.add(dword_ptr(ebx), eax)?; a.add(dword_ptr(ebx), eax) }),
