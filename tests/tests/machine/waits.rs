@@ -105,6 +105,41 @@ fn programs_retire_the_same_whatever_memory_takes() {
 }
 
 #[test]
+fn single_step_traps_in_the_same_places_whatever_memory_takes() {
+    let traps = |seed: Option<u64>| {
+        let mut guest = Guest::new(seed);
+        guest.begin(3);
+        let at = guest.gate_target();
+        guest.place(at, 32, |a| a.iretd());
+        for (entry, access) in [(vector::USER, 0xEE), (spec::exceptions::DB, 0x8E)] {
+            let gate = spec::segments::gate(selector::CODE_0, at, access, 0);
+            guest.gate(entry, gate);
+        }
+        guest.set(number::EFLAGS, flags::RESET | flags::TF);
+        guest.program(exercise);
+        assert_eq!(guest.run(), Stop::Halted, "seed {seed:X?}");
+        let event = guest.event().expect("an event");
+        assert_eq!(event.vector, vector::COMPLETED, "seed {seed:X?}");
+        let records = guest.machine().drain_retired();
+        let mut traps = Vec::new();
+        let mut instructions = Vec::new();
+        for record in records {
+            if record.exception && record.vector == spec::exceptions::DB {
+                traps.push(record.eip);
+            } else if record.cpl == 3 && record.last && record.length != 0 && !record.exception {
+                instructions.push(record.next_eip);
+            }
+        }
+        (traps, instructions, event.general)
+    };
+    let expected = traps(None);
+    assert!(expected.0.len() > 1000);
+    for seed in [Some(5), Some(0x5EED)] {
+        assert!(traps(seed) == expected, "seed {seed:X?}");
+    }
+}
+
+#[test]
 fn faults_are_the_same_whatever_memory_takes() {
     for seed in [3, 0x5EED] {
         let mut guest = Guest::new(Some(seed));
