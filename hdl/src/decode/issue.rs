@@ -502,7 +502,8 @@ impl Logic for Issue {
         if self.held.val().too_long | self.beyond_limit.val() {
             self.micro_op.next.fault_vector = 13.into();
         }
-        if self.held.val().fetch_fault {
+        // In a routine, `held` may still be the instruction whose fault the routine delivers.
+        if self.held.val().fetch_fault & !self.in_routine.q.val() {
             self.micro_op.next.fault_vector = 14.into();
             self.micro_op.next.fault_code = bit_cast::<16, 3>(self.held.val().fetch_fault_code);
             self.micro_op.next.displacement = self.held.val().displacement;
@@ -561,6 +562,8 @@ impl Logic for Issue {
             self.instruction.d.next.address16 = false;
             self.instruction.d.next.segment_override = false;
             self.instruction.d.next.repeat = false;
+            // Its address would become a displacement of the routine's accesses.
+            self.instruction.d.next.fetch_fault = false;
             self.rom_address.next = self.event_entry.val();
         }
         if self.reset.val() {
