@@ -558,6 +558,9 @@ impl Logic for Issue {
             self.valid.d.next = true;
             self.in_routine.d.next = true;
             self.first.d.next = true;
+            // Not of the instruction that the event follows, or that was held before a reset.
+            self.instruction.d.next.length = 0.into();
+            self.instruction.d.next.next_eip = 0.into();
             self.instruction.d.next.operand16 = false;
             self.instruction.d.next.address16 = false;
             self.instruction.d.next.segment_override = false;

@@ -264,7 +264,9 @@ impl Logic for Events {
             self.delivering.d.next = false;
             self.stepped.d.next = true;
             self.trap_pending.d.next = self.steps.val() & !self.loads_stack.val();
-            self.shadow_reg.d.next = self.shadow.val();
+            // STI shields only if it is what sets IF.
+            self.shadow_reg.d.next =
+                self.shadow.val() & (self.loads_stack.val() | !self.interrupts_enabled.val());
             self.stepping.d.next = false;
         }
         if self.software_interrupt.val() {

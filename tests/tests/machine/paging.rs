@@ -2,6 +2,7 @@
 
 use crate::case::*;
 use iced_x86::code_asm::*;
+use sim::machine::Stop;
 use spec::control_registers::{CR0_ET, CR0_PE, CR0_PG, CR0_WP};
 use spec::paging::*;
 use spec::registers as number;
@@ -84,6 +85,25 @@ pub fn page_faults() -> Vec<Case> {
             |a| a.jmp(eax), pf(USER_READ, ABSENT_PAGE).at(ABSENT_PAGE - 2)),
         prepared("running over the edge", 3, |g| { g.set(0, ABSENT_PAGE - 1); g.poke_bytes(ABSENT_PAGE - 1, &[0x90]) },
             |a| a.jmp(eax), pf(USER_READ, ABSENT_PAGE).at(ABSENT_PAGE)),
+        prepared("cmpxchg writes even if it does not exchange", 3, read_only, |a| a.cmpxchg(dword_ptr(ebx), ecx), pf(P | USER_WRITE, READ_ONLY_PAGE)),
+        prepared("xadd", 3, read_only, |a| a.xadd(dword_ptr(ebx), ecx), pf(P | USER_WRITE, READ_ONLY_PAGE)),
+        prepared("inc", 3, read_only, |a| a.inc(dword_ptr(ebx)), pf(P | USER_WRITE, READ_ONLY_PAGE)),
+        prepared("neg", 3, read_only, |a| a.neg(byte_ptr(ebx)), pf(P | USER_WRITE, READ_ONLY_PAGE)),
+        prepared("shl", 3, read_only, |a| a.shl(dword_ptr(ebx), 3), pf(P | USER_WRITE, READ_ONLY_PAGE)),
+        prepared("bts", 3, read_only, |a| a.bts(dword_ptr(ebx), 3), pf(P | USER_WRITE, READ_ONLY_PAGE)),
+        prepared("bt", 3, read_only, |a| a.bt(dword_ptr(ebx), 3), completes()),
+        prepared("test", 3, read_only, |a| a.test(dword_ptr(ebx), ecx), completes()),
+        prepared("setcc", 3, read_only, |a| a.sete(byte_ptr(ebx)), pf(P | USER_WRITE, READ_ONLY_PAGE)),
+        prepared("mov m,ds", 3, read_only, |a| a.mov(word_ptr(ebx), ds), pf(P | USER_WRITE, READ_ONLY_PAGE)),
+        prepared("pop m", 3, read_only, |a| a.pop(dword_ptr(ebx)), pf(P | USER_WRITE, READ_ONLY_PAGE)),
+        prepared("stos", 3, |g| g.set(7, READ_ONLY_PAGE), |a| a.stosd(), pf(P | USER_WRITE, READ_ONLY_PAGE)),
+        prepared("sidt", 3, read_only, |a| a.sidt(ptr(ebx)), pf(P | USER_WRITE, READ_ONLY_PAGE)),
+        prepared("lgdt over the edge", 0, |g| ebx_at(g, ABSENT_PAGE - 4), |a| a.lgdt(ptr(ebx)), pf(READ, ABSENT_PAGE)),
+        prepared("far pointer over the edge", 3, |g| ebx_at(g, ABSENT_PAGE - 4), |a| a.db(&[0xFF, 0x2B]), pf(USER_READ, ABSENT_PAGE)),
+        prepared("retf: the second pop", 3, |g| g.set(4, ABSENT_PAGE - 4), |a| a.retf(), pf(USER_READ, ABSENT_PAGE)),
+        prepared("iretd: the third pop", 3, |g| g.set(4, ABSENT_PAGE - 8), |a| a.iretd(), pf(USER_READ, ABSENT_PAGE)),
+        prepared("far call: the second push", 3, |g| g.set(4, ABSENT_PAGE + 0x1000 + 4), |a| a.db(&[0x9A, 0, 0, 1, 0, 0x1B, 0]), pf(USER_WRITE, ABSENT_PAGE + 0xFFC)),
+        prepared("call [m]: the push", 3, |g| { g.set(4, ABSENT_PAGE + 4); g.poke(DATA, CODE) }, |a| a.call(dword_ptr(ebx)), pf(USER_WRITE, ABSENT_PAGE)),
         prepared("segment limit before page", 3, |g| { absent(g); g.load(number::DS, selector::SMALL_DATA) }, |a| a.mov(eax, dword_ptr(ebx)), gp(0)),
         prepared("a directory entry of the supervisor's", 3, |g| { g.poke(PAGE_DIRECTORY + 4, PAGE_TABLE | PRESENT | WRITABLE); ebx_at(g, BEYOND_DIRECTORY | DATA) },
             |a| a.mov(eax, dword_ptr(ebx)), pf(P | USER_READ, BEYOND_DIRECTORY | DATA)),
@@ -217,5 +237,156 @@ fn invlpg_and_a_load_of_cr3_forget_a_translation() {
         assert_eq!(event.vector, vector::COMPLETED, "{label}");
         assert_eq!(event.general[1], 0x1111_1111, "{label}");
         assert_eq!(event.general[2], 0x2222_2222, "{label}");
+    }
+}
+
+#[test]
+fn a_gate_in_an_absent_page_is_a_page_fault_of_the_supervisor() {
+    let mut guest = Guest::new(None);
+    guest.begin(3);
+    // Vectors from 80h on lie in the absent page.
+    let table = guest.machine().read_memory(IDT, 0x400).expect("RAM");
+    guest.poke_bytes(ABSENT_PAGE - 0x400, &table);
+    guest.set(number::BASE + number::IDTR, ABSENT_PAGE - 0x400);
+    guest.program(|a| a.int(i32::from(vector::USER)));
+    guest.machine().set_breakpoint(Guest::handler(14));
+    assert_eq!(guest.run(), Stop::Breakpoint);
+    guest.machine().debug_halt().expect("halts");
+    assert_eq!(guest.get(number::CR2), ABSENT_PAGE);
+    let esp_now = guest.get(4);
+    assert_eq!(esp_now, STACK_TOP[0] - 24);
+    assert_eq!(guest.peek(esp_now), u32::from(READ));
+    assert_eq!(guest.peek(esp_now + 4), CODE);
+}
+
+#[test]
+fn an_instruction_restarts_when_the_handler_has_mapped_its_page() {
+    type Code = fn(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>;
+    #[rustfmt::skip]
+    let rows: [(&str, fn(&mut Guest), Code); 9] = [
+        ("load", absent, |a| a.mov(eax, dword_ptr(ebx))),
+        ("store over the edge", |g| ebx_at(g, ABSENT_PAGE - 2), |a| a.mov(dword_ptr(ebx), eax)),
+        ("add m,r", absent, |a| { a.add(dword_ptr(ebx), eax)?; a.add(dword_ptr(ebx), eax) }),
+        ("push", |g| g.set(4, ABSENT_PAGE + 4), |a| { a.push(eax)?; a.pop(ecx) }),
+        ("pusha", |g| g.set(4, ABSENT_PAGE + 0x1010), |a| { a.pushad()?; a.popad() }),
+        ("call", |g| g.set(4, ABSENT_PAGE + 4), |a| { let mut to = a.create_label(); a.call(to)?; a.set_label(&mut to)?; a.pop(eax) }),
+        ("rep movs", |g| { g.set(7, ABSENT_PAGE - 6); g.set(1, 5) }, |a| a.rep().movsd()),
+        ("jmp", |g| { g.poke_bytes(ABSENT_PAGE, &[0xFF, 0xE1]); g.set(0, ABSENT_PAGE); g.set(1, CODE + 2) }, |a| a.jmp(eax)),
+        ("jmp over the edge", |g| { g.poke_bytes(ABSENT_PAGE - 1, &[0xFF, 0xE1]); g.set(0, ABSENT_PAGE - 1); g.set(1, CODE + 2) }, |a| a.jmp(eax)),
+    ];
+    for seed in [None, Some(5)] {
+        for (label, prepare, code) in rows {
+            let outcome = |mapped: bool| {
+                let mut guest = Guest::new(seed);
+                guest.begin(3);
+                prepare(&mut guest);
+                let handler = guest.gate_target() + 0x100;
+                guest.place(handler, 32, |a| {
+                    a.pushad()?;
+                    a.mov(eax, cr2)?;
+                    a.shr(eax, 12)?;
+                    a.or(
+                        dword_ptr(eax * 4 + PAGE_TABLE),
+                        (PRESENT | WRITABLE | USER) as i32,
+                    )?;
+                    a.popad()?;
+                    a.add(esp, 4)?;
+                    a.iretd()
+                });
+                let gate = spec::segments::gate(selector::CODE_0, handler, 0x8E, 0);
+                guest.gate(spec::exceptions::PF, gate);
+                if mapped {
+                    guest.page(ABSENT_PAGE, PRESENT | WRITABLE | USER);
+                }
+                guest.program(code);
+                assert_eq!(guest.run(), Stop::Halted, "{label}");
+                let event = guest.event().expect(label);
+                let memory = guest.machine().read_memory(LAST_PAGE, 0x3000).expect("RAM");
+                let faults = guest.machine().drain_retired();
+                let faults = faults.iter().filter(|record| record.exception).count();
+                (event.vector, event.general, event.eip, memory, faults)
+            };
+            let (with, without) = (outcome(true), outcome(false));
+            assert_eq!(with.0, vector::COMPLETED, "{label}");
+            assert_eq!((with.4, without.4), (0, 1), "{label}: faults");
+            assert_eq!((with.1, with.2), (without.1, without.2), "{label}");
+            assert!(with.3 == without.3, "{label}: memory");
+        }
+    }
+}
+
+#[test]
+fn an_access_over_the_edge_of_a_page_goes_to_two_frames() {
+    let mut guest = Guest::new(None);
+    guest.begin(3);
+    // Two pages in a row whose frames are not.
+    guest.poke(
+        Guest::page_entry(0x5_0000),
+        DATA | PRESENT | WRITABLE | USER,
+    );
+    guest.poke(
+        Guest::page_entry(0x5_1000),
+        0x6_0000 | PRESENT | WRITABLE | USER,
+    );
+    guest.set(3, 0x5_0FFD);
+    guest.set(0, 0x4433_2211);
+    guest.program(|a| {
+        a.mov(dword_ptr(ebx), eax)?;
+        a.mov(ecx, dword_ptr(ebx))?;
+        a.mov(dx, word_ptr(ebx + 2))
+    });
+    guest.run();
+    let event = guest.event().expect("an event");
+    assert_eq!(event.general[1], 0x4433_2211);
+    assert_eq!(event.general[2] & 0xFFFF, 0x4433);
+    assert_eq!(guest.peek(DATA + 0xFFC) >> 8, 0x33_2211);
+    assert_eq!(guest.peek(0x6_0000) & 0xFF, 0x44);
+}
+
+#[test]
+fn a_page_of_4_mb_is_mapped_by_its_directory_entry() {
+    let mut guest = Guest::new(None);
+    let open = PRESENT | WRITABLE | USER | LARGE;
+    for (write, bits) in [(false, ACCESSED), (true, ACCESSED | DIRTY)] {
+        guest.begin(3);
+        guest.set(number::CR4, spec::control_registers::CR4_PSE);
+        guest.poke(PAGE_DIRECTORY + 8, open);
+        guest.poke(DATA, 0x1234_5678);
+        guest.set(3, 2 * DIRECTORY_ENTRY_BYTES + DATA);
+        if write {
+            guest.program(|a| a.mov(dword_ptr(ebx), ebx));
+        } else {
+            guest.program(|a| a.mov(ecx, dword_ptr(ebx)));
+        }
+        guest.run();
+        let event = guest.event().expect("an event");
+        assert_eq!(event.vector, vector::COMPLETED);
+        if write {
+            assert_eq!(guest.peek(DATA), 2 * DIRECTORY_ENTRY_BYTES + DATA);
+        } else {
+            assert_eq!(event.general[1], 0x1234_5678);
+        }
+        assert_eq!(guest.peek(PAGE_DIRECTORY + 8), open | bits);
+    }
+}
+
+#[test]
+fn code_that_a_program_has_written_runs_after_a_jump() {
+    for seed in [None, Some(3), Some(0x5EED)] {
+        let mut guest = Guest::new(seed);
+        guest.begin(3);
+        // INC EAX at the target becomes INC ECX, just before it is jumped to.
+        guest.set(3, CODE + 0x40);
+        guest.poke_bytes(CODE + 0x40, &[0x40, 0xFF, 0xE7]);
+        guest.set(7, CODE + 5);
+        guest.program(|a| {
+            a.mov(byte_ptr(ebx), 0x41)?;
+            a.jmp(ebx)
+        });
+        guest.run();
+        let event = guest.event().expect("an event");
+        assert_eq!(event.vector, vector::COMPLETED, "seed {seed:X?}");
+        assert_eq!(event.general[0], 0xAAAA_0001, "seed {seed:X?}");
+        assert_eq!(event.general[1], 6, "seed {seed:X?}");
     }
 }

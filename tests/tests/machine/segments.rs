@@ -185,6 +185,8 @@ fn accesses_stay_within_the_segment_and_its_rights() {
         prepared("expand-down: around 4 GB", 3, down, |a| a.mov(eax, dword_ptr(0xFFFF_FFFEu32)), gp(0)),
         prepared("16-bit expand-down: last dword", 3, down_16, |a| a.mov(eax, dword_ptr(0xFFFC)), completes()),
         prepared("16-bit expand-down: over 64 KB", 3, down_16, |a| a.mov(eax, dword_ptr(0xFFFD)), gp(0)),
+        prepared("push on an expand-down stack", 3, |g| { g.load(number::SS, selector::EXPAND_DOWN); g.set(4, 0x1004) }, |a| a.push(eax), completes()),
+        prepared("push below an expand-down stack", 3, |g| { g.load(number::SS, selector::EXPAND_DOWN); g.set(4, 0x1003) }, |a| a.push(eax), stack_fault(0)),
         prepared("read of read-only", 3, read_only, |a| a.mov(eax, dword_ptr(ebx)), completes()),
         prepared("write to read-only", 3, read_only, |a| a.mov(dword_ptr(ebx), eax), gp(0)),
         prepared("add to read-only", 3, read_only, |a| a.add(dword_ptr(ebx), eax), gp(0)),
@@ -210,6 +212,9 @@ fn code_beyond_its_limit_faults_on_the_branch_or_on_the_instruction() {
         guest.poke(DATA, 0x1000);
         guest.poke(USER_STACK_TOP - 0x100, 0x1000);
     }
+    fn short(guest: &mut Guest) {
+        guest.set(number::LIMIT + number::CS, CODE + 8);
+    }
     // Addresses of the program are those of the flat segment; offsets are lower by the base.
     let on_branch = || gp(0).at(0);
     #[rustfmt::skip]
@@ -227,6 +232,14 @@ fn code_beyond_its_limit_faults_on_the_branch_or_on_the_instruction() {
         prepared("backward jcc below 0", 3, small, |a| a.jne(u64::from(CODE) - 0x10), on_branch()),
         prepared("jcc that is not taken", 3, small, |a| a.je(u64::from(CODE) + 0x1000), completes()),
         prepared("call changes no stack", 3, small, |a| a.call(u64::from(CODE) + 0x1000), on_branch()),
+        prepared("loop", 3, short, |a| a.db(&[0xE2, 0x10]), gp(0)),
+        prepared("loope", 3, |g| { short(g); g.set(number::EFLAGS, 0x42) }, |a| a.db(&[0xE1, 0x10]), gp(0)),
+        prepared("jecxz", 3, |g| { short(g); g.set(1, 0) }, |a| a.db(&[0xE3, 0x10]), gp(0)),
+        prepared("jmp short", 3, short, |a| a.db(&[0xEB, 0x10]), gp(0)),
+        prepared("call near", 3, short, |a| a.db(&[0xE8, 0x10, 0, 0, 0]), gp(0)),
+        prepared("call eax to 4 GB", 3, |g| { short(g); g.set(0, 0xFFFF_FFFF) }, |a| a.call(eax), gp(0)),
+        prepared("ret to 4 GB", 3, |g| { short(g); g.poke(USER_STACK_TOP - 0x100, 0xFFFF_FFFF) }, |a| a.ret(), gp(0)),
+        prepared("ret 8 to 4 GB", 3, |g| { short(g); g.poke(USER_STACK_TOP - 0x100, 0xFFFF_FFFF) }, |a| a.ret_1(8), gp(0)),
         prepared("an instruction over the limit", 3, |g| { small(g); g.set(number::EIP, 0xFFE); g.poke_bytes(CODE + 0xFFE, &[0x90, 0x40, 0x40]); g.poke_bytes(CODE + 0xFFF, &[0xB8]) },
             |a| a.nop(), gp(0).at(0xFFF)),
         prepared("running over the limit", 3, |g| { small(g); g.set(number::EIP, 0xFFE); g.poke_bytes(CODE + 0xFFE, &[0x90, 0x90, 0x90]) },
