@@ -381,7 +381,7 @@ pub enum Check {
     CodeTarget,
     /// A not-null selector, else #GP(0).
     NotNull,
-    /// A not-null stack selector from the TSS, else #TS.
+    /// A not-null stack selector from the TSS, within its table, else #TS.
     NotNullTask,
     /// The I/O permission bits a under the mask b are clear, else #GP(0).
     PortPermitted,

@@ -380,6 +380,7 @@ impl Logic for Cpu {
         self.system.segment_access.next = self.segments.read_access.val();
         self.system.eip.next = self.state.eip.val();
         self.system.eflags.next = self.state.eflags.val();
+        self.system.event_resume_flag.next = self.events.saves_resume_flag.val();
         self.system.cpl.next = self.state.cpl.val();
         self.system.event_error.next = self.events.error_code.val();
         self.system.event_eip.next = self.events.saved_eip.val();
@@ -437,8 +438,16 @@ impl Logic for Cpu {
         self.events.software_vector.next = self.execute.result.val().get_bits::<8>(0);
         self.events.software_eip.next = self.op.val().next_eip;
         self.events.retires_last.next = self.execute.retires.val() & self.op.val().last;
+        self.events.retires_first.next = self.execute.retires.val() & self.op.val().first;
         self.events.single_step.next = self.state.eflags.val().get_bit(8);
         self.events.shadow.next = self.op.val().shadow;
+        self.events.loads_stack.next =
+            self.op.val().shadow & (self.op.val().control == Control::LoadSegment);
+        self.events.boundary.next = self.execute.valid.val() & self.op.val().boundary;
+        self.events.retires_boundary.next = self.execute.retires.val() & self.op.val().boundary;
+        self.events.counts.next = self.execute.register_write.val()
+            & (self.execute.register_number.val() == 1)
+            & self.execute.result.val().any();
         self.events.halts.next =
             self.execute.retires.val() & (self.op.val().control == Control::Halt);
         self.events.returns.next =

@@ -127,6 +127,7 @@ pub mod vector {
     pub const CONFORMING: u8 = 0x8B;
     pub const BEYOND_TABLE: u8 = 0x8C;
     pub const BEYOND_CODE: u8 = 0x8D;
+    /// Leads to [`super::Guest::gate_target`].
     pub const RING_1: u8 = 0x8E;
     /// The first vector beyond the table.
     pub const FIRST_MISSING: u8 = 0x90;
@@ -347,7 +348,7 @@ impl Guest {
             (vector::CONFORMING, to(selector::CONFORMING, interrupt)),
             (vector::BEYOND_TABLE, to(selector::BEYOND, interrupt)),
             (vector::BEYOND_CODE, gate(selector::CODE_16_RING_0, 0x1_0000, interrupt, 0)),
-            (vector::RING_1, gate(selector::CODE_1, Self::handler(vector::RING_1), interrupt, 0)),
+            (vector::RING_1, gate(selector::CODE_1, target, interrupt, 0)),
         ];
         for (entry, gate) in special {
             self.gate(*entry, *gate);

@@ -205,7 +205,9 @@ fn events_are_the_same_in_verilog() {
             top,
             random,
             interrupt_point,
+            retires_first,
             retires_last,
+            counts,
             interrupts_enabled,
             real_mode
         );
@@ -218,6 +220,9 @@ fn events_are_the_same_in_verilog() {
         top.fault.next = random.one_in(8);
         top.software_interrupt.next = random.one_in(10);
         top.single_step.next = random.one_in(10);
+        top.loads_stack.next = random.one_in(10);
+        top.boundary.next = random.one_in(5);
+        top.retires_boundary.next = random.one_in(10);
         top.shadow.next = random.one_in(10);
         top.halts.next = random.one_in(20);
         top.returns.next = random.one_in(20);
@@ -249,6 +254,7 @@ fn system_registers_are_the_same_in_verilog() {
             top,
             random,
             event_error,
+            event_resume_flag,
             event_eip,
             descriptor,
             code_level,

@@ -502,7 +502,8 @@ impl Logic for Issue {
         if self.held.val().too_long | self.beyond_limit.val() {
             self.micro_op.next.fault_vector = 13.into();
         }
-        if self.held.val().fetch_fault {
+        // In a routine, `held` may still be the instruction whose fault the routine delivers.
+        if self.held.val().fetch_fault & !self.in_routine.q.val() {
             self.micro_op.next.fault_vector = 14.into();
             self.micro_op.next.fault_code = bit_cast::<16, 3>(self.held.val().fetch_fault_code);
             self.micro_op.next.displacement = self.held.val().displacement;

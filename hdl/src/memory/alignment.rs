@@ -45,63 +45,74 @@ pub struct StoreAlignment {
     /// Address bits 2:0 of the first byte.
     pub offset: Signal<In, Bits<3>>,
     pub operand: Signal<In, Bits<64>>,
-    pub first_data: Signal<Out, Bits<64>>,
-    pub second_data: Signal<Out, Bits<64>>,
+    /// The operand in its lanes, which are different ones in the two words of an access that crosses: so these are the
+    /// lanes of both.
+    pub lanes: Signal<Out, Bits<64>>,
     // wires
-    left: Signal<Local, Bits<6>>,
-    right: Signal<Local, Bits<6>>,
-    high_bytes: Signal<Local, Bits<64>>,
+    rotated_four: Signal<Local, Bits<64>>,
+    rotated_two: Signal<Local, Bits<64>>,
 }
 
 impl Logic for StoreAlignment {
     #[hdl_gen]
     fn update(&mut self) {
-        self.left.next = bit_cast::<6, 3>(self.offset.val()) << 3;
-        self.right.next = bit_cast::<6, 6>(bits::<6>(56) - self.left.val());
-        self.first_data.next = self.operand.val() << self.left.val();
-        // Two shifts make 64 places when the offset is 0.
-        self.high_bytes.next = self.operand.val() >> 8;
-        self.second_data.next = self.high_bytes.val() >> self.right.val();
+        self.rotated_four.next = self.operand.val();
+        if self.offset.val().get_bit(2) {
+            self.rotated_four.next = (self.operand.val() << 32) | (self.operand.val() >> 32);
+        }
+        self.rotated_two.next = self.rotated_four.val();
+        if self.offset.val().get_bit(1) {
+            self.rotated_two.next =
+                (self.rotated_four.val() << 16) | (self.rotated_four.val() >> 48);
+        }
+        self.lanes.next = self.rotated_two.val();
+        if self.offset.val().get_bit(0) {
+            self.lanes.next = (self.rotated_two.val() << 8) | (self.rotated_two.val() >> 56);
+        }
     }
 }
 
-/// Takes a right-aligned, zero-extended operand out of one or two words.
+/// Takes a right-aligned operand out of the lanes of its word or words.
+///
+/// The word that arrives from memory passes as little logic as possible: one choice per lane, and the rotation.
 #[derive(LogicBlock, Default)]
 pub struct LoadAlignment {
     /// Address bits 2:0 of the first byte.
     pub offset: Signal<In, Bits<3>>,
-    /// Bytes: 1, 2, 4 or 8.
-    pub size: Signal<In, Bits<4>>,
-    pub first_data: Signal<In, Bits<64>>,
-    pub second_data: Signal<In, Bits<64>>,
+    /// The word from memory.
+    pub arriving_data: Signal<In, Bits<64>>,
+    /// Lanes that do not come from `arriving_data`.
+    pub held_lanes: Signal<In, Bits<8>>,
+    /// What these lanes hold; 0 in lanes that are not part of the operand.
+    pub held_data: Signal<In, Bits<64>>,
     pub operand: Signal<Out, Bits<64>>,
+    // units
+    held_mask: ByteMask,
     // wires
-    right: Signal<Local, Bits<6>>,
-    left: Signal<Local, Bits<6>>,
-    high_bytes: Signal<Local, Bits<64>>,
-    mask: Signal<Local, Bits<64>>,
+    lanes: Signal<Local, Bits<64>>,
+    rotated_four: Signal<Local, Bits<64>>,
+    rotated_two: Signal<Local, Bits<64>>,
 }
 
 impl Logic for LoadAlignment {
     #[hdl_gen]
     fn update(&mut self) {
-        self.mask.next = 0xFF.into();
-        if self.size.val().get_bit(1) {
-            self.mask.next = 0xFFFF.into();
+        self.held_mask.byte_enable.next = self.held_lanes.val();
+        self.lanes.next = (self.arriving_data.val() & !self.held_mask.mask.val())
+            | (self.held_data.val() & self.held_mask.mask.val());
+        self.rotated_four.next = self.lanes.val();
+        if self.offset.val().get_bit(2) {
+            self.rotated_four.next = (self.lanes.val() >> 32) | (self.lanes.val() << 32);
         }
-        if self.size.val().get_bit(2) {
-            self.mask.next = 0xFFFF_FFFF_u64.into();
+        self.rotated_two.next = self.rotated_four.val();
+        if self.offset.val().get_bit(1) {
+            self.rotated_two.next =
+                (self.rotated_four.val() >> 16) | (self.rotated_four.val() << 48);
         }
-        if self.size.val().get_bit(3) {
-            self.mask.next = 0xFFFF_FFFF_FFFF_FFFF_u64.into();
+        self.operand.next = self.rotated_two.val();
+        if self.offset.val().get_bit(0) {
+            self.operand.next = (self.rotated_two.val() >> 8) | (self.rotated_two.val() << 56);
         }
-        self.right.next = bit_cast::<6, 3>(self.offset.val()) << 3;
-        self.left.next = bit_cast::<6, 6>(bits::<6>(56) - self.right.val());
-        // Two shifts make 64 places when the offset is 0.
-        self.high_bytes.next = self.second_data.val() << 8;
-        self.operand.next = ((self.first_data.val() >> self.right.val())
-            | (self.high_bytes.val() << self.left.val()))
-            & self.mask.val();
     }
 }
 
@@ -171,11 +182,7 @@ mod tests {
                 assert!(simulate(&mut store, 20));
                 for (lane, byte) in memory.iter().enumerate() {
                     if enables >> lane & 1 == 1 {
-                        let word = if lane < 8 {
-                            store.first_data.val()
-                        } else {
-                            store.second_data.val()
-                        };
+                        let word = store.lanes.val();
                         assert_eq!(
                             (u64::from(word) >> (8 * (lane % 8))) as u8,
                             *byte,
@@ -184,10 +191,17 @@ mod tests {
                     }
                 }
 
+                // The first word has come before if the access crosses; the other lanes are nobody's.
+                let crossing = enables >> 8 != 0;
+                let held = if crossing {
+                    enables & 0xFF
+                } else {
+                    !enables & 0xFF
+                };
                 load.offset.next = (offset as u64).into();
-                load.size.next = (size as u64).into();
-                load.first_data.next = lanes(memory, 0).into();
-                load.second_data.next = (lanes(memory, 8) | 0xFF00_0000_0000_0000).into();
+                load.held_lanes.next = (held | !(enables | enables >> 8) & 0xFF).into();
+                load.held_data.next = if crossing { lanes(memory, 0) } else { 0 }.into();
+                load.arriving_data.next = lanes(memory, if crossing { 8 } else { 0 }).into();
                 assert!(simulate(&mut load, 20));
                 let expected = if size == 8 {
                     operand

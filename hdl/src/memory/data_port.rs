@@ -69,8 +69,8 @@ pub struct DataPort {
     pub first_load_answered: Signal<Out, Bit>,
     pub last_load_answered: Signal<Out, Bit>,
     pub io_read_answered: Signal<Out, Bit>,
-    /// Bits 31:3 of the address that is being answered.
-    pub answered_word: Signal<Out, Bits<29>>,
+    /// A request is accepted at the end of this clock, if there is one.
+    pub free: Signal<Out, Bit>,
     // the port
     pub data_request: Signal<Out, Bit>,
     pub data_write: Signal<Out, Bit>,
@@ -82,10 +82,9 @@ pub struct DataPort {
     // state
     outstanding_reg: DFF<Bit>,
     use_reg: DFF<PortUse>,
-    word_reg: DFF<Bits<29>>,
     // wires
-    free: Signal<Local, Bit>,
     answered: Signal<Local, Bit>,
+    before_loads: Signal<Local, Bit>,
     grant_io_write: Signal<Local, Bit>,
     grant_store: Signal<Local, Bit>,
     grant_load: Signal<Local, Bit>,
@@ -97,7 +96,7 @@ pub struct DataPort {
 impl Logic for DataPort {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, outstanding_reg, use_reg, word_reg);
+        dff_setup!(self, clock, outstanding_reg, use_reg);
         self.free.next = !self.outstanding_reg.q.val() | !self.data_wait.val();
         self.answered.next = self.outstanding_reg.q.val() & !self.data_wait.val();
         self.walk_answered.next = self.answered.val() & (self.use_reg.q.val() == PortUse::Walk);
@@ -109,18 +108,17 @@ impl Logic for DataPort {
             self.answered.val() & (self.use_reg.q.val() == PortUse::FirstLoad);
         self.last_load_answered.next =
             self.answered.val() & (self.use_reg.q.val() == PortUse::LastLoad);
-        self.answered_word.next = self.word_reg.q.val();
         self.store_settled.next =
             !(self.outstanding_reg.q.val() & (self.use_reg.q.val() == PortUse::Store));
 
-        // Who asks.
+        // Who asks. Loads are known last.
+        self.before_loads.next = self.walk_request.val()
+            | self.io_write_request.val()
+            | (self.store_request.val() & self.store_urgent.val());
+        self.grant_load.next = self.load_request.val() & !self.before_loads.val();
         self.grant_io_write.next = self.io_write_request.val() & !self.walk_request.val();
         self.grant_store.next = self.store_request.val()
             & (self.store_urgent.val() | !self.load_request.val())
-            & !self.io_write_request.val()
-            & !self.walk_request.val();
-        self.grant_load.next = self.load_request.val()
-            & !self.grant_store.val()
             & !self.io_write_request.val()
             & !self.walk_request.val();
         self.data_request.next = self.walk_request.val()
@@ -132,31 +130,31 @@ impl Logic for DataPort {
         self.store_accepted.next = self.grant_store.val() & self.free.val();
         self.load_accepted.next = self.grant_load.val() & self.free.val();
 
-        // The request; a page walk unless another was granted.
-        self.data_write.next = self.walk_write.val();
+        // The request: a store unless another has precedence.
+        self.data_write.next = true;
         self.data_io.next = false;
-        self.word.next = self.walk_address.val().get_bits::<29>(3);
-        self.data_byte_enable.next = 0x0F.into();
-        if self.walk_address.val().get_bit(2) {
-            self.data_byte_enable.next = 0xF0.into();
-        }
-        self.data_write_data.next = bit_cast::<64, 32>(self.walk_write_data.val())
-            | (bit_cast::<64, 32>(self.walk_write_data.val()) << 32);
-        self.next_use.next = PortUse::Walk;
-        if self.grant_io_write.val() {
-            self.data_write.next = true;
+        self.word.next = self.store_word.val();
+        self.data_byte_enable.next = self.store_byte_enable.val();
+        self.data_write_data.next = self.store_data.val();
+        self.next_use.next = PortUse::Store;
+        if self.io_write_request.val() {
             self.data_io.next = true;
             self.word.next = self.io_write_word.val();
             self.data_byte_enable.next = self.io_write_byte_enable.val();
             self.data_write_data.next = self.io_write_data.val();
             self.next_use.next = PortUse::IoWrite;
         }
-        if self.grant_store.val() {
-            self.data_write.next = true;
-            self.word.next = self.store_word.val();
-            self.data_byte_enable.next = self.store_byte_enable.val();
-            self.data_write_data.next = self.store_data.val();
-            self.next_use.next = PortUse::Store;
+        if self.walk_request.val() {
+            self.data_write.next = self.walk_write.val();
+            self.data_io.next = false;
+            self.word.next = self.walk_address.val().get_bits::<29>(3);
+            self.data_byte_enable.next = 0x0F.into();
+            if self.walk_address.val().get_bit(2) {
+                self.data_byte_enable.next = 0xF0.into();
+            }
+            self.data_write_data.next = bit_cast::<64, 32>(self.walk_write_data.val())
+                | (bit_cast::<64, 32>(self.walk_write_data.val()) << 32);
+            self.next_use.next = PortUse::Walk;
         }
         if self.grant_load.val() {
             self.data_write.next = false;
@@ -172,7 +170,6 @@ impl Logic for DataPort {
         if self.free.val() {
             self.outstanding_use.next = self.next_use.val();
             self.outstanding_reg.d.next = self.data_request.val();
-            self.word_reg.d.next = self.word.val();
         }
         self.use_reg.d.next = self.outstanding_use.val();
         if self.flush.val() & (self.outstanding_use.val() != PortUse::Store) {

@@ -41,7 +41,7 @@ pub struct DataUnit {
     pub access_physical: Signal<Out, Bits<32>>,
     // from execute
     /// The micro-op in execute, which has a store, retires in the first clock in which `store_ready` is 1 too.
-    /// An I/O write begins with it, so it stays 0 in a clock that kills the micro-op instead.
+    /// An I/O write is certain with it, so it stays 0 in a clock that kills the micro-op instead.
     pub store_valid: Signal<In, Bit>,
     /// Right-aligned.
     pub store_data: Signal<In, Bits<64>>,
@@ -181,14 +181,15 @@ impl Logic for DataUnit {
             self.memory.accesses.val() & self.access_write.val() & self.access_io.val();
         self.execute.checked.next.split = self.memory.crossing.val();
         self.execute.checked.next.offset = self.access_linear.val().get_bits::<3>(0);
-        self.execute.checked.next.size = self.access_size.val();
         self.execute.checked.next.first_word = self.memory.first_physical.val().get_bits::<29>(3);
         self.execute.checked.next.second_word = self.memory.last_word.val();
         self.execute.checked.next.first_byte_enable = self.memory.first_byte_enable.val();
         self.execute.checked.next.second_byte_enable = self.memory.second_byte_enable.val();
         self.execute.io_read_done.next = self.memory.io_read_done.val();
         self.execute.first_half.next = self.memory.first_half.val();
-        self.execute.answer_data.next = self.store_buffer.forwarded_data.val();
+        self.execute.answer_data.next = self.data_read_data.val();
+        self.execute.buffered_lanes.next = self.store_buffer.buffered_lanes.val();
+        self.execute.buffered_data.next = self.store_buffer.buffered_data.val();
         self.execute.first_load_answered.next = self.port.first_load_answered.val();
         self.execute.last_load_answered.next = self.port.last_load_answered.val();
         self.execute.io_read_answered.next = self.port.io_read_answered.val();
@@ -212,12 +213,11 @@ impl Logic for DataUnit {
         self.store_buffer.push_split.next = self.execute.split.val();
         self.store_buffer.first_word.next = self.execute.first_word.val();
         self.store_buffer.first_byte_enable.next = self.execute.first_byte_enable.val();
-        self.store_buffer.first_data.next = self.execute.first_data.val();
         self.store_buffer.second_word.next = self.execute.second_word.val();
         self.store_buffer.second_byte_enable.next = self.execute.second_byte_enable.val();
-        self.store_buffer.second_data.next = self.execute.second_data.val();
-        self.store_buffer.forward_word.next = self.port.answered_word.val();
-        self.store_buffer.forward_data.next = self.data_read_data.val();
+        self.store_buffer.push_data.next = self.execute.push_data.val();
+        self.store_buffer.load_match.next = self.port.free.val();
+        self.store_buffer.load_word.next = self.memory.load_word.val();
         self.store_buffer.drain_accepted.next = self.port.store_accepted.val();
         self.store_buffer_empty.next =
             self.store_buffer.empty.val() & self.port.store_settled.val();

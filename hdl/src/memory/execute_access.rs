@@ -1,5 +1,5 @@
 //! The access of the micro-op in execute: load data arrive here, stores and port writes leave.
-use crate::memory::{LoadAlignment, StoreAlignment};
+use crate::memory::{ByteMask, LoadAlignment, StoreAlignment};
 use crate::prelude::*;
 
 /// What is known about an access when it comes from the memory stage.
@@ -15,8 +15,6 @@ pub struct CheckedAccess {
     pub split: Bit,
     /// Physical address bits 2:0 of the first byte.
     pub offset: Bits<3>,
-    /// Bytes: 1, 2, 4 or 8.
-    pub size: Bits<4>,
     /// Physical address bits 31:3 of the first word.
     pub first_word: Bits<29>,
     /// Physical address bits 31:3 of the second word, if `split`.
@@ -39,7 +37,7 @@ pub struct ExecuteAccess {
     pub io_read_done: Signal<In, Bit>,
     /// The answers of the micro-op in memory are those of the first half.
     pub first_half: Signal<In, Bit>,
-    // from the port: the word that is answered, with the bytes of buffered stores
+    // from the port: the word that is answered
     pub answer_data: Signal<In, Bits<64>>,
     pub first_load_answered: Signal<In, Bit>,
     pub last_load_answered: Signal<In, Bit>,
@@ -53,7 +51,7 @@ pub struct ExecuteAccess {
     pub store_ready: Signal<Out, Bit>,
     /// Physical address of the first byte.
     pub physical: Signal<Out, Bits<32>>,
-    /// The I/O access has begun.
+    /// The I/O access has begun, or will whatever happens.
     pub io_committed: Signal<Out, Bit>,
     // to and from the store buffer
     pub store_buffer_empty: Signal<In, Bit>,
@@ -63,10 +61,13 @@ pub struct ExecuteAccess {
     pub split: Signal<Out, Bit>,
     pub first_word: Signal<Out, Bits<29>>,
     pub first_byte_enable: Signal<Out, Bits<8>>,
-    pub first_data: Signal<Out, Bits<64>>,
     pub second_word: Signal<Out, Bits<29>>,
     pub second_byte_enable: Signal<Out, Bits<8>>,
-    pub second_data: Signal<Out, Bits<64>>,
+    /// Bytes in the lanes of both words.
+    pub push_data: Signal<Out, Bits<64>>,
+    /// Lanes of the word that is answered which are in the store buffer, and what they hold.
+    pub buffered_lanes: Signal<In, Bits<8>>,
+    pub buffered_data: Signal<In, Bits<64>>,
     // I/O writes, to and from the port
     /// The micro-op is an I/O write.
     pub io_write: Signal<Out, Bit>,
@@ -83,17 +84,26 @@ pub struct ExecuteAccess {
     last_word_reg: DFF<Bits<64>>,
     /// The last word of the load is in `last_word_reg`.
     load_captured_reg: DFF<Bit>,
+    /// The I/O write is to be done; its bytes are in `io_write_data_reg`, in the lanes of both words.
+    io_write_wanted_reg: DFF<Bit>,
+    io_write_data_reg: DFF<Bits<64>>,
     /// The first half of a crossing I/O write is done.
     io_write_second_reg: DFF<Bit>,
     io_write_begun_reg: DFF<Bit>,
     io_write_done_reg: DFF<Bit>,
     // units
+    buffered_mask: ByteMask,
+    first_mask: ByteMask,
+    last_mask: ByteMask,
     load_alignment: LoadAlignment,
     store_alignment: StoreAlignment,
     // wires
     access: Signal<Local, CheckedAccess>,
     room: Signal<Local, Bit>,
-    last_word: Signal<Local, Bits<64>>,
+    merged_data: Signal<Local, Bits<64>>,
+    first_lanes: Signal<Local, Bits<8>>,
+    last_lanes: Signal<Local, Bits<8>>,
+    held_last: Signal<Local, Bits<64>>,
 }
 
 impl Logic for ExecuteAccess {
@@ -106,6 +116,8 @@ impl Logic for ExecuteAccess {
             first_word_reg,
             last_word_reg,
             load_captured_reg,
+            io_write_wanted_reg,
+            io_write_data_reg,
             io_write_second_reg,
             io_write_begun_reg,
             io_write_done_reg
@@ -118,23 +130,34 @@ impl Logic for ExecuteAccess {
         self.load_ready.next = !self.access.val().load
             | self.load_captured_reg.q.val()
             | self.last_load_answered.val();
-        self.last_word.next = self.answer_data.val();
-        if self.load_captured_reg.q.val() {
-            self.last_word.next = self.last_word_reg.q.val();
-        }
-        self.load_alignment.offset.next = self.access.val().offset;
-        self.load_alignment.size.next = self.access.val().size;
-        self.load_alignment.first_data.next = self.last_word.val();
-        self.load_alignment.second_data.next = self.last_word.val();
+        self.first_lanes.next = 0.into();
+        self.last_lanes.next = self.access.val().first_byte_enable;
         if self.access.val().split {
-            self.load_alignment.first_data.next = self.first_word_reg.q.val();
+            self.first_lanes.next = self.access.val().first_byte_enable;
+            self.last_lanes.next = self.access.val().second_byte_enable;
         }
+        self.first_mask.byte_enable.next = self.first_lanes.val();
+        self.last_mask.byte_enable.next = self.last_lanes.val();
+        self.held_last.next = self.buffered_data.val();
+        self.load_alignment.held_lanes.next = self.buffered_lanes.val() | !self.last_lanes.val();
+        if self.load_captured_reg.q.val() {
+            self.held_last.next = self.last_word_reg.q.val();
+            self.load_alignment.held_lanes.next = 0xFF.into();
+        }
+        self.load_alignment.held_data.next = (self.first_word_reg.q.val()
+            & self.first_mask.mask.val())
+            | (self.held_last.val() & self.last_mask.mask.val());
+        self.load_alignment.offset.next = self.access.val().offset;
+        self.load_alignment.arriving_data.next = self.answer_data.val();
         self.load_data.next = self.load_alignment.operand.val();
+        self.buffered_mask.byte_enable.next = self.buffered_lanes.val();
+        self.merged_data.next = (self.answer_data.val() & !self.buffered_mask.mask.val())
+            | (self.buffered_data.val() & self.buffered_mask.mask.val());
         if self.first_load_answered.val() | (self.io_read_answered.val() & self.first_half.val()) {
-            self.first_word_reg.d.next = self.answer_data.val();
+            self.first_word_reg.d.next = self.merged_data.val();
         }
         if self.last_load_answered.val() | self.io_read_answered.val() {
-            self.last_word_reg.d.next = self.answer_data.val();
+            self.last_word_reg.d.next = self.merged_data.val();
         }
         if self.last_load_answered.val() {
             self.load_captured_reg.d.next = true;
@@ -153,25 +176,27 @@ impl Logic for ExecuteAccess {
         self.split.next = self.access.val().split;
         self.first_word.next = self.access.val().first_word;
         self.first_byte_enable.next = self.access.val().first_byte_enable;
-        self.first_data.next = self.store_alignment.first_data.val();
         self.second_word.next = self.access.val().second_word;
         self.second_byte_enable.next = self.access.val().second_byte_enable;
-        self.second_data.next = self.store_alignment.second_data.val();
+        self.push_data.next = self.store_alignment.lanes.val();
 
-        // The I/O write: one access or two, after all older stores.
+        // The I/O write: one access or two, after all older stores. It begins from a register, for `store_valid` and
+        // the data come late in their clock.
         self.io_write.next = self.access.val().io_write;
-        self.io_write_request.next = self.store_valid.val()
-            & self.access.val().io_write
+        if self.store_valid.val() & self.access.val().io_write & !self.io_write_wanted_reg.q.val() {
+            self.io_write_wanted_reg.d.next = true;
+            self.io_write_data_reg.d.next = self.store_alignment.lanes.val();
+        }
+        self.io_write_request.next = self.io_write_wanted_reg.q.val()
             & self.store_buffer_empty.val()
             & !self.io_write_begun_reg.q.val()
             & !self.io_write_done_reg.q.val();
         self.io_write_word.next = self.access.val().first_word;
         self.io_write_byte_enable.next = self.access.val().first_byte_enable;
-        self.io_write_data.next = self.store_alignment.first_data.val();
+        self.io_write_data.next = self.io_write_data_reg.q.val();
         if self.io_write_second_reg.q.val() {
             self.io_write_word.next = self.access.val().second_word;
             self.io_write_byte_enable.next = self.access.val().second_byte_enable;
-            self.io_write_data.next = self.store_alignment.second_data.val();
         }
         if self.io_write_accepted.val() {
             self.io_write_begun_reg.d.next = true;
@@ -183,9 +208,7 @@ impl Logic for ExecuteAccess {
                 self.io_write_second_reg.q.val() | !self.access.val().split;
         }
         self.io_committed.next = !self.execute_empty.val()
-            & (self.access.val().io_read
-                | self.io_write_begun_reg.q.val()
-                | self.io_write_second_reg.q.val());
+            & (self.access.val().io_read | self.io_write_wanted_reg.q.val());
 
         // The next micro-op.
         if self.memory_advance.val() {
@@ -200,6 +223,7 @@ impl Logic for ExecuteAccess {
             self.load_captured_reg.d.next = false;
         }
         if self.memory_advance.val() | self.flush.val() | self.reset.val() {
+            self.io_write_wanted_reg.d.next = false;
             self.io_write_begun_reg.d.next = false;
             self.io_write_second_reg.d.next = false;
             self.io_write_done_reg.d.next = false;

@@ -70,6 +70,8 @@ pub struct MemoryAccess {
     /// The I/O read has begun or begins in this clock.
     pub io_read_committed: Signal<Out, Bit>,
     // state
+    /// Bits 31:3 of the linear address of the second half, if it is looked at.
+    next_word_reg: DFF<Bits<29>>,
     /// The access crosses words and its first half is done.
     second_half_reg: DFF<Bit>,
     first_physical_reg: DFF<Bits<32>>,
@@ -81,7 +83,6 @@ pub struct MemoryAccess {
     lanes: AccessLanes,
     // wires
     access_valid: Signal<Local, Bit>,
-    next_word: Signal<Local, Bits<29>>,
     half_linear: Signal<Local, Bits<32>>,
     half_physical: Signal<Local, Bits<32>>,
     translate: Signal<Local, Bit>,
@@ -101,6 +102,7 @@ impl Logic for MemoryAccess {
         dff_setup!(
             self,
             clock,
+            next_word_reg,
             second_half_reg,
             first_physical_reg,
             page_fault_reg,
@@ -121,10 +123,10 @@ impl Logic for MemoryAccess {
         self.first_byte_enable.next = self.lanes.first_byte_enable.val();
         self.second_byte_enable.next = self.lanes.second_byte_enable.val();
         self.first_half.next = self.lanes.crossing.val() & !self.second_half_reg.q.val();
-        self.next_word.next = self.access_linear.val().get_bits::<29>(3) + 1;
+        self.next_word_reg.d.next = self.access_linear.val().get_bits::<29>(3) + 1;
         self.half_linear.next = self.access_linear.val();
         if self.second_half_reg.q.val() {
-            self.half_linear.next = bit_cast::<32, 29>(self.next_word.val()) << 3;
+            self.half_linear.next = bit_cast::<32, 29>(self.next_word_reg.q.val()) << 3;
         }
 
         // Its translation. A write to a page whose D bit is clear walks, to set it; so does what is not permitted,

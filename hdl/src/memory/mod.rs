@@ -12,6 +12,8 @@
 //! ```
 //!
 //! Stores wait in the store buffer for a clock in which no load wants the port.
+//! The clock that requests a read also finds out which of its bytes the store buffer holds, or gets at its end; the
+//! clock of the answer only chooses and rotates, by registers, so that the data from memory reach execute early.
 
 mod alignment;
 mod data_port;

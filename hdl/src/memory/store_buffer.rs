@@ -15,10 +15,10 @@ pub struct StoreBuffer {
     pub push_split: Signal<In, Bit>,
     pub first_word: Signal<In, Bits<29>>,
     pub first_byte_enable: Signal<In, Bits<8>>,
-    pub first_data: Signal<In, Bits<64>>,
     pub second_word: Signal<In, Bits<29>>,
     pub second_byte_enable: Signal<In, Bits<8>>,
-    pub second_data: Signal<In, Bits<64>>,
+    /// Bytes in the lanes of both words.
+    pub push_data: Signal<In, Bits<64>>,
     // to execute and the port
     pub empty: Signal<Out, Bit>,
     /// One more word fits.
@@ -31,10 +31,15 @@ pub struct StoreBuffer {
     pub drain_data: Signal<Out, Bits<64>>,
     /// The port takes the oldest entry at the end of this clock.
     pub drain_accepted: Signal<In, Bit>,
-    // loads: bytes of `forward_word` that came from memory, replaced by what the entries hold
-    pub forward_word: Signal<In, Bits<29>>,
-    pub forward_data: Signal<In, Bits<64>>,
-    pub forwarded_data: Signal<Out, Bits<64>>,
+    // loads
+    /// The port takes a request at the end of this clock: if it is a load, of `load_word`, its lanes are matched with
+    /// the entries, and with the store that retires in this clock.
+    pub load_match: Signal<In, Bit>,
+    pub load_word: Signal<In, Bits<29>>,
+    /// In the clocks after it, until the answer has come: lanes of the load that are not in memory yet, and what they
+    /// hold. Nothing may leave the buffer in these clocks, except at the end of the last.
+    pub buffered_lanes: Signal<Out, Bits<8>>,
+    pub buffered_data: Signal<Out, Bits<64>>,
     // state
     /// Bits 31:3 of the physical address.
     word_reg: [DFF<Bits<29>>; 4],
@@ -44,9 +49,15 @@ pub struct StoreBuffer {
     data_reg: [DFF<Bits<64>>; 4],
     /// Bit i: entry i holds a store. The entries in use are always the lowest.
     valid_reg: DFF<Bits<4>>,
+    /// Bit i: lane i of the load that was matched last is in the buffer.
+    match_reg: DFF<Bits<8>>,
+    /// Bits 0 and 1 of the number of its entry.
+    match_low_reg: DFF<Bits<8>>,
+    match_high_reg: DFF<Bits<8>>,
     // units
-    entry_mask: [ByteMask; 4],
-    first_mask: ByteMask,
+    write_mask: [ByteMask; 4],
+    low_mask: ByteMask,
+    high_mask: ByteMask,
     // wires
     moved_word: [Signal<Local, Bits<29>>; 4],
     moved_byte_enable: [Signal<Local, Bits<8>>; 4],
@@ -54,21 +65,37 @@ pub struct StoreBuffer {
     moved_valid: Signal<Local, Bits<4>>,
     youngest: Signal<Local, Bits<4>>,
     first_free: Signal<Local, Bits<4>>,
-    joins: Signal<Local, Bit>,
     same_word: [Signal<Local, Bit>; 4],
     same_word_bits: Signal<Local, Bits<4>>,
-    moved_same_word: Signal<Local, Bits<4>>,
+    joins_youngest: Signal<Local, Bit>,
+    joins: Signal<Local, Bit>,
+    place: Signal<Local, Bits<4>>,
+    moved_place: Signal<Local, Bits<4>>,
     write_first: Signal<Local, Bits<4>>,
     write_second: Signal<Local, Bits<4>>,
     kept_byte_enable: [Signal<Local, Bits<8>>; 4],
-    forward_hit: [Signal<Local, Bit>; 4],
-    forward_step: [Signal<Local, Bits<64>>; 5],
+    write_first_lanes: [Signal<Local, Bits<8>>; 4],
+    write_second_lanes: [Signal<Local, Bits<8>>; 4],
+    covered: [Signal<Local, Bits<8>>; 4],
+    covered_first: Signal<Local, Bits<8>>,
+    covered_second: Signal<Local, Bits<8>>,
+    pushed_lanes: Signal<Local, Bits<8>>,
+    pushed_low: Signal<Local, Bits<8>>,
+    pushed_high: Signal<Local, Bits<8>>,
+    even_or_odd: [Signal<Local, Bits<64>>; 2],
 }
 
 impl Logic for StoreBuffer {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, valid_reg);
+        dff_setup!(
+            self,
+            clock,
+            valid_reg,
+            match_reg,
+            match_low_reg,
+            match_high_reg
+        );
         self.empty.next = !self.valid_reg.q.val().get_bit(0);
         self.room_for_one.next = !self.valid_reg.q.val().get_bit(3);
         self.room_for_two.next = !self.valid_reg.q.val().get_bit(2);
@@ -76,20 +103,16 @@ impl Logic for StoreBuffer {
         self.drain_byte_enable.next = self.byte_enable_reg[0].q.val();
         self.drain_data.next = self.data_reg[0].q.val();
 
-        // Younger entries come later in the chain and win.
-        self.forward_step[0].next = self.forward_data.val();
-        for i in 0..4 {
-            self.entry_mask[i].byte_enable.next = self.byte_enable_reg[i].q.val();
-            self.forward_hit[i].next = self.valid_reg.q.val().get_bit(i)
-                & (self.word_reg[i].q.val() == self.forward_word.val());
-            self.forward_step[i + 1].next = self.forward_step[i].val();
-            if self.forward_hit[i].val() {
-                self.forward_step[i + 1].next = (self.forward_step[i].val()
-                    & !self.entry_mask[i].mask.val())
-                    | (self.data_reg[i].q.val() & self.entry_mask[i].mask.val());
-            }
+        // The load whose answer comes: only choices between registers.
+        self.low_mask.byte_enable.next = self.match_low_reg.q.val();
+        self.high_mask.byte_enable.next = self.match_high_reg.q.val();
+        for i in 0..2 {
+            self.even_or_odd[i].next = (self.data_reg[2 * i].q.val() & !self.low_mask.mask.val())
+                | (self.data_reg[2 * i + 1].q.val() & self.low_mask.mask.val());
         }
-        self.forwarded_data.next = self.forward_step[4].val();
+        self.buffered_lanes.next = self.match_reg.q.val();
+        self.buffered_data.next = (self.even_or_odd[0].val() & !self.high_mask.mask.val())
+            | (self.even_or_odd[1].val() & self.high_mask.mask.val());
 
         // What is left when the oldest entry has gone.
         self.moved_valid.next = self.valid_reg.q.val();
@@ -113,53 +136,123 @@ impl Logic for StoreBuffer {
             | (bit_cast::<4, 1>(self.same_word[1].val().into()) << 1)
             | (bit_cast::<4, 1>(self.same_word[2].val().into()) << 2)
             | (bit_cast::<4, 1>(self.same_word[3].val().into()) << 3);
-        self.moved_same_word.next = self.same_word_bits.val();
-        if self.drain_accepted.val() {
-            self.moved_valid.next = self.valid_reg.q.val() >> 1;
-            self.moved_same_word.next = self.same_word_bits.val() >> 1;
+
+        // Where the new store goes, if the oldest entry stays: one bit per entry.
+        self.youngest.next = self.valid_reg.q.val() & !(self.valid_reg.q.val() >> 1);
+        self.first_free.next = ((self.valid_reg.q.val() << 1) | 1) & !self.valid_reg.q.val();
+        self.joins_youngest.next = (self.youngest.val() & self.same_word_bits.val()).any();
+        self.place.next = self.first_free.val();
+        if self.joins_youngest.val() {
+            self.place.next = self.youngest.val();
         }
 
-        // Where the new store goes: one bit per entry.
-        self.youngest.next = self.moved_valid.val() & !(self.moved_valid.val() >> 1);
-        self.first_free.next = ((self.moved_valid.val() << 1) | 1) & !self.moved_valid.val();
-        self.joins.next = (self.youngest.val() & self.moved_same_word.val()).any();
+        // The next load: which entry has which lane, and then what the new store has. No entry leaves in its clock.
+        self.covered_first.next = 0.into();
+        if self.first_word.val() == self.load_word.val() {
+            self.covered_first.next = self.first_byte_enable.val();
+        }
+        self.covered_second.next = 0.into();
+        if self.push_split.val() & (self.second_word.val() == self.load_word.val()) {
+            self.covered_second.next = self.second_byte_enable.val();
+        }
+        for i in 0..4 {
+            self.covered[i].next = 0.into();
+            if self.valid_reg.q.val().get_bit(i)
+                & (self.word_reg[i].q.val() == self.load_word.val())
+            {
+                self.covered[i].next = self.byte_enable_reg[i].q.val();
+            }
+        }
+        self.pushed_lanes.next = self.covered_first.val() | self.covered_second.val();
+        self.pushed_low.next = 0.into();
+        self.pushed_high.next = 0.into();
+        if self.place.val().get_bit(1) | self.place.val().get_bit(3) {
+            self.pushed_low.next = self.covered_first.val();
+        }
+        if self.place.val().get_bit(0) | self.place.val().get_bit(2) {
+            self.pushed_low.next = self.covered_second.val();
+        }
+        if self.place.val().get_bit(2) | self.place.val().get_bit(3) {
+            self.pushed_high.next = self.covered_first.val();
+        }
+        if self.place.val().get_bit(1) {
+            self.pushed_high.next = self.covered_second.val();
+        }
+        if self.place.val().get_bit(2) {
+            self.pushed_high.next = self.pushed_lanes.val();
+        }
+        if self.load_match.val() {
+            self.match_reg.d.next = self.covered[0].val()
+                | self.covered[1].val()
+                | self.covered[2].val()
+                | self.covered[3].val();
+            self.match_low_reg.d.next =
+                self.covered[3].val() | (self.covered[1].val() & !self.covered[2].val());
+            self.match_high_reg.d.next = self.covered[3].val() | self.covered[2].val();
+            if self.push_valid.val() {
+                self.match_reg.d.next = self.covered[0].val()
+                    | self.covered[1].val()
+                    | self.covered[2].val()
+                    | self.covered[3].val()
+                    | self.pushed_lanes.val();
+                self.match_low_reg.d.next = ((self.covered[3].val()
+                    | (self.covered[1].val() & !self.covered[2].val()))
+                    & !self.pushed_lanes.val())
+                    | self.pushed_low.val();
+                self.match_high_reg.d.next = ((self.covered[3].val() | self.covered[2].val())
+                    & !self.pushed_lanes.val())
+                    | self.pushed_high.val();
+            }
+        }
+
+        // The same place when the oldest entry has gone; the youngest cannot be joined if it is the oldest.
+        self.joins.next = self.joins_youngest.val();
+        self.moved_place.next = self.place.val();
+        if self.drain_accepted.val() {
+            self.moved_valid.next = self.valid_reg.q.val() >> 1;
+            self.joins.next = self.joins_youngest.val() & !self.youngest.val().get_bit(0);
+            self.moved_place.next = self.place.val() >> 1;
+            if self.youngest.val().get_bit(0) {
+                self.moved_place.next = 1.into();
+            }
+        }
         self.write_first.next = 0.into();
         self.write_second.next = 0.into();
         if self.push_valid.val() {
-            self.write_first.next = self.first_free.val();
-            if self.joins.val() {
-                self.write_first.next = self.youngest.val();
-            }
+            self.write_first.next = self.moved_place.val();
             if self.push_split.val() {
                 self.write_second.next = self.write_first.val() << 1;
             }
         }
         self.valid_reg.d.next =
             self.moved_valid.val() | self.write_first.val() | self.write_second.val();
-        self.first_mask.byte_enable.next = self.first_byte_enable.val();
         for i in 0..4 {
             self.word_reg[i].clock.next = self.clock.val();
             self.byte_enable_reg[i].clock.next = self.clock.val();
             self.data_reg[i].clock.next = self.clock.val();
             self.word_reg[i].d.next = self.moved_word[i].val();
             self.byte_enable_reg[i].d.next = self.moved_byte_enable[i].val();
-            self.data_reg[i].d.next = self.moved_data[i].val();
             self.kept_byte_enable[i].next = 0.into();
             if self.joins.val() {
                 self.kept_byte_enable[i].next = self.moved_byte_enable[i].val();
             }
+            self.write_first_lanes[i].next = 0.into();
+            self.write_second_lanes[i].next = 0.into();
             if self.write_first.val().get_bit(i) {
+                self.write_first_lanes[i].next = self.first_byte_enable.val();
                 self.word_reg[i].d.next = self.first_word.val();
                 self.byte_enable_reg[i].d.next =
                     self.kept_byte_enable[i].val() | self.first_byte_enable.val();
-                self.data_reg[i].d.next = (self.moved_data[i].val() & !self.first_mask.mask.val())
-                    | (self.first_data.val() & self.first_mask.mask.val());
             }
             if self.write_second.val().get_bit(i) {
+                self.write_second_lanes[i].next = self.second_byte_enable.val();
                 self.word_reg[i].d.next = self.second_word.val();
                 self.byte_enable_reg[i].d.next = self.second_byte_enable.val();
-                self.data_reg[i].d.next = self.second_data.val();
             }
+            self.write_mask[i].byte_enable.next =
+                self.write_first_lanes[i].val() | self.write_second_lanes[i].val();
+            self.data_reg[i].d.next = (self.moved_data[i].val() & !self.write_mask[i].mask.val())
+                | (self.push_data.val() & self.write_mask[i].mask.val());
         }
         if self.reset.val() {
             self.valid_reg.d.next = 0.into();
@@ -196,7 +289,7 @@ mod tests {
         buffer.push_valid.next = true;
         buffer.first_word.next = word.into();
         buffer.first_byte_enable.next = byte_enable.into();
-        buffer.first_data.next = data.into();
+        buffer.push_data.next = data.into();
         edge(buffer);
         buffer.push_valid.next = false;
     }
@@ -207,10 +300,74 @@ mod tests {
         push(&mut buffer, 5, 0x0F, 0x1111_1111_1111_1111);
         push(&mut buffer, 6, 0xFF, 0x2222_2222_2222_2222);
         push(&mut buffer, 5, 0x3C, 0x3333_3333_3333_3333);
-        buffer.forward_word.next = 5.into();
-        buffer.forward_data.next = 0xAAAA_AAAA_AAAA_AAAA_u64.into();
+        buffer.load_word.next = 5.into();
+        buffer.load_match.next = true;
+        edge(&mut buffer);
         settle(&mut buffer);
-        assert_eq!(buffer.forwarded_data.val(), 0xAAAA_3333_3333_1111_u64);
+        assert_eq!(buffer.buffered_lanes.val(), 0x3F);
+        let data = u64::from(buffer.buffered_data.val()) & 0xFFFF_FFFF_FFFF;
+        assert_eq!(data, 0x3333_3333_1111);
+    }
+
+    #[test]
+    fn a_load_finds_the_bytes_of_all_stores_that_retire_before_or_with_its_request() {
+        let mut random = Random(9);
+        let mut buffer = new_buffer();
+        // Word, lane enables and bytes of what the buffer should hold, oldest first.
+        let mut stores: std::collections::VecDeque<(u64, [Option<u8>; 8])> = Default::default();
+        let mut found = 0;
+        for clock in 0..2000 {
+            let loads = random.chance(50);
+            let drains = !loads && !stores.is_empty() && random.chance(50);
+            let split = random.chance(20);
+            let pushes = stores.len() + usize::from(split) < 4 && random.chance(60);
+            let word = random.below(3);
+            let enables = [random.below(256), random.below(256)];
+            let data = random.next();
+            let load_word = random.below(4);
+            buffer.drain_accepted.next = drains;
+            buffer.push_valid.next = pushes;
+            buffer.push_split.next = split;
+            buffer.first_word.next = word.into();
+            buffer.first_byte_enable.next = enables[0].into();
+            buffer.second_word.next = (word + 1).into();
+            buffer.second_byte_enable.next = enables[1].into();
+            buffer.push_data.next = data.into();
+            buffer.load_match.next = loads;
+            buffer.load_word.next = load_word.into();
+            if drains {
+                stores.pop_front();
+            }
+            if pushes {
+                let halves = [(word, enables[0]), (word + 1, enables[1])];
+                for (word, enable) in &halves[..1 + usize::from(split)] {
+                    if stores.back().is_none_or(|youngest| youngest.0 != *word) {
+                        stores.push_back((*word, [None; 8]));
+                    }
+                    for lane in (0..8).filter(|lane| enable >> lane & 1 == 1) {
+                        stores.back_mut().unwrap().1[lane] = Some(data.to_le_bytes()[lane]);
+                    }
+                }
+            }
+            edge(&mut buffer);
+            settle(&mut buffer);
+            if !loads {
+                continue;
+            }
+            let lanes = u64::from(buffer.buffered_lanes.val());
+            let bytes = u64::from(buffer.buffered_data.val()).to_le_bytes();
+            for (lane, data) in bytes.into_iter().enumerate() {
+                let byte = stores
+                    .iter()
+                    .rev()
+                    .filter(|store| store.0 == load_word)
+                    .find_map(|store| store.1[lane]);
+                let buffered = (lanes >> lane & 1 == 1).then_some(data);
+                assert_eq!(buffered, byte, "clock {clock} lane {lane}");
+                found += usize::from(byte.is_some());
+            }
+        }
+        assert!(found > 1000, "{found}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub fn selector(s: u8) -> u64 {
     (numbers::SELECTOR + s) as u64
 }
 
-/// Loads the descriptor of the selector in `register` into the latch.
+/// Loads the descriptor of the selector in `register` into the latch. A check of the same step sees the selector only.
 pub fn load_descriptor(register: RegisterSelect) -> Step {
     nothing()
         .width(WidthSelect::Quad)
@@ -56,8 +56,7 @@ pub fn stack_from_task(prefix: &str) -> Vec<Step> {
             .memory(MemoryOp::Load)
             .at(SegmentSelect::Tss, T5, 4)
             .privileged(),
-        nothing().a(T4).check(Check::NotNullTask),
-        load_descriptor(T4),
+        load_descriptor(T4).a(T4).check(Check::NotNullTask),
         nothing().a(T4).check(Check::NewStack),
         nothing().branch(Condition::NotAccessed, &format!("{prefix}_stack_accessed")),
     ]
@@ -84,8 +83,7 @@ fn deliver(routines: &mut Assembler) {
             nothing().check(Check::EventGate),
             copy(T2).system(GATE_SELECTOR),
             copy(T1).system(GATE_OFFSET),
-            nothing().a(T2).check(Check::NotNull),
-            load_descriptor(T2),
+            load_descriptor(T2).a(T2).check(Check::NotNull),
             nothing().a(T2).check(Check::GateCode),
             nothing().branch(Condition::NotAccessed, "deliver_code_accessed"),
         ],
@@ -204,8 +202,7 @@ fn interrupt_return(routines: &mut Assembler) {
             pop(T1),
             pop(T2),
             pop(T3),
-            nothing().a(T2).check(Check::NotNull),
-            load_descriptor(T2),
+            load_descriptor(T2).a(T2).check(Check::NotNull),
             nothing().a(T2).check(Check::ReturnCode),
             nothing().branch(Condition::NotAccessed, "iret_code_accessed"),
         ],
@@ -238,8 +235,7 @@ fn interrupt_return(routines: &mut Assembler) {
         [
             pop(T4),
             pop(T5),
-            nothing().a(T5).check(Check::NotNull),
-            load_descriptor(T5),
+            load_descriptor(T5).a(T5).check(Check::NotNull),
             nothing().a(T5).check(Check::ReturnStack),
             nothing().branch(Condition::NotAccessed, "iret_stack_accessed"),
         ],

@@ -50,8 +50,7 @@ pub fn add(routines: &mut Assembler) {
         &routine(SS),
         [
             nothing().unless(StaticCondition::RealMode, "load_ss_now"),
-            nothing().a(T0).check(Check::NotNull),
-            load_descriptor(T0),
+            load_descriptor(T0).a(T0).check(Check::NotNull),
             nothing().a(T0).check(Check::StackSegment),
             nothing().branch(Condition::NotAccessed, "load_ss_accessed"),
         ],
@@ -106,8 +105,7 @@ pub fn add(routines: &mut Assembler) {
         "ltr",
         [
             nothing().check(Check::Protected),
-            nothing().a(T0).check(Check::NotNull),
-            load_descriptor(T0),
+            load_descriptor(T0).a(T0).check(Check::NotNull),
             nothing().a(T0).check(Check::TaskState),
             copy(None)
                 .system(BUSY_BYTE)

@@ -27,12 +27,22 @@ pub struct Events {
     pub software_interrupt: Signal<In, Bit>,
     pub software_vector: Signal<In, Bits<8>>,
     pub software_eip: Signal<In, Bits<32>>,
+    /// A first micro-op retires.
+    pub retires_first: Signal<In, Bit>,
+    /// EFLAGS.TF: what it is when an instruction begins counts for the whole of it.
+    pub single_step: Signal<In, Bit>,
     /// A last micro-op retires.
     pub retires_last: Signal<In, Bit>,
-    /// ... whose instruction began with EFLAGS.TF set.
-    pub single_step: Signal<In, Bit>,
-    /// ... and that shields the next instruction from interrupts.
+    /// ... and shields the next instruction from interrupts.
     pub shadow: Signal<In, Bit>,
+    /// ... and from the single-step trap, too: it loads SS.
+    pub loads_stack: Signal<In, Bit>,
+    /// The micro-op in execute stands between two repetitions.
+    pub boundary: Signal<In, Bit>,
+    /// The boundary retires.
+    pub retires_boundary: Signal<In, Bit>,
+    /// ECX is written, and not with zero: behind a boundary, more repetitions follow.
+    pub counts: Signal<In, Bit>,
     /// HLT retires.
     pub halts: Signal<In, Bit>,
     /// IRET retires: NMIs are possible again.
@@ -64,6 +74,8 @@ pub struct Events {
     pub error_code: Signal<Out, Bits<16>>,
     pub has_error_code: Signal<Out, Bit>,
     pub saved_eip: Signal<Out, Bits<32>>,
+    /// EFLAGS is saved with RF set.
+    pub saves_resume_flag: Signal<Out, Bit>,
     pub software: Signal<Out, Bit>,
     pub external: Signal<Out, Bit>,
     // state
@@ -76,7 +88,13 @@ pub struct Events {
     /// An event's routine runs.
     delivering: DFF<Bit>,
     reset_pending: DFF<Bit>,
+    /// TF was set when the instruction began.
+    stepping: DFF<Bit>,
+    /// A string instruction has begun its repetitions / has ended one that is not the last.
+    repeating: DFF<Bit>,
+    repeated: DFF<Bit>,
     trap_pending: DFF<Bit>,
+    resume_flag_reg: DFF<Bit>,
     shadow_reg: DFF<Bit>,
     nmi_level: DFF<Bit>,
     nmi_pending: DFF<Bit>,
@@ -90,6 +108,7 @@ pub struct Events {
     point: Signal<Local, Bit>,
     takes_debug: Signal<Local, Bit>,
     takes_trap: Signal<Local, Bit>,
+    steps: Signal<Local, Bit>,
     takes_nmi: Signal<Local, Bit>,
     takes_interrupt: Signal<Local, Bit>,
     takes_fault: Signal<Local, Bit>,
@@ -119,7 +138,11 @@ impl Logic for Events {
             external_reg,
             delivering,
             reset_pending,
+            stepping,
+            repeating,
+            repeated,
             trap_pending,
+            resume_flag_reg,
             shadow_reg,
             nmi_level,
             nmi_pending,
@@ -136,8 +159,10 @@ impl Logic for Events {
             & (self.stepped.q.val() | self.shutdown_reg.q.val())
             & (self.shutdown_reg.q.val() | (self.point.val() & !self.committed.val()))
             & (!self.debug_reg.q.val());
+        // Repeated string instructions trap after each repetition.
         self.takes_trap.next = self.point.val()
-            & self.trap_pending.q.val()
+            & (self.trap_pending.q.val()
+                | (self.boundary.val() & self.stepping.q.val() & self.repeated.q.val()))
             & (!self.committed.val())
             & !self.takes_debug.val();
         self.takes_nmi.next = self.point.val()
@@ -221,16 +246,33 @@ impl Logic for Events {
         self.delivered_code.next = self.final_code.val();
         self.delivered_has_code.next = self.final_has_code.val() & !self.real_mode.val();
         self.set_single_step.next = self.takes_trap.val();
+        self.steps.next = self.stepping.q.val();
+        if self.retires_first.val() & !self.delivering.q.val() {
+            self.steps.next = self.single_step.val();
+            self.repeating.d.next = false;
+            self.repeated.d.next = false;
+        }
+        self.stepping.d.next = self.steps.val();
+        if self.retires_boundary.val() {
+            self.repeating.d.next = true;
+            self.repeated.d.next = false;
+        }
+        if self.counts.val() & self.repeating.q.val() {
+            self.repeated.d.next = true;
+        }
         if self.retires_last.val() {
             self.delivering.d.next = false;
             self.stepped.d.next = true;
-            self.trap_pending.d.next = self.single_step.val();
+            self.trap_pending.d.next = self.steps.val() & !self.loads_stack.val();
             self.shadow_reg.d.next = self.shadow.val();
+            self.stepping.d.next = false;
         }
         if self.software_interrupt.val() {
             self.vector_reg.d.next = self.software_vector.val();
             self.saved_eip_reg.d.next = self.software_eip.val();
             self.has_error_reg.d.next = false;
+            self.resume_flag_reg.d.next = false;
+            self.stepping.d.next = false;
             self.software_reg.d.next = true;
             self.external_reg.d.next = false;
             self.delivering.d.next = true;
@@ -248,7 +290,11 @@ impl Logic for Events {
             self.external_reg.d.next = true;
             self.delivering.d.next = true;
             self.trap_pending.d.next = false;
+            self.stepping.d.next = false;
             self.halted_reg.d.next = false;
+            // SDM Vol. 3B, "Instruction-Breakpoint Exception Condition": faults save RF set, and whatever comes
+            // between two repetitions.
+            self.resume_flag_reg.d.next = self.takes_fault.val() | self.boundary.val();
         }
         if self.takes_nmi.val() {
             self.nmi_pending.d.next = false;
@@ -292,6 +338,7 @@ impl Logic for Events {
         self.error_code.next = self.error_reg.q.val();
         self.has_error_code.next = self.has_error_reg.q.val();
         self.saved_eip.next = self.saved_eip_reg.q.val();
+        self.saves_resume_flag.next = self.resume_flag_reg.q.val() & self.delivering.q.val();
         self.software.next = self.software_reg.q.val();
         self.external.next = self.external_reg.q.val() & self.delivering.q.val();
 
@@ -303,6 +350,7 @@ impl Logic for Events {
         if self.reset.val() {
             self.reset_pending.d.next = true;
             self.delivering.d.next = false;
+            self.stepping.d.next = false;
             self.trap_pending.d.next = false;
             self.shadow_reg.d.next = false;
             self.nmi_pending.d.next = false;

@@ -17,6 +17,8 @@ pub struct SystemRegisters {
     pub eip: Signal<In, Bits<32>>,
     pub eflags: Signal<In, Bits<32>>,
     pub cpl: Signal<In, Bits<2>>,
+    /// EFLAGS is read for an event that saves it with RF set.
+    pub event_resume_flag: Signal<In, Bit>,
     pub event_error: Signal<In, Bits<16>>,
     pub event_eip: Signal<In, Bits<32>>,
     pub descriptor: Signal<In, Bits<64>>,
@@ -148,7 +150,8 @@ impl Logic for SystemRegisters {
                 self.value.next = self.eip.val();
             }
             EFLAGS => {
-                self.value.next = self.eflags.val();
+                self.value.next = self.eflags.val()
+                    | (bit_cast::<32, 1>(self.event_resume_flag.val().into()) << 16);
             }
             CPL => {
                 self.value.next = bit_cast::<32, 2>(self.cpl.val());

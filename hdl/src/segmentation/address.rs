@@ -123,6 +123,10 @@ impl Logic for AddressStage {
             }
             _ => {}
         }
+        if self.op.val().table_access {
+            // Beyond the port bitmap: #GP(0).
+            self.table_code.next = 0.into();
+        }
         self.effective_address.next = self.offset.val();
         self.esp_next.next = self.esp_moved.val();
         if self.op.val().address16 {

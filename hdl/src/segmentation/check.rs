@@ -152,7 +152,9 @@ impl Logic for SegmentCheck {
             if self.on_stack.val() {
                 self.micro_op.next.fault_vector = 12.into();
             }
-            if (self.segment_reg.q.val() == 7) & !self.op.val().table_access {
+            if ((self.segment_reg.q.val() == 7) & !self.op.val().table_access)
+                | (self.op.val().check == Check::NotNullTask)
+            {
                 self.micro_op.next.fault_vector = 10.into();
             }
             if self.page_fault.val() {

@@ -189,7 +189,7 @@ pub fn run(guest: &mut Guest, case: &Case) -> Result<(Event, Program), String> {
     }
     // The levels below 3 enter ring 0 on the stack of the TSS, if they do not run there already.
     let handler_stack = event.data_segments[usize::from(spec::registers::SS)];
-    if case.ring == 3 && handler_stack != selector::DATA_0 && event.vector != vector::RING_1 {
+    if case.ring == 3 && handler_stack != selector::DATA_0 && event.vector != vector::COMPLETED {
         problems.push(format!("the handler's SS is {handler_stack:04X}"));
     }
     if problems.is_empty() {

@@ -2,6 +2,10 @@
 
 mod case;
 mod control_transfer;
+mod events;
 mod faults;
 mod paging;
+mod real_mode;
 mod segments;
+mod timing;
+mod waits;

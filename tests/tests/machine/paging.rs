@@ -34,9 +34,14 @@ fn write_protect(guest: &mut Guest) {
 
 #[test]
 fn page_faults_name_address_access_and_level() {
+    check(&page_faults());
+}
+
+/// Every access that a page can refuse.
+#[rustfmt::skip]
+pub fn page_faults() -> Vec<Case> {
     const P: u16 = ERROR_PROTECTION;
-    #[rustfmt::skip]
-    check(&[
+    vec![
         prepared("read, not present", 3, absent, |a| a.mov(eax, dword_ptr(ebx)), pf(USER_READ, ABSENT_PAGE)),
         prepared("read, not present", 0, absent, |a| a.mov(eax, dword_ptr(ebx)), pf(READ, ABSENT_PAGE)),
         prepared("read, not present", 1, absent, |a| a.mov(eax, dword_ptr(ebx)), pf(READ, ABSENT_PAGE)),
@@ -80,9 +85,13 @@ fn page_faults_name_address_access_and_level() {
         prepared("running over the edge", 3, |g| { g.set(0, ABSENT_PAGE - 1); g.poke_bytes(ABSENT_PAGE - 1, &[0x90]) },
             |a| a.jmp(eax), pf(USER_READ, ABSENT_PAGE).at(ABSENT_PAGE)),
         prepared("segment limit before page", 3, |g| { absent(g); g.load(number::DS, selector::SMALL_DATA) }, |a| a.mov(eax, dword_ptr(ebx)), gp(0)),
-        prepared("a directory entry for the supervisor", 3, |g| { g.poke(PAGE_DIRECTORY, PAGE_TABLE | PRESENT | WRITABLE); g.page(CODE, PRESENT | USER) },
-            |a| a.nop(), pf(P | USER_READ, CODE)),
-    ]);
+        prepared("a directory entry of the supervisor's", 3, |g| { g.poke(PAGE_DIRECTORY + 4, PAGE_TABLE | PRESENT | WRITABLE); ebx_at(g, BEYOND_DIRECTORY | DATA) },
+            |a| a.mov(eax, dword_ptr(ebx)), pf(P | USER_READ, BEYOND_DIRECTORY | DATA)),
+        prepared("a read-only directory entry", 3, |g| { g.poke(PAGE_DIRECTORY + 4, PAGE_TABLE | PRESENT | USER); ebx_at(g, BEYOND_DIRECTORY | DATA) },
+            |a| a.mov(dword_ptr(ebx), eax), pf(P | USER_WRITE, BEYOND_DIRECTORY | DATA)),
+        prepared("a read-only directory entry is readable", 3, |g| { g.poke(PAGE_DIRECTORY + 4, PAGE_TABLE | PRESENT | USER); ebx_at(g, BEYOND_DIRECTORY | DATA) },
+            |a| a.mov(eax, dword_ptr(ebx)), completes()),
+    ]
 }
 
 #[test]
