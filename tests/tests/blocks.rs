@@ -174,8 +174,7 @@ fn descriptor_checks_are_the_same_in_verilog() {
     };
     compare(&run, &mut CheckUnit::default(), |top, _| {
         draw_inputs!(
-            top, random, a, b, result, descriptor, code_limit, code_level, real_mode, cpl, iopl,
-            nested
+            top, random, a, b, descriptor, code_limit, code_level, real_mode, cpl, iopl, nested
         );
         draw_inputs!(top, random, sysenter_cs, vector, software, external);
         top.rule.next = random.variant(CHECKS);
