@@ -100,7 +100,7 @@ def wrapper(verilog):
 
 def signal(name):
     """The name of the nearest signal of the source in the name of a net or cell that synthesis made."""
-    return re.split(r"_(?:TRELLIS|LUT4|PFUMX|L6MUX|CCU2C|DP16KD|MULT18)", name)[0]
+    return re.split(r"_(?:TRELLIS|LUT4|PFUMX|L6MUX|CCU2C|DP16KD|MULT18|D[IO](?:_|$))", name)[0]
 
 
 def print_critical_path(report):
@@ -115,6 +115,8 @@ def print_critical_path(report):
     for hop in path["path"]:
         at += hop["delay"]
         name = signal(hop.get("net") or hop["to"]["cell"])
+        if name.startswith("$"):
+            continue
         # Several cells in a row belong to one signal; its last time counts.
         if name != previous and previous is not None:
             print(f"  {before:6.2f} ns  {previous}")
@@ -127,7 +129,7 @@ def main():
     parser.add_argument("--verilog", type=Path, metavar="FILE", help="measure this file instead of emitting the core")
     parser.add_argument("--out", type=Path, metavar="DIR", default=TARGET / "measure_core", help="logs and netlists")
     parser.add_argument("--synth-only", action="store_true", help="do not place and route")
-    parser.add_argument("--wide-luts", action="store_true", help="let yosys use PFUMX and L6MUX21")
+    parser.add_argument("--no-wide-luts", action="store_true", help="without PFUMX and L6MUX21: smaller, slower")
     parser.add_argument("--mhz", type=float, default=40, help="the clock that nextpnr aims at [default: 40]")
     parser.add_argument("--seed", type=int, default=1, help="of the placement [default: 1]")
     arguments = parser.parse_args()
@@ -145,7 +147,7 @@ def main():
     (folder / "board.v").write_text(wrapper(verilog))
     lay_tools()
 
-    synthesis = "synth_ecp5 -top board -json board.json" + ("" if arguments.wide_luts else " -nowidelut")
+    synthesis = "synth_ecp5 -top board -json board.json" + (" -nowidelut" if arguments.no_wide_luts else "")
     # ABC9 proves its own result by default, which takes longer than the mapping.
     run("yosys", YOSYS, ["read_verilog -sv core.v board.v", "scratchpad -set abc9.verify 0", synthesis,
                          "tee -o cells.json stat -json"], folder)

@@ -189,6 +189,7 @@ impl Logic for DataUnit {
         self.execute.first_half.next = self.memory.first_half.val();
         self.execute.answer_data.next = self.data_read_data.val();
         self.execute.buffered_lanes.next = self.store_buffer.buffered_lanes.val();
+        self.execute.new_lanes.next = self.store_buffer.new_lanes.val();
         self.execute.buffered_data.next = self.store_buffer.buffered_data.val();
         self.execute.first_load_answered.next = self.port.first_load_answered.val();
         self.execute.last_load_answered.next = self.port.last_load_answered.val();

@@ -63,10 +63,12 @@ pub struct ExecuteAccess {
     pub first_byte_enable: Signal<Out, Bits<8>>,
     pub second_word: Signal<Out, Bits<29>>,
     pub second_byte_enable: Signal<Out, Bits<8>>,
-    /// Bytes in the lanes of both words.
+    /// A clock after `push_valid`: bytes in the lanes of both words.
     pub push_data: Signal<Out, Bits<64>>,
     /// Lanes of the word that is answered which are in the store buffer, and what they hold.
     pub buffered_lanes: Signal<In, Bits<8>>,
+    /// Of these, the lanes that are still in `push_data`.
+    pub new_lanes: Signal<In, Bits<8>>,
     pub buffered_data: Signal<In, Bits<64>>,
     // I/O writes, to and from the port
     /// The micro-op is an I/O write.
@@ -84,15 +86,20 @@ pub struct ExecuteAccess {
     last_word_reg: DFF<Bits<64>>,
     /// The last word of the load is in `last_word_reg`.
     load_captured_reg: DFF<Bit>,
-    /// The I/O write is to be done; its bytes are in `io_write_data_reg`, in the lanes of both words.
+    /// `store_data` of the clock before, or of the I/O write that is to be done.
+    store_data_reg: DFF<Bits<64>>,
+    store_offset_reg: DFF<Bits<3>>,
+    /// From the micro-op that was in execute before this one: the distance of the first bytes in a word.
+    distance_reg: DFF<Bits<3>>,
+    /// The I/O write is to be done.
     io_write_wanted_reg: DFF<Bit>,
-    io_write_data_reg: DFF<Bits<64>>,
     /// The first half of a crossing I/O write is done.
     io_write_second_reg: DFF<Bit>,
     io_write_begun_reg: DFF<Bit>,
     io_write_done_reg: DFF<Bit>,
     // units
     buffered_mask: ByteMask,
+    new_mask: ByteMask,
     first_mask: ByteMask,
     last_mask: ByteMask,
     load_alignment: LoadAlignment,
@@ -100,6 +107,7 @@ pub struct ExecuteAccess {
     // wires
     access: Signal<Local, CheckedAccess>,
     room: Signal<Local, Bit>,
+    forwarded_data: Signal<Local, Bits<64>>,
     merged_data: Signal<Local, Bits<64>>,
     first_lanes: Signal<Local, Bits<8>>,
     last_lanes: Signal<Local, Bits<8>>,
@@ -116,8 +124,10 @@ impl Logic for ExecuteAccess {
             first_word_reg,
             last_word_reg,
             load_captured_reg,
+            store_data_reg,
+            store_offset_reg,
+            distance_reg,
             io_write_wanted_reg,
-            io_write_data_reg,
             io_write_second_reg,
             io_write_begun_reg,
             io_write_done_reg
@@ -125,6 +135,14 @@ impl Logic for ExecuteAccess {
         self.access.next = self.access_reg.q.val();
         self.physical.next = (bit_cast::<32, 29>(self.access.val().first_word) << 3)
             | bit_cast::<32, 3>(self.access.val().offset);
+
+        // Store data come late in their clock: they are moved to their lanes in the next.
+        if !self.io_write_wanted_reg.q.val() {
+            self.store_data_reg.d.next = self.store_data.val();
+            self.store_offset_reg.d.next = self.access.val().offset;
+        }
+        self.store_alignment.offset.next = self.store_offset_reg.q.val();
+        self.store_alignment.operand.next = self.store_data_reg.q.val();
 
         // Load data: from the answer in its clock, from the register after it.
         self.load_ready.next = !self.access.val().load
@@ -137,11 +155,14 @@ impl Logic for ExecuteAccess {
             self.last_lanes.next = self.access.val().second_byte_enable;
         }
         self.first_mask.byte_enable.next = self.first_lanes.val();
-        self.last_mask.byte_enable.next = self.last_lanes.val();
+        self.last_mask.byte_enable.next = self.last_lanes.val() & !self.new_lanes.val();
+        self.load_alignment.stored_lanes.next = self.last_lanes.val() & self.new_lanes.val();
         self.held_last.next = self.buffered_data.val();
         self.load_alignment.held_lanes.next = self.buffered_lanes.val() | !self.last_lanes.val();
         if self.load_captured_reg.q.val() {
             self.held_last.next = self.last_word_reg.q.val();
+            self.last_mask.byte_enable.next = self.last_lanes.val();
+            self.load_alignment.stored_lanes.next = 0.into();
             self.load_alignment.held_lanes.next = 0xFF.into();
         }
         self.load_alignment.held_data.next = (self.first_word_reg.q.val()
@@ -149,10 +170,17 @@ impl Logic for ExecuteAccess {
             | (self.held_last.val() & self.last_mask.mask.val());
         self.load_alignment.offset.next = self.access.val().offset;
         self.load_alignment.arriving_data.next = self.answer_data.val();
+        self.load_alignment.stored_operand.next = self.store_data_reg.q.val();
+        self.load_alignment.stored_distance.next = self.distance_reg.q.val();
         self.load_data.next = self.load_alignment.operand.val();
+
+        // The same word in its lanes, to keep.
+        self.new_mask.byte_enable.next = self.new_lanes.val();
+        self.forwarded_data.next = (self.buffered_data.val() & !self.new_mask.mask.val())
+            | (self.store_alignment.lanes.val() & self.new_mask.mask.val());
         self.buffered_mask.byte_enable.next = self.buffered_lanes.val();
         self.merged_data.next = (self.answer_data.val() & !self.buffered_mask.mask.val())
-            | (self.buffered_data.val() & self.buffered_mask.mask.val());
+            | (self.forwarded_data.val() & self.buffered_mask.mask.val());
         if self.first_load_answered.val() | (self.io_read_answered.val() & self.first_half.val()) {
             self.first_word_reg.d.next = self.merged_data.val();
         }
@@ -170,8 +198,6 @@ impl Logic for ExecuteAccess {
         if self.access.val().io_write {
             self.store_ready.next = self.io_write_done_reg.q.val();
         }
-        self.store_alignment.offset.next = self.access.val().offset;
-        self.store_alignment.operand.next = self.store_data.val();
         self.push_valid.next = self.store_valid.val() & self.room.val() & self.access.val().store;
         self.split.next = self.access.val().split;
         self.first_word.next = self.access.val().first_word;
@@ -183,9 +209,8 @@ impl Logic for ExecuteAccess {
         // The I/O write: one access or two, after all older stores. It begins from a register, for `store_valid` and
         // the data come late in their clock.
         self.io_write.next = self.access.val().io_write;
-        if self.store_valid.val() & self.access.val().io_write & !self.io_write_wanted_reg.q.val() {
+        if self.store_valid.val() & self.access.val().io_write {
             self.io_write_wanted_reg.d.next = true;
-            self.io_write_data_reg.d.next = self.store_alignment.lanes.val();
         }
         self.io_write_request.next = self.io_write_wanted_reg.q.val()
             & self.store_buffer_empty.val()
@@ -193,7 +218,7 @@ impl Logic for ExecuteAccess {
             & !self.io_write_done_reg.q.val();
         self.io_write_word.next = self.access.val().first_word;
         self.io_write_byte_enable.next = self.access.val().first_byte_enable;
-        self.io_write_data.next = self.io_write_data_reg.q.val();
+        self.io_write_data.next = self.store_alignment.lanes.val();
         if self.io_write_second_reg.q.val() {
             self.io_write_word.next = self.access.val().second_word;
             self.io_write_byte_enable.next = self.access.val().second_byte_enable;
@@ -213,6 +238,8 @@ impl Logic for ExecuteAccess {
         // The next micro-op.
         if self.memory_advance.val() {
             self.access_reg.d.next = self.checked.val();
+            self.distance_reg.d.next =
+                bit_cast::<3, 3>(self.checked.val().offset - self.access.val().offset);
             self.load_captured_reg.d.next = self.io_read_done.val();
         }
         if self.flush.val() | self.reset.val() {

@@ -27,7 +27,7 @@ mod store_buffer;
 mod testing;
 mod tlb;
 
-pub use alignment::{AccessLanes, ByteMask, LoadAlignment, StoreAlignment};
+pub use alignment::{AccessLanes, ByteMask, ByteRotation, LoadAlignment, StoreAlignment};
 pub use data_port::{DataPort, PortUse};
 pub use data_unit::DataUnit;
 pub use execute_access::{CheckedAccess, ExecuteAccess};

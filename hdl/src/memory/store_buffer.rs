@@ -17,7 +17,7 @@ pub struct StoreBuffer {
     pub first_byte_enable: Signal<In, Bits<8>>,
     pub second_word: Signal<In, Bits<29>>,
     pub second_byte_enable: Signal<In, Bits<8>>,
-    /// Bytes in the lanes of both words.
+    /// A clock after `push_valid`: bytes in the lanes of both words.
     pub push_data: Signal<In, Bits<64>>,
     // to execute and the port
     pub empty: Signal<Out, Bit>,
@@ -39,29 +39,38 @@ pub struct StoreBuffer {
     /// In the clocks after it, until the answer has come: lanes of the load that are not in memory yet, and what they
     /// hold. Nothing may leave the buffer in these clocks, except at the end of the last.
     pub buffered_lanes: Signal<Out, Bits<8>>,
+    /// Of these, the lanes that are still in `push_data`.
+    pub new_lanes: Signal<Out, Bits<8>>,
+    /// Of the others.
     pub buffered_data: Signal<Out, Bits<64>>,
     // state
     /// Bits 31:3 of the physical address.
     word_reg: [DFF<Bits<29>>; 4],
     /// Lanes to write.
     byte_enable_reg: [DFF<Bits<8>>; 4],
-    /// Bytes in their lanes.
+    /// Bytes in their lanes; those of a new store follow a clock later.
     data_reg: [DFF<Bits<64>>; 4],
+    /// Bit i: `push_data` has bytes for entry i, in lanes `new_first_reg`; for the next entry in `new_second_reg`.
+    new_place_reg: DFF<Bits<4>>,
+    new_first_reg: DFF<Bits<8>>,
+    new_second_reg: DFF<Bits<8>>,
     /// Bit i: entry i holds a store. The entries in use are always the lowest.
     valid_reg: DFF<Bits<4>>,
     /// Bit i: lane i of the load that was matched last is in the buffer.
     match_reg: DFF<Bits<8>>,
+    /// Bit i: it is still in `push_data`.
+    match_new_reg: DFF<Bits<8>>,
     /// Bits 0 and 1 of the number of its entry.
     match_low_reg: DFF<Bits<8>>,
     match_high_reg: DFF<Bits<8>>,
     // units
-    write_mask: [ByteMask; 4],
+    new_mask: [ByteMask; 4],
     low_mask: ByteMask,
     high_mask: ByteMask,
     // wires
     moved_word: [Signal<Local, Bits<29>>; 4],
     moved_byte_enable: [Signal<Local, Bits<8>>; 4],
-    moved_data: [Signal<Local, Bits<64>>; 4],
+    entry_data: [Signal<Local, Bits<64>>; 4],
     moved_valid: Signal<Local, Bits<4>>,
     youngest: Signal<Local, Bits<4>>,
     first_free: Signal<Local, Bits<4>>,
@@ -74,8 +83,8 @@ pub struct StoreBuffer {
     write_first: Signal<Local, Bits<4>>,
     write_second: Signal<Local, Bits<4>>,
     kept_byte_enable: [Signal<Local, Bits<8>>; 4],
-    write_first_lanes: [Signal<Local, Bits<8>>; 4],
-    write_second_lanes: [Signal<Local, Bits<8>>; 4],
+    new_first: [Signal<Local, Bits<8>>; 4],
+    new_second: [Signal<Local, Bits<8>>; 4],
     covered: [Signal<Local, Bits<8>>; 4],
     covered_first: Signal<Local, Bits<8>>,
     covered_second: Signal<Local, Bits<8>>,
@@ -92,7 +101,11 @@ impl Logic for StoreBuffer {
             self,
             clock,
             valid_reg,
+            new_place_reg,
+            new_first_reg,
+            new_second_reg,
             match_reg,
+            match_new_reg,
             match_low_reg,
             match_high_reg
         );
@@ -101,7 +114,26 @@ impl Logic for StoreBuffer {
         self.room_for_two.next = !self.valid_reg.q.val().get_bit(2);
         self.drain_word.next = self.word_reg[0].q.val();
         self.drain_byte_enable.next = self.byte_enable_reg[0].q.val();
-        self.drain_data.next = self.data_reg[0].q.val();
+
+        // The bytes of the store that retired in the clock before: the data of a store come late in their clock.
+        for i in 0..4 {
+            self.new_first[i].next = 0.into();
+            if self.new_place_reg.q.val().get_bit(i) {
+                self.new_first[i].next = self.new_first_reg.q.val();
+            }
+            self.new_second[i].next = 0.into();
+        }
+        for i in 0..3 {
+            if self.new_place_reg.q.val().get_bit(i) {
+                self.new_second[i + 1].next = self.new_second_reg.q.val();
+            }
+        }
+        for i in 0..4 {
+            self.new_mask[i].byte_enable.next = self.new_first[i].val() | self.new_second[i].val();
+            self.entry_data[i].next = (self.data_reg[i].q.val() & !self.new_mask[i].mask.val())
+                | (self.push_data.val() & self.new_mask[i].mask.val());
+        }
+        self.drain_data.next = self.entry_data[0].val();
 
         // The load whose answer comes: only choices between registers.
         self.low_mask.byte_enable.next = self.match_low_reg.q.val();
@@ -111,6 +143,7 @@ impl Logic for StoreBuffer {
                 | (self.data_reg[2 * i + 1].q.val() & self.low_mask.mask.val());
         }
         self.buffered_lanes.next = self.match_reg.q.val();
+        self.new_lanes.next = self.match_new_reg.q.val();
         self.buffered_data.next = (self.even_or_odd[0].val() & !self.high_mask.mask.val())
             | (self.even_or_odd[1].val() & self.high_mask.mask.val());
 
@@ -118,15 +151,12 @@ impl Logic for StoreBuffer {
         self.moved_valid.next = self.valid_reg.q.val();
         self.moved_word[3].next = self.word_reg[3].q.val();
         self.moved_byte_enable[3].next = self.byte_enable_reg[3].q.val();
-        self.moved_data[3].next = self.data_reg[3].q.val();
         for i in 0..3 {
             self.moved_word[i].next = self.word_reg[i].q.val();
             self.moved_byte_enable[i].next = self.byte_enable_reg[i].q.val();
-            self.moved_data[i].next = self.data_reg[i].q.val();
             if self.drain_accepted.val() {
                 self.moved_word[i].next = self.word_reg[i + 1].q.val();
                 self.moved_byte_enable[i].next = self.byte_enable_reg[i + 1].q.val();
-                self.moved_data[i].next = self.data_reg[i + 1].q.val();
             }
         }
         for i in 0..4 {
@@ -181,6 +211,7 @@ impl Logic for StoreBuffer {
         if self.place.val().get_bit(2) {
             self.pushed_high.next = self.pushed_lanes.val();
         }
+        self.match_new_reg.d.next = 0.into();
         if self.load_match.val() {
             self.match_reg.d.next = self.covered[0].val()
                 | self.covered[1].val()
@@ -190,6 +221,7 @@ impl Logic for StoreBuffer {
                 self.covered[3].val() | (self.covered[1].val() & !self.covered[2].val());
             self.match_high_reg.d.next = self.covered[3].val() | self.covered[2].val();
             if self.push_valid.val() {
+                self.match_new_reg.d.next = self.pushed_lanes.val();
                 self.match_reg.d.next = self.covered[0].val()
                     | self.covered[1].val()
                     | self.covered[2].val()
@@ -236,26 +268,31 @@ impl Logic for StoreBuffer {
             if self.joins.val() {
                 self.kept_byte_enable[i].next = self.moved_byte_enable[i].val();
             }
-            self.write_first_lanes[i].next = 0.into();
-            self.write_second_lanes[i].next = 0.into();
             if self.write_first.val().get_bit(i) {
-                self.write_first_lanes[i].next = self.first_byte_enable.val();
                 self.word_reg[i].d.next = self.first_word.val();
                 self.byte_enable_reg[i].d.next =
                     self.kept_byte_enable[i].val() | self.first_byte_enable.val();
             }
             if self.write_second.val().get_bit(i) {
-                self.write_second_lanes[i].next = self.second_byte_enable.val();
                 self.word_reg[i].d.next = self.second_word.val();
                 self.byte_enable_reg[i].d.next = self.second_byte_enable.val();
             }
-            self.write_mask[i].byte_enable.next =
-                self.write_first_lanes[i].val() | self.write_second_lanes[i].val();
-            self.data_reg[i].d.next = (self.moved_data[i].val() & !self.write_mask[i].mask.val())
-                | (self.push_data.val() & self.write_mask[i].mask.val());
+            self.data_reg[i].d.next = self.entry_data[i].val();
+        }
+        for i in 0..3 {
+            if self.drain_accepted.val() {
+                self.data_reg[i].d.next = self.entry_data[i + 1].val();
+            }
+        }
+        self.new_place_reg.d.next = self.write_first.val();
+        self.new_first_reg.d.next = self.first_byte_enable.val();
+        self.new_second_reg.d.next = 0.into();
+        if self.push_split.val() {
+            self.new_second_reg.d.next = self.second_byte_enable.val();
         }
         if self.reset.val() {
             self.valid_reg.d.next = 0.into();
+            self.new_place_reg.d.next = 0.into();
         }
     }
 }
@@ -289,9 +326,9 @@ mod tests {
         buffer.push_valid.next = true;
         buffer.first_word.next = word.into();
         buffer.first_byte_enable.next = byte_enable.into();
-        buffer.push_data.next = data.into();
         edge(buffer);
         buffer.push_valid.next = false;
+        buffer.push_data.next = data.into();
     }
 
     #[test]
@@ -332,7 +369,6 @@ mod tests {
             buffer.first_byte_enable.next = enables[0].into();
             buffer.second_word.next = (word + 1).into();
             buffer.second_byte_enable.next = enables[1].into();
-            buffer.push_data.next = data.into();
             buffer.load_match.next = loads;
             buffer.load_word.next = load_word.into();
             if drains {
@@ -350,19 +386,24 @@ mod tests {
                 }
             }
             edge(&mut buffer);
+            buffer.push_data.next = data.into();
             settle(&mut buffer);
             if !loads {
                 continue;
             }
             let lanes = u64::from(buffer.buffered_lanes.val());
+            let new_lanes = u64::from(buffer.new_lanes.val());
             let bytes = u64::from(buffer.buffered_data.val()).to_le_bytes();
-            for (lane, data) in bytes.into_iter().enumerate() {
+            for (lane, mut held) in bytes.into_iter().enumerate() {
+                if new_lanes >> lane & 1 == 1 {
+                    held = data.to_le_bytes()[lane];
+                }
                 let byte = stores
                     .iter()
                     .rev()
                     .filter(|store| store.0 == load_word)
                     .find_map(|store| store.1[lane]);
-                let buffered = (lanes >> lane & 1 == 1).then_some(data);
+                let buffered = (lanes >> lane & 1 == 1).then_some(held);
                 assert_eq!(buffered, byte, "clock {clock} lane {lane}");
                 found += usize::from(byte.is_some());
             }
@@ -376,6 +417,7 @@ mod tests {
         for byte in 0..8 {
             push(&mut buffer, 5, 1 << byte, 0x8877_6655_4433_2211);
         }
+        settle(&mut buffer);
         assert_eq!(buffer.drain_byte_enable.val(), 0xFF);
         assert_eq!(buffer.drain_data.val(), 0x8877_6655_4433_2211_u64);
         buffer.drain_accepted.next = true;
