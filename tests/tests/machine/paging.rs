@@ -389,3 +389,112 @@ fn code_that_a_program_has_written_runs_after_a_jump() {
         assert_eq!(event.general[1], 6, "seed {seed:X?}");
     }
 }
+
+/// Ring 0's code at INT 80h, then IRETD.
+fn service(
+    guest: &mut Guest,
+    code: impl FnOnce(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>,
+) {
+    let at = guest.gate_target() + 0x100;
+    guest.place(at, 32, |a| {
+        code(a)?;
+        a.iretd()
+    });
+    let gate = spec::segments::gate(selector::CODE_0, at, 0xEE, 0);
+    guest.gate(vector::USER, gate);
+}
+
+#[test]
+fn what_ring_0_has_used_a_translation_for_ring_3_may_still_not() {
+    fn read(guest: &mut Guest) {
+        supervisor(guest);
+        service(guest, |a| a.mov(eax, dword_ptr(ebx)));
+    }
+    fn write(guest: &mut Guest) {
+        read_only(guest);
+        service(guest, |a| a.mov(dword_ptr(ebx), eax));
+    }
+    fn run(guest: &mut Guest) {
+        supervisor(guest);
+        guest.poke_bytes(SUPERVISOR_PAGE, &[0xC3]);
+        service(guest, |a| a.call(ebx));
+    }
+    const P: u16 = ERROR_PROTECTION;
+    #[rustfmt::skip]
+    check(&[
+        prepared("read", 3, read, |a| { a.int(0x80)?; a.mov(eax, dword_ptr(ebx)) }, pf(P | USER_READ, SUPERVISOR_PAGE)),
+        prepared("write", 3, write, |a| { a.int(0x80)?; a.mov(dword_ptr(ebx), eax) }, pf(P | USER_WRITE, READ_ONLY_PAGE)),
+        prepared("fetch", 3, run, |a| { a.int(0x80)?; a.jmp(ebx) }, pf(P | USER_READ, SUPERVISOR_PAGE).at(SUPERVISOR_PAGE)),
+    ]);
+}
+
+#[test]
+fn fetch_leaves_pages_alone_that_no_instruction_needs() {
+    // A branch ends the page; what follows is absent, or present and not to be marked.
+    for bits in [WRITABLE | USER, PRESENT | WRITABLE | USER] {
+        for seed in [None, Some(7)] {
+            let mut guest = Guest::new(seed);
+            guest.begin(3);
+            guest.page(ABSENT_PAGE, bits);
+            // jmp ecx
+            guest.poke_bytes(ABSENT_PAGE - 2, &[0xFF, 0xE1]);
+            guest.set(0, ABSENT_PAGE - 2);
+            guest.set(1, CODE + 2);
+            guest.program(|a| a.jmp(eax));
+            guest.run();
+            let event = guest.event().expect("an event");
+            assert_eq!(event.vector, vector::COMPLETED);
+            let entry = guest.peek(Guest::page_entry(ABSENT_PAGE)) & !FRAME;
+            assert_eq!(entry, bits, "seed {seed:X?}");
+        }
+    }
+}
+
+#[test]
+fn a_load_or_store_that_does_not_happen_leaves_no_mark() {
+    // Behind a fault, a shorter limit, or in a string instruction without repetitions.
+    for (label, code, ecx_before) in [
+        (
+            "behind ud2",
+            (|a| {
+                a.ud2()?;
+                a.mov(dword_ptr(ebx), eax)
+            }) as Code,
+            5,
+        ),
+        (
+            "behind int",
+            |a| {
+                a.int(i32::from(vector::COMPLETED))?;
+                a.mov(dword_ptr(ebx), eax)
+            },
+            5,
+        ),
+        (
+            "behind div by 0",
+            |a| {
+                a.div(ecx)?;
+                a.mov(dword_ptr(ebx), eax)
+            },
+            0,
+        ),
+        ("rep without repetitions", |a| a.rep().movsd(), 0),
+        (
+            "push that faults",
+            |a| {
+                a.push(word_ptr(0xFFFF_FFFFu32))?;
+                a.mov(dword_ptr(ebx), eax)
+            },
+            5,
+        ),
+    ] {
+        let mut guest = Guest::new(None);
+        guest.begin(3);
+        guest.set(1, ecx_before);
+        guest.program(code);
+        guest.run();
+        assert!(guest.event().is_some(), "{label}");
+        let entry = guest.peek(Guest::page_entry(DATA)) & !FRAME;
+        assert_eq!(entry, PRESENT | WRITABLE | USER, "{label}");
+    }
+}
