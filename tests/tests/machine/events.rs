@@ -315,7 +315,7 @@ fn an_external_interrupt_comes_when_if_is_set_and_wakes_hlt() {
 fn the_instruction_behind_sti_or_a_load_of_ss_comes_before_the_interrupt() {
     let mut guest = Guest::new(None);
     type Code = fn(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>;
-    let rows: [(&str, Code, usize); 4] = [
+    let rows: [(&str, Code, usize); 6] = [
         (
             "sti, nop",
             |a| {
@@ -336,6 +336,32 @@ fn the_instruction_behind_sti_or_a_load_of_ss_comes_before_the_interrupt() {
                 a.cli()
             },
             4,
+        ),
+        (
+            "popf has no shadow",
+            |a| {
+                a.push(0x202)?;
+                a.popfd()?;
+                a.nop()?;
+                a.cli()
+            },
+            2,
+        ),
+        (
+            "iret has no shadow",
+            |a| {
+                let mut over = a.create_label();
+                a.pushfd()?;
+                a.or(dword_ptr(esp), 0x200)?;
+                a.push(cs)?;
+                a.call(over)?;
+                a.set_label(&mut over)?;
+                a.add(dword_ptr(esp), 5)?;
+                a.iretd()?;
+                a.nop()?;
+                a.cli()
+            },
+            7,
         ),
         (
             "sti, mov ss",

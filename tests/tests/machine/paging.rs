@@ -103,6 +103,7 @@ pub fn page_faults() -> Vec<Case> {
         prepared("retf: the second pop", 3, |g| g.set(4, ABSENT_PAGE - 4), |a| a.retf(), pf(USER_READ, ABSENT_PAGE)),
         prepared("iretd: the third pop", 3, |g| g.set(4, ABSENT_PAGE - 8), |a| a.iretd(), pf(USER_READ, ABSENT_PAGE)),
         prepared("far call: the second push", 3, |g| g.set(4, ABSENT_PAGE + 0x1000 + 4), |a| a.db(&[0x9A, 0, 0, 1, 0, 0x1B, 0]), pf(USER_WRITE, ABSENT_PAGE + 0xFFC)),
+        prepared("call gate: a parameter", 3, |g| g.set(4, ABSENT_PAGE - 8), |a| a.db(&[0x9A, 0, 0, 0, 0, selector::CALL_GATE_3 as u8, 0]), pf(USER_READ, ABSENT_PAGE)),
         prepared("call [m]: the push", 3, |g| { g.set(4, ABSENT_PAGE + 4); g.poke(DATA, CODE) }, |a| a.call(dword_ptr(ebx)), pf(USER_WRITE, ABSENT_PAGE)),
         prepared("segment limit before page", 3, |g| { absent(g); g.load(number::DS, selector::SMALL_DATA) }, |a| a.mov(eax, dword_ptr(ebx)), gp(0)),
         prepared("a directory entry of the supervisor's", 3, |g| { g.poke(PAGE_DIRECTORY + 4, PAGE_TABLE | PRESENT | WRITABLE); ebx_at(g, BEYOND_DIRECTORY | DATA) },
