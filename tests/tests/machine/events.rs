@@ -361,7 +361,7 @@ fn the_instruction_behind_sti_or_a_load_of_ss_comes_before_the_interrupt() {
                 a.nop()?;
                 a.cli()
             },
-            7,
+            6,
         ),
         (
             "sti, mov ss",
