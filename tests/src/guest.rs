@@ -472,8 +472,12 @@ impl Guest {
             asm.mov(eax, i32::from(selector::DATA_0))?;
             asm.mov(ds, eax)?;
             asm.mov(dword_ptr(PROOF), ecx)?;
+            // An NMI wakes it, and changes nothing.
+            let mut rest = asm.create_label();
+            asm.set_label(&mut rest)?;
             asm.cli()?;
-            asm.hlt()
+            asm.hlt()?;
+            asm.jmp(rest)
         });
         self.gate_target = alive + 0x80;
         let target = self.gate_target;

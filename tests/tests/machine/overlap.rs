@@ -1,4 +1,5 @@
-//! Instructions that overlap in the pipeline do what they do one by one: random programs, free and single-stepped.
+//! Instructions that overlap in the pipeline do what they do one by one: random programs, free, interrupted and
+//! single-stepped.
 
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
@@ -147,7 +148,15 @@ struct End {
     memory: Vec<u8>,
 }
 
-fn run(guest: &mut Guest, program: u64, stepped: bool) -> End {
+/// What comes between the instructions.
+#[derive(Clone, Copy, PartialEq)]
+enum Disturbance {
+    Nothing,
+    SingleStep,
+    Nmi,
+}
+
+fn run(guest: &mut Guest, program: u64, disturbance: Disturbance) -> End {
     let mut random = Random::new(program);
     guest.begin(3);
     let values: Vec<u8> = (0..MEMORY_BYTES).map(|_| random.bits(8) as u8).collect();
@@ -162,7 +171,8 @@ fn run(guest: &mut Guest, program: u64, stepped: bool) -> End {
     guest.place(at, 32, |a| a.iretd());
     let gate = spec::segments::gate(selector::CODE_0, at, 0x8E, 0);
     guest.gate(spec::exceptions::DB, gate);
-    if stepped {
+    guest.gate(spec::exceptions::NMI, gate);
+    if disturbance == Disturbance::SingleStep {
         guest.set(number::EFLAGS, flags::RESET | flags::TF);
     }
     let mut depth = 0;
@@ -172,7 +182,17 @@ fn run(guest: &mut Guest, program: u64, stepped: bool) -> End {
         }
         Ok(())
     });
-    assert_eq!(guest.run(), Stop::Halted, "program {program:X}");
+    guest.machine().invalidate();
+    guest.machine().resume();
+    let mut stop = Stop::Cycles;
+    while disturbance == Disturbance::Nmi && stop == Stop::Cycles {
+        stop = guest.machine().run(150 + random.below(300));
+        guest.machine().nmi();
+    }
+    if stop == Stop::Cycles {
+        stop = guest.machine().run(1_000_000);
+    }
+    assert_eq!(stop, Stop::Halted, "program {program:X}");
     assert!(guest.is_alive(), "program {program:X}");
     let event = guest.event().expect("an event");
     guest.machine().drain_retired();
@@ -195,10 +215,18 @@ fn random_programs_end_as_when_they_are_single_stepped() {
     let mut slow = Guest::new(Some(0x0E1A));
     let mut completed = 0;
     for program in 1..=PROGRAMS {
-        let stepped = run(&mut fast, program, true);
+        let stepped = run(&mut fast, program, Disturbance::SingleStep);
         for (name, found) in [
-            ("free", run(&mut fast, program, false)),
-            ("free with wait states", run(&mut slow, program, false)),
+            ("free", run(&mut fast, program, Disturbance::Nothing)),
+            ("with NMIs", run(&mut fast, program, Disturbance::Nmi)),
+            (
+                "with NMIs and wait states",
+                run(&mut slow, program, Disturbance::Nmi),
+            ),
+            (
+                "free with wait states",
+                run(&mut slow, program, Disturbance::Nothing),
+            ),
         ] {
             let differs = found
                 .memory
