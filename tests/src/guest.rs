@@ -28,7 +28,7 @@ pub const PAGE_TABLE: u32 = 0x5000;
 /// Top of the stack of rings 0 to 2: one page each.
 pub const STACK_TOP: [u32; 4] = [0x8000, 0xA000, 0xC000, USER_STACK_TOP];
 /// Address of the saved frame; zero before an event.
-pub const FRAME: u32 = 0xD000;
+pub const EVENT: u32 = 0xD000;
 /// Becomes [`ALIVE`] when the machine has gone to ring 3 and back after its event.
 pub const PROOF: u32 = 0xD004;
 /// What the proof of life leaves.
@@ -446,7 +446,7 @@ impl Guest {
             }
             asm.mov(eax, i32::from(selector::DATA_0))?;
             asm.mov(ds, eax)?;
-            asm.mov(dword_ptr(FRAME), esp)?;
+            asm.mov(dword_ptr(EVENT), esp)?;
             // Still here: to ring 3 and back, on another part of the stack.
             asm.mov(
                 dword_ptr(TSS + segments::TSS_ESP0),
@@ -602,7 +602,7 @@ impl Guest {
 
     /// What the handler has kept, if one ran.
     pub fn event(&self) -> Option<Event> {
-        let at = self.peek(FRAME);
+        let at = self.peek(EVENT);
         if at == 0 {
             return None;
         }

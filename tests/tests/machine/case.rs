@@ -3,7 +3,7 @@
 use iced_x86::IcedError;
 use iced_x86::code_asm::CodeAssembler;
 use sim::machine::Stop;
-use spec::exceptions::{BP, DB, DE, GP, NP, OF, PF, SS, TS, UD};
+use spec::exceptions::{BP, DE, GP, NP, OF, PF, SS, TS, UD};
 use spec::flags;
 use tests::guest::{Event, Guest, Program, selector, vector};
 
@@ -77,9 +77,6 @@ pub fn breakpoint() -> Expected {
 pub fn overflow() -> Expected {
     Expected::new(OF, None, Saved::Trap)
 }
-pub fn db() -> Expected {
-    Expected::new(DB, None, Saved::Trap)
-}
 /// The instructions run to their end, where an `int` follows.
 pub fn completes() -> Expected {
     Expected::new(vector::COMPLETED, None, Saved::At(0))
@@ -89,13 +86,16 @@ pub fn enters(vector: u8) -> Expected {
     Expected::new(vector, None, Saved::Trap)
 }
 
-type Code = fn(&mut CodeAssembler) -> Result<(), IcedError>;
+/// Changes the state that a case begins with.
+pub type Prepare = fn(&mut Guest);
+/// Emits the instructions of a case.
+pub type Code = fn(&mut CodeAssembler) -> Result<(), IcedError>;
 
 /// One row of a table.
 pub struct Case {
     pub label: &'static str,
     pub ring: u8,
-    pub prepare: fn(&mut Guest),
+    pub prepare: Prepare,
     pub code: Code,
     pub expected: Expected,
 }
@@ -109,7 +109,7 @@ pub fn row(label: &'static str, ring: u8, code: Code, expected: Expected) -> Cas
 pub fn prepared(
     label: &'static str,
     ring: u8,
-    prepare: fn(&mut Guest),
+    prepare: Prepare,
     code: Code,
     expected: Expected,
 ) -> Case {
@@ -134,12 +134,6 @@ pub fn run(guest: &mut Guest, case: &Case) -> Result<(Event, Program), String> {
     let stop = guest.run();
     if stop != Stop::Halted {
         let status = guest.machine().status();
-        if std::env::var_os("DUMP").is_some() {
-            let records = guest.machine().drain_retired();
-            for record in &records[records.len().saturating_sub(60)..] {
-                println!("{record:X?}");
-            }
-        }
         return Err(format!("{stop:?} at EIP {:08X}", status.eip));
     }
     let event = guest.event().ok_or("no event")?;
@@ -206,10 +200,8 @@ pub fn check(cases: &[Case]) {
 
 /// Runs a table on this machine.
 pub fn check_on(guest: &mut Guest, cases: &[Case]) {
-    let only = std::env::var("ONLY").unwrap_or_default();
     let failures: Vec<String> = cases
         .iter()
-        .filter(|case| case.label.contains(&only))
         .filter_map(|case| {
             let problem = run(guest, case).err()?;
             Some(format!("{} (ring {}): {problem}", case.label, case.ring))

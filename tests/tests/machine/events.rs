@@ -94,6 +94,42 @@ fn single_step_traps_behind_every_kind_of_instruction() {
 }
 
 #[test]
+fn single_step_goes_over_gates_and_through_far_transfers() {
+    fn prepare(guest: &mut Guest) {
+        let target = guest.gate_target();
+        guest.place(target, 32, |a| a.retf());
+        guest.place(target + 8, 32, |a| a.iretd());
+        let gate = spec::segments::gate(selector::CODE_0, target + 8, 0xEE, 0);
+        guest.gate(vector::USER, gate);
+        guest.place(target + 16, 32, |a| a.db(&[0x0F, 0x35]));
+        guest.set(number::SYSENTER_EIP, target + 16);
+        guest.set(2, CODE + 2);
+        guest.set(1, USER_STACK_TOP - 0x100);
+    }
+    // INT clears TF and IRETD sets it again: the next trap comes behind the instruction that follows.
+    let (found, program, _) = step_through(3, prepare, |a| {
+        a.int(i32::from(vector::USER))?;
+        a.nop()?;
+        a.nop()
+    });
+    assert_eq!(found, program.addresses[2..]);
+    // A call gate keeps TF: the return traps in its turn.
+    let (found, program, guest) = step_through(3, prepare, |a| {
+        a.db(&[0x9A, 0, 0, 0, 0, selector::CALL_GATE as u8, 0])?;
+        a.nop()
+    });
+    let at = &program.addresses;
+    assert_eq!(found, [guest.gate_target(), at[1], at[2]]);
+    // So do SYSENTER and SYSEXIT.
+    let (found, program, guest) = step_through(3, prepare, |a| {
+        a.db(&[0x0F, 0x34])?;
+        a.nop()
+    });
+    let at = &program.addresses;
+    assert_eq!(found, [guest.gate_target() + 16, at[1], at[2]]);
+}
+
+#[test]
 fn single_step_sets_dr6_bs() {
     let mut guest = Guest::new(None);
     for ring in [0, 3] {
@@ -279,7 +315,7 @@ fn an_external_interrupt_comes_when_if_is_set_and_wakes_hlt() {
 fn the_instruction_behind_sti_or_a_load_of_ss_comes_before_the_interrupt() {
     let mut guest = Guest::new(None);
     type Code = fn(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>;
-    let rows: [(&str, Code, usize); 4] = [
+    let rows: [(&str, Code, usize); 6] = [
         (
             "sti, nop",
             |a| {
@@ -300,6 +336,32 @@ fn the_instruction_behind_sti_or_a_load_of_ss_comes_before_the_interrupt() {
                 a.cli()
             },
             4,
+        ),
+        (
+            "popf has no shadow",
+            |a| {
+                a.push(0x202)?;
+                a.popfd()?;
+                a.nop()?;
+                a.cli()
+            },
+            2,
+        ),
+        (
+            "iret has no shadow",
+            |a| {
+                let mut over = a.create_label();
+                a.pushfd()?;
+                a.or(dword_ptr(esp), 0x200)?;
+                a.push(cs)?;
+                a.call(over)?;
+                a.set_label(&mut over)?;
+                a.add(dword_ptr(esp), 5)?;
+                a.iretd()?;
+                a.nop()?;
+                a.cli()
+            },
+            6,
         ),
         (
             "sti, mov ss",
@@ -494,6 +556,15 @@ fn a_third_fault_shuts_down_and_reset_starts_again() {
         assert_eq!(guest.run(), Stop::Shutdown, "ring {ring}");
         assert!(guest.machine().status().cycle > 0);
     }
+    // No stack to enter ring 0 with: an absent page, and no segment.
+    guest.begin(3);
+    guest.poke(TSS + spec::segments::TSS_ESP0, ABSENT_PAGE + 0x1000);
+    guest.program(|a| a.cli());
+    assert_eq!(guest.run(), Stop::Shutdown);
+    guest.begin(3);
+    guest.poke(TSS + spec::segments::TSS_SS0, 0);
+    guest.program(|a| a.ud2());
+    assert_eq!(guest.run(), Stop::Shutdown);
     // An empty IDT is the usual way to reset a PC.
     guest.begin(0);
     guest.set(number::LIMIT + number::IDTR, 0);

@@ -25,6 +25,8 @@ fn privileged_instructions_raise_gp_0_in_ring_3_and_change_nothing() {
         row("mov eax,cr2",       3, |a| a.mov(eax, cr2), gp(0)),
         row("mov eax,cr3",       3, |a| a.mov(eax, cr3), gp(0)),
         row("mov eax,cr4",       3, |a| a.mov(eax, cr4), gp(0)),
+        row("mov dr7,eax",       3, |a| a.mov(dr7, eax), gp(0)),
+        row("mov eax,dr6",       3, |a| a.mov(eax, dr6), gp(0)),
         row("clts",              3, |a| a.clts(), gp(0)),
         row("invlpg",            3, |a| a.invlpg(ptr(ebx)), gp(0)),
         row("rdmsr",             3, |a| a.rdmsr(), gp(0)),
@@ -51,6 +53,8 @@ fn the_same_instructions_run_in_ring_0() {
         row("mov cr2",        0, |a| { a.mov(cr2, ebx)?; a.mov(eax, cr2) }, completes()),
         row("mov cr3",        0, |a| { a.mov(eax, cr3)?; a.mov(cr3, eax) }, completes()),
         row("mov cr4",        0, |a| { a.mov(eax, cr4)?; a.mov(cr4, eax) }, completes()),
+        row("mov dr7",        0, |a| { a.mov(eax, dr7)?; a.mov(dr7, eax) }, completes()),
+        row("mov dr0",        0, |a| { a.mov(dr0, eax)?; a.mov(eax, dr6) }, completes()),
         row("clts",           0, |a| a.clts(), completes()),
         row("invlpg",         0, |a| a.invlpg(ptr(ebx)), completes()),
         row("rdmsr, wrmsr",   0, |a| { a.mov(ecx, 0x175)?; a.rdmsr()?; a.wrmsr() }, completes()),
@@ -229,4 +233,44 @@ fn sysenter_needs_its_selector_and_protected_mode() {
         row("sysexit",                               1, |a| a.db(&[0x0F, 0x35]), gp(0)),
         row("lock sysenter",                         3, |a| a.db(&[0xF0, 0x0F, 0x34]), ud()),
     ]);
+}
+
+#[test]
+fn every_opcode_that_is_not_built_raises_ud_and_changes_nothing() {
+    use spec::opcodes::{Kind, Map, lookup};
+    let mut guest = Guest::new(None);
+    let mut tried = 0;
+    for map in [Map::OneByte, Map::TwoByte] {
+        for byte in 0..=255u8 {
+            let missing = |reg: u8, register_form: bool| match lookup(map, byte, reg, register_form)
+            {
+                Some(row) if matches!(row.kind, Kind::Prefix | Kind::Escape) => false,
+                Some(row) => !hdl::decode::is_built(row),
+                None => true,
+            };
+            let forms = (0..8).flat_map(|reg| [(reg, false), (reg, true)]);
+            let mut forms: Vec<_> = forms.filter(|(reg, form)| missing(*reg, *form)).collect();
+            if forms.len() == 16 {
+                // Not a group of which some are built.
+                forms.truncate(2);
+            }
+            for (reg, register_form) in forms {
+                let modrm = if register_form { 0xC3 } else { 0x03 } | reg << 3;
+                let mut bytes = vec![byte, modrm, 0, 0, 0, 0, 0, 0];
+                if map == Map::TwoByte {
+                    bytes.insert(0, 0x0F);
+                }
+                guest.begin(3);
+                guest.poke_bytes(CODE, &bytes);
+                let stop = guest.run();
+                assert_eq!(stop, sim::machine::Stop::Halted, "{bytes:02X?}");
+                let event = guest.event().expect("an event");
+                assert_eq!(event.vector, spec::exceptions::UD, "{bytes:02X?}");
+                assert_eq!((event.eip, event.esp), (CODE, USER_STACK_TOP - 0x100));
+                assert!(guest.is_alive(), "{bytes:02X?}");
+                tried += 1;
+            }
+        }
+    }
+    println!("{tried} missing opcodes");
 }

@@ -4,6 +4,7 @@ mod case;
 mod control_transfer;
 mod events;
 mod faults;
+mod overlap;
 mod paging;
 mod real_mode;
 mod segments;

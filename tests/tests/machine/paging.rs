@@ -103,6 +103,7 @@ pub fn page_faults() -> Vec<Case> {
         prepared("retf: the second pop", 3, |g| g.set(4, ABSENT_PAGE - 4), |a| a.retf(), pf(USER_READ, ABSENT_PAGE)),
         prepared("iretd: the third pop", 3, |g| g.set(4, ABSENT_PAGE - 8), |a| a.iretd(), pf(USER_READ, ABSENT_PAGE)),
         prepared("far call: the second push", 3, |g| g.set(4, ABSENT_PAGE + 0x1000 + 4), |a| a.db(&[0x9A, 0, 0, 1, 0, 0x1B, 0]), pf(USER_WRITE, ABSENT_PAGE + 0xFFC)),
+        prepared("call gate: a parameter", 3, |g| g.set(4, ABSENT_PAGE - 8), |a| a.db(&[0x9A, 0, 0, 0, 0, selector::CALL_GATE_3 as u8, 0]), pf(USER_READ, ABSENT_PAGE)),
         prepared("call [m]: the push", 3, |g| { g.set(4, ABSENT_PAGE + 4); g.poke(DATA, CODE) }, |a| a.call(dword_ptr(ebx)), pf(USER_WRITE, ABSENT_PAGE)),
         prepared("segment limit before page", 3, |g| { absent(g); g.load(number::DS, selector::SMALL_DATA) }, |a| a.mov(eax, dword_ptr(ebx)), gp(0)),
         prepared("a directory entry of the supervisor's", 3, |g| { g.poke(PAGE_DIRECTORY + 4, PAGE_TABLE | PRESENT | WRITABLE); ebx_at(g, BEYOND_DIRECTORY | DATA) },
@@ -261,9 +262,8 @@ fn a_gate_in_an_absent_page_is_a_page_fault_of_the_supervisor() {
 
 #[test]
 fn an_instruction_restarts_when_the_handler_has_mapped_its_page() {
-    type Code = fn(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>;
     #[rustfmt::skip]
-    let rows: [(&str, fn(&mut Guest), Code); 9] = [
+    let rows: [(&str, Prepare, Code); 9] = [
         ("load", absent, |a| a.mov(eax, dword_ptr(ebx))),
         ("store over the edge", |g| ebx_at(g, ABSENT_PAGE - 2), |a| a.mov(dword_ptr(ebx), eax)),
         ("add m,r", absent, |a| { a.add(dword_ptr(ebx), eax)?; a.add(dword_ptr(ebx), eax) }),
@@ -388,5 +388,114 @@ fn code_that_a_program_has_written_runs_after_a_jump() {
         assert_eq!(event.vector, vector::COMPLETED, "seed {seed:X?}");
         assert_eq!(event.general[0], 0xAAAA_0001, "seed {seed:X?}");
         assert_eq!(event.general[1], 6, "seed {seed:X?}");
+    }
+}
+
+/// Ring 0's code at INT 80h, then IRETD.
+fn service(
+    guest: &mut Guest,
+    code: impl FnOnce(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>,
+) {
+    let at = guest.gate_target() + 0x100;
+    guest.place(at, 32, |a| {
+        code(a)?;
+        a.iretd()
+    });
+    let gate = spec::segments::gate(selector::CODE_0, at, 0xEE, 0);
+    guest.gate(vector::USER, gate);
+}
+
+#[test]
+fn what_ring_0_has_used_a_translation_for_ring_3_may_still_not() {
+    fn read(guest: &mut Guest) {
+        supervisor(guest);
+        service(guest, |a| a.mov(eax, dword_ptr(ebx)));
+    }
+    fn write(guest: &mut Guest) {
+        read_only(guest);
+        service(guest, |a| a.mov(dword_ptr(ebx), eax));
+    }
+    fn run(guest: &mut Guest) {
+        supervisor(guest);
+        guest.poke_bytes(SUPERVISOR_PAGE, &[0xC3]);
+        service(guest, |a| a.call(ebx));
+    }
+    const P: u16 = ERROR_PROTECTION;
+    #[rustfmt::skip]
+    check(&[
+        prepared("read", 3, read, |a| { a.int(0x80)?; a.mov(eax, dword_ptr(ebx)) }, pf(P | USER_READ, SUPERVISOR_PAGE)),
+        prepared("write", 3, write, |a| { a.int(0x80)?; a.mov(dword_ptr(ebx), eax) }, pf(P | USER_WRITE, READ_ONLY_PAGE)),
+        prepared("fetch", 3, run, |a| { a.int(0x80)?; a.jmp(ebx) }, pf(P | USER_READ, SUPERVISOR_PAGE).at(SUPERVISOR_PAGE)),
+    ]);
+}
+
+#[test]
+fn fetch_leaves_pages_alone_that_no_instruction_needs() {
+    // A branch ends the page; what follows is absent, or present and not to be marked.
+    for bits in [WRITABLE | USER, PRESENT | WRITABLE | USER] {
+        for seed in [None, Some(7)] {
+            let mut guest = Guest::new(seed);
+            guest.begin(3);
+            guest.page(ABSENT_PAGE, bits);
+            // jmp ecx
+            guest.poke_bytes(ABSENT_PAGE - 2, &[0xFF, 0xE1]);
+            guest.set(0, ABSENT_PAGE - 2);
+            guest.set(1, CODE + 2);
+            guest.program(|a| a.jmp(eax));
+            guest.run();
+            let event = guest.event().expect("an event");
+            assert_eq!(event.vector, vector::COMPLETED);
+            let entry = guest.peek(Guest::page_entry(ABSENT_PAGE)) & !FRAME;
+            assert_eq!(entry, bits, "seed {seed:X?}");
+        }
+    }
+}
+
+#[test]
+fn a_load_or_store_that_does_not_happen_leaves_no_mark() {
+    // Behind a fault, a shorter limit, or in a string instruction without repetitions.
+    for (label, code, ecx_before) in [
+        (
+            "behind ud2",
+            (|a| {
+                a.ud2()?;
+                a.mov(dword_ptr(ebx), eax)
+            }) as Code,
+            5,
+        ),
+        (
+            "behind int",
+            |a| {
+                a.int(i32::from(vector::COMPLETED))?;
+                a.mov(dword_ptr(ebx), eax)
+            },
+            5,
+        ),
+        (
+            "behind div by 0",
+            |a| {
+                a.div(ecx)?;
+                a.mov(dword_ptr(ebx), eax)
+            },
+            0,
+        ),
+        ("rep without repetitions", |a| a.rep().movsd(), 0),
+        (
+            "push that faults",
+            |a| {
+                a.push(word_ptr(0xFFFF_FFFFu32))?;
+                a.mov(dword_ptr(ebx), eax)
+            },
+            5,
+        ),
+    ] {
+        let mut guest = Guest::new(None);
+        guest.begin(3);
+        guest.set(1, ecx_before);
+        guest.program(code);
+        guest.run();
+        assert!(guest.event().is_some(), "{label}");
+        let entry = guest.peek(Guest::page_entry(DATA)) & !FRAME;
+        assert_eq!(entry, PRESENT | WRITABLE | USER, "{label}");
     }
 }

@@ -248,6 +248,39 @@ fn code_beyond_its_limit_faults_on_the_branch_or_on_the_instruction() {
 }
 
 #[test]
+fn far_transfers_of_16_bits_push_and_pop_words() {
+    let mut guest = Guest::new(None);
+    guest.begin(3);
+    guest.load(number::CS, selector::CODE_16);
+    guest.set(number::EIP, 0);
+    guest.set(0, 0xFFFF_FFFF);
+    let stack = USER_STACK_TOP - 0x100;
+    // CALL to CODE_16:0100h, which returns; then a frame of words for IRET to CODE_3:CODE + 200h.
+    let program = guest.place(CODE, 16, |a| {
+        a.db(&[0x9A, 0x00, 0x01, selector::CODE_16 as u8, 0])?;
+        a.pushf()?;
+        a.push(i32::from(selector::CODE_16))?;
+        a.push(0x200)?;
+        a.iret()
+    });
+    guest.place(CODE + 0x100, 16, |a| {
+        a.mov(ecx, esp)?;
+        a.mov(edx, dword_ptr(esp))?;
+        a.retf()
+    });
+    guest.place(CODE + 0x200, 16, |a| a.int(i32::from(vector::COMPLETED)));
+    guest.run();
+    let event = guest.event().expect("an event");
+    assert_eq!((event.vector, event.eip), (vector::COMPLETED, 0x202));
+    assert_eq!(event.cs, selector::CODE_16);
+    assert_eq!(event.esp, stack);
+    assert_eq!(event.general[1], stack - 4);
+    let pushed = u32::from(selector::CODE_16) << 16 | (program.addresses[1] - CODE);
+    assert_eq!(event.general[2], pushed);
+    assert!(guest.is_alive());
+}
+
+#[test]
 fn sixteen_bit_segments_have_16_bit_operands_addresses_and_stacks() {
     fn words(guest: &mut Guest) {
         guest.load(number::CS, selector::CODE_16);

@@ -105,6 +105,41 @@ fn programs_retire_the_same_whatever_memory_takes() {
 }
 
 #[test]
+fn single_step_traps_in_the_same_places_whatever_memory_takes() {
+    let traps = |seed: Option<u64>| {
+        let mut guest = Guest::new(seed);
+        guest.begin(3);
+        let at = guest.gate_target();
+        guest.place(at, 32, |a| a.iretd());
+        for (entry, access) in [(vector::USER, 0xEE), (spec::exceptions::DB, 0x8E)] {
+            let gate = spec::segments::gate(selector::CODE_0, at, access, 0);
+            guest.gate(entry, gate);
+        }
+        guest.set(number::EFLAGS, flags::RESET | flags::TF);
+        guest.program(exercise);
+        assert_eq!(guest.run(), Stop::Halted, "seed {seed:X?}");
+        let event = guest.event().expect("an event");
+        assert_eq!(event.vector, vector::COMPLETED, "seed {seed:X?}");
+        let records = guest.machine().drain_retired();
+        let mut traps = Vec::new();
+        let mut instructions = Vec::new();
+        for record in records {
+            if record.exception && record.vector == spec::exceptions::DB {
+                traps.push(record.eip);
+            } else if record.cpl == 3 && record.last && record.length != 0 && !record.exception {
+                instructions.push(record.next_eip);
+            }
+        }
+        (traps, instructions, event.general)
+    };
+    let expected = traps(None);
+    assert!(expected.0.len() > 1000);
+    for seed in [Some(5), Some(0x5EED)] {
+        assert!(traps(seed) == expected, "seed {seed:X?}");
+    }
+}
+
+#[test]
 fn faults_are_the_same_whatever_memory_takes() {
     for seed in [3, 0x5EED] {
         let mut guest = Guest::new(Some(seed));
@@ -188,6 +223,113 @@ fn interrupts_at_any_moment_change_no_result() {
         assert_eq!(found, general, "seed {seed:X?}, {ticks} ticks");
         assert!(changed == memory, "seed {seed:X?}, {ticks} ticks");
         assert!(interrupts > 3, "{interrupts} interrupts");
+    }
+}
+
+/// Ring 3's part of a tour through what takes many steps: gates, segment loads, SYSENTER, ports, strings, far returns.
+fn tour(a: &mut CodeAssembler) -> Result<(), iced_x86::IcedError> {
+    let far_call = [0x9A, 0, 0, 0, 0, selector::CALL_GATE_3 as u8, 0];
+    a.push(3)?;
+    a.push(2)?;
+    a.push(1)?;
+    a.db(&far_call)?;
+    a.mov(edx, CODE + 0x100)?;
+    a.mov(ecx, esp)?;
+    a.db(&[0x0F, 0x34])?; // sysenter; goes on at CODE + 100h
+    a.nop()
+}
+
+/// The other part, at `CODE` + 100h.
+fn tour_continued(a: &mut CodeAssembler) -> Result<(), iced_x86::IcedError> {
+    a.mov(eax, i32::from(selector::DATA_3))?;
+    a.mov(ss, eax)?;
+    a.mov(esp, (USER_STACK_TOP - 0x200) as i32)?;
+    a.mov(fs, eax)?;
+    a.push(fs)?;
+    a.pop(es)?;
+    a.mov(ecx, 7)?;
+    a.rep().movsb()?;
+    a.mov(ecx, 3)?;
+    a.repne().scasd()?;
+    a.out(0xE9, al)?;
+    a.in_(al, 0x21)?;
+    a.cli()?;
+    a.sti()?;
+    a.pushfd()?;
+    a.popfd()?;
+    a.int(i32::from(vector::USER))?;
+    a.imul_3(eax, esi, 77)?;
+    a.cmpxchg8b(qword_ptr(ebx + 0xFFC))?;
+    a.add(dword_ptr(ebx + 0xFFE), edi)?;
+    a.pushad()?;
+    a.popad()?;
+    a.enter(16, 2)?;
+    a.leave()?;
+    a.push(i32::from(selector::CODE_3))?;
+    a.push((CODE + 0x200) as i32)?;
+    a.retf()
+}
+
+#[test]
+fn an_nmi_in_any_clock_comes_once_and_changes_nothing_else() {
+    const COUNT: u32 = PROOF + 8;
+    let prepare = |guest: &mut Guest| {
+        guest.begin(3);
+        guest.set(number::EFLAGS, flags::RESET | flags::IOPL);
+        let target = guest.gate_target();
+        guest.place(target, 32, |a| {
+            a.mov(eax, dword_ptr(esp + 12))?;
+            a.retf_1(12)
+        });
+        guest.place(target + 0x20, 32, |a| a.iretd());
+        guest.place(target + 0x30, 32, |a| a.db(&[0x0F, 0x35]));
+        guest.set(number::SYSENTER_EIP, target + 0x30);
+        guest.set(number::SYSENTER_ESP, STACK_TOP[0] - 0x200);
+        guest.place(target + 0x40, 32, |a| {
+            a.inc(dword_ptr(COUNT).ss())?;
+            a.iretd()
+        });
+        let gate = |offset, access| spec::segments::gate(selector::CODE_0, offset, access, 0);
+        guest.gate(vector::USER, gate(target + 0x20, 0xEE));
+        guest.gate(spec::exceptions::NMI, gate(target + 0x40, 0x8E));
+        guest.place(CODE, 32, tour);
+        guest.place(CODE + 0x100, 32, tour_continued);
+        guest.place(CODE + 0x200, 32, |a| a.int(i32::from(vector::COMPLETED)));
+        guest.machine().invalidate();
+        guest.machine().resume();
+    };
+    let outcome = |guest: &mut Guest, label: &str| {
+        assert_eq!(guest.machine().run(100_000), Stop::Halted, "{label}");
+        assert!(guest.is_alive(), "{label}");
+        let event = guest.event().expect(label);
+        assert_eq!(event.vector, vector::COMPLETED, "{label}");
+        let memory = guest.machine().read_memory(DATA, 0x2000).expect("RAM");
+        let console = guest.machine().take_debug_console();
+        (event.general, event.eip, memory, console)
+    };
+    for seed in [None, Some(0x5EED)] {
+        let mut guest = Guest::new(seed);
+        prepare(&mut guest);
+        let begin = guest.machine().status().cycle;
+        let expected = outcome(&mut guest, "without");
+        let records = guest.machine().drain_retired();
+        let end = records
+            .iter()
+            .find(|record| record.eip == CODE + 0x200)
+            .expect("the end")
+            .cycle;
+        println!("seed {seed:X?}: {} clocks", end - begin);
+        // With random waits each run has its own timing; the clocks are a sample then.
+        let step = if seed.is_some() { 7 } else { 1 };
+        for clocks in (0..end - begin).step_by(step) {
+            let label = format!("seed {seed:X?}, NMI after {clocks} clocks");
+            prepare(&mut guest);
+            guest.machine().run(clocks);
+            guest.machine().nmi();
+            let found = outcome(&mut guest, &label);
+            assert!(found == expected, "{label}: {found:X?}");
+            assert_eq!(guest.peek(COUNT), 1, "{label}");
+        }
     }
 }
 
