@@ -78,9 +78,10 @@ pub struct StoreBuffer {
     joins: Signal<Local, Bit>,
     place: Signal<Local, Bits<4>>,
     moved_place: Signal<Local, Bits<4>>,
+    moved_second_place: Signal<Local, Bits<4>>,
     write_first: Signal<Local, Bits<4>>,
     write_second: Signal<Local, Bits<4>>,
-    kept_byte_enable: [Signal<Local, Bits<8>>; 4],
+    joining_byte_enable: Signal<Local, Bits<8>>,
     new_first: [Signal<Local, Bits<8>>; 4],
     new_second: [Signal<Local, Bits<8>>; 4],
     covered: [Signal<Local, Bits<8>>; 4],
@@ -230,32 +231,36 @@ impl Logic for StoreBuffer {
                 self.moved_place.next = 1.into();
             }
         }
+        self.moved_second_place.next = 0.into();
+        if self.push_split.val() {
+            self.moved_second_place.next = self.moved_place.val() << 1;
+        }
         self.write_first.next = 0.into();
         self.write_second.next = 0.into();
+        self.joining_byte_enable.next = 0.into();
         if self.push_valid.val() {
             self.write_first.next = self.moved_place.val();
-            if self.push_split.val() {
-                self.write_second.next = self.write_first.val() << 1;
-            }
+            self.write_second.next = self.moved_second_place.val();
+            self.joining_byte_enable.next = self.first_byte_enable.val();
         }
         self.valid_reg.d.next =
             self.moved_valid.val() | self.write_first.val() | self.write_second.val();
+        // `push_valid` comes late. So the next entry is written in any case, and only what joins waits to be told.
         for i in 0..4 {
             self.word_reg[i].clock.next = self.clock.val();
             self.byte_enable_reg[i].clock.next = self.clock.val();
             self.data_reg[i].clock.next = self.clock.val();
             self.word_reg[i].d.next = self.moved_word[i].val();
             self.byte_enable_reg[i].d.next = self.moved_byte_enable[i].val();
-            self.kept_byte_enable[i].next = 0.into();
-            if self.joins.val() {
-                self.kept_byte_enable[i].next = self.moved_byte_enable[i].val();
-            }
-            if self.write_first.val().get_bit(i) {
+            if self.moved_place.val().get_bit(i) {
                 self.word_reg[i].d.next = self.first_word.val();
-                self.byte_enable_reg[i].d.next =
-                    self.kept_byte_enable[i].val() | self.first_byte_enable.val();
+                self.byte_enable_reg[i].d.next = self.first_byte_enable.val();
+                if self.joins.val() {
+                    self.byte_enable_reg[i].d.next =
+                        self.moved_byte_enable[i].val() | self.joining_byte_enable.val();
+                }
             }
-            if self.write_second.val().get_bit(i) {
+            if self.moved_second_place.val().get_bit(i) {
                 self.word_reg[i].d.next = self.second_word.val();
                 self.byte_enable_reg[i].d.next = self.second_byte_enable.val();
             }
