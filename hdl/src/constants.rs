@@ -95,6 +95,9 @@ constants! {
     CPUID_SIGNATURE = 0xD3;
     CPUID_FEATURES = 0xD4;
 
+    /// Bits of CR4 that raise #GP when set.
+    CR4_NOT_BUILT = !spec::control_registers::CR4_BUILT;
+
     // MSR numbers.
     MSR_TSC = spec::msr::TIME_STAMP_COUNTER;
     MSR_SYSENTER_CS = spec::msr::SYSENTER_CS;

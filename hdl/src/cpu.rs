@@ -311,6 +311,7 @@ impl Logic for Cpu {
         self.execute.kill.next = self.events.kill.val();
         self.execute.event_begins.next = self.events.begins.val();
         self.execute.system_value.next = self.system.value.val();
+        self.execute.sysenter_eip.next = self.system.sysenter_eip.val();
         self.execute.msr_unknown.next = self.system.msr_unknown.val();
         self.execute.check_fault.next = self.check.fault.val();
         self.execute.check_vector.next = self.check.fault_vector.val();
@@ -406,7 +407,7 @@ impl Logic for Cpu {
         self.checked.next = self.op.val().check;
         self.check.rule.next = self.checked.val();
         self.check.a.next = self.execute.a.val();
-        self.check.b.next = self.execute.late_b.val();
+        self.check.b.next = self.execute.register_b.val();
         self.check.descriptor.next = self.state.descriptor.val();
         self.check.code_limit.next = self.state.checked_code_limit.val();
         self.check.code_level.next = self.state.code_level.val();
@@ -450,6 +451,8 @@ impl Logic for Cpu {
             & self.execute.result.val().any();
         self.events.halts.next =
             self.execute.retires.val() & (self.op.val().control == Control::Halt);
+        self.events.stops.next =
+            self.execute.leaves.val() & (self.op.val().control == Control::Halt);
         self.events.returns.next =
             self.execute.retires.val() & (self.op.val().control == Control::ReturnFlags);
         self.events.interrupts_enabled.next = self.state.eflags.val().get_bit(9);

@@ -224,6 +224,7 @@ fn events_are_the_same_in_verilog() {
         top.retires_boundary.next = random.one_in(10);
         top.shadow.next = random.one_in(10);
         top.halts.next = random.one_in(20);
+        top.stops.next = random.one_in(20);
         top.returns.next = random.one_in(20);
     });
 }

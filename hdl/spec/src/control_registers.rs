@@ -6,7 +6,7 @@ pub struct ControlBit {
     /// The manual's abbreviation, lower case.
     pub name: &'static str,
     pub bit: u8,
-    /// Whether the core acts on it; a bit it does not know of in CR4 raises #GP when set.
+    /// Whether the core acts on it. CR0 keeps the others; in CR4 they raise #GP when set.
     pub built: bool,
 }
 
@@ -46,11 +46,11 @@ pub const CR4_PCE: u32 = 1 << 8;
 #[rustfmt::skip]
 pub const CR0_BITS: &[ControlBit] = &[
     bit("pe",  0, true),
-    bit("mp",  1, true),
-    bit("em",  2, true),
-    bit("ts",  3, true),
+    bit("mp",  1, false),
+    bit("em",  2, false),
+    bit("ts",  3, false),
     bit("et",  4, true),
-    bit("ne",  5, true),
+    bit("ne",  5, false),
     bit("wp", 16, true),
     bit("am", 18, false),
     bit("nw", 29, false),
@@ -62,14 +62,25 @@ pub const CR0_BITS: &[ControlBit] = &[
 pub const CR4_BITS: &[ControlBit] = &[
     bit("vme", 0, false),
     bit("pvi", 1, false),
-    bit("tsd", 2, true),
-    bit("de",  3, true),
+    bit("tsd", 2, false),
+    bit("de",  3, false),
     bit("pse", 4, true),
     bit("pae", 5, false),
     bit("mce", 6, false),
     bit("pge", 7, false),
-    bit("pce", 8, true),
+    bit("pce", 8, false),
 ];
+
+/// The bits of CR4 that may be set.
+pub const CR4_BUILT: u32 = {
+    let mut built = 0;
+    let mut i = 0;
+    while i < CR4_BITS.len() {
+        built |= (CR4_BITS[i].built as u32) << CR4_BITS[i].bit;
+        i += 1;
+    }
+    built
+};
 
 const fn bit(name: &'static str, bit: u8, built: bool) -> ControlBit {
     ControlBit { name, bit, built }

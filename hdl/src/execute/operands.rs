@@ -19,6 +19,8 @@ pub struct Operands {
     /// a and b for what cannot wait for a load in the same clock.
     pub late_a: Signal<Out, Bits<32>>,
     pub late_b: Signal<Out, Bits<32>>,
+    /// b where it is a register or a constant, for checks and far targets.
+    pub register_b: Signal<Out, Bits<32>>,
     a_settled: Signal<Local, Bits<32>>,
     b_settled: Signal<Local, Bits<32>>,
     a_mask: Signal<Local, Bits<32>>,
@@ -74,6 +76,10 @@ impl Logic for Operands {
             BSource::AccessSize => {
                 self.b_settled.next = bit_cast::<32, 4>(self.op.val().access_size);
             }
+        }
+        self.register_b.next = self.b_value.val();
+        if self.op.val().b_source == BSource::Constant {
+            self.register_b.next = (bit_cast::<32, 12>(self.op.val().constant) ^ 0x800) - 0x800;
         }
         self.c.next = self.c_value.val();
         if self.op.val().c_source == CSource::Immediate {

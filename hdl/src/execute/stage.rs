@@ -31,6 +31,7 @@ pub struct ExecuteStage {
     // from the system registers and the check unit
     pub system_value: Signal<In, Bits<32>>,
     pub msr_unknown: Signal<In, Bit>,
+    pub sysenter_eip: Signal<In, Bits<32>>,
     pub check_fault: Signal<In, Bit>,
     pub check_vector: Signal<In, Bits<5>>,
     pub check_code: Signal<In, Bits<16>>,
@@ -58,14 +59,16 @@ pub struct ExecuteStage {
     /// The operands and the result.
     pub a: Signal<Out, Bits<32>>,
     pub b: Signal<Out, Bits<32>>,
-    /// Operand b, not loaded in this clock.
-    pub late_b: Signal<Out, Bits<32>>,
+    /// Operand b where it is a register or a constant.
+    pub register_b: Signal<Out, Bits<32>>,
     pub result: Signal<Out, Bits<32>>,
     /// EFLAGS after the micro-op as far as arithmetic goes.
     pub flags: Signal<Out, Bits<32>>,
     pub store_valid: Signal<Out, Bit>,
     /// The micro-op leaves: it has retired.
     pub retires: Signal<Out, Bit>,
+    /// The micro-op leaves, to retire or to raise a fault.
+    pub leaves: Signal<Out, Bit>,
     /// The place is free at the end of this clock.
     pub vacant: Signal<Out, Bit>,
     pub fault: Signal<Out, Bit>,
@@ -217,7 +220,7 @@ impl Logic for ExecuteStage {
         self.operands.system_value.next = self.system_value.val();
         self.a.next = self.operands.late_a.val();
         self.b.next = self.operands.b.val();
-        self.late_b.next = self.operands.late_b.val();
+        self.register_b.next = self.operands.register_b.val();
 
         self.void.next = self.kill.val() | self.fault_reg.q.val() | self.branch_reg.q.val();
 
@@ -323,12 +326,12 @@ impl Logic for ExecuteStage {
             Control::LoadCode => {
                 self.jumps.next = true;
                 self.far.next = true;
-                self.near_target.next = self.operands.late_b.val();
+                self.near_target.next = self.operands.register_b.val();
             }
             Control::Sysenter => {
                 self.jumps.next = true;
                 self.far.next = true;
-                self.near_target.next = self.operands.late_b.val();
+                self.near_target.next = self.sysenter_eip.val();
             }
             Control::Sysexit => {
                 self.jumps.next = true;
@@ -412,6 +415,7 @@ impl Logic for ExecuteStage {
         self.moves.next = self.computed.val() & (self.store_ready.val() | !self.is_store.val());
         self.done.next = self.moves.val() & !(self.void.val() | self.execute_fault.val());
         self.retires.next = self.done.val();
+        self.leaves.next = self.moves.val() & !self.void.val();
         self.unit.advance.next = self.moves.val();
         self.vacant.next = (!self.valid_reg.q.val()) | self.moves.val() | self.op.val().fault;
         self.empty.next =

@@ -185,6 +185,12 @@ impl Logic for DataUnit {
         self.execute.checked.next.second_word = self.memory.last_word.val();
         self.execute.checked.next.first_byte_enable = self.memory.first_byte_enable.val();
         self.execute.checked.next.second_byte_enable = self.memory.second_byte_enable.val();
+        self.execute.checked.next.earlier_lanes = 0.into();
+        self.execute.checked.next.last_lanes = self.memory.first_byte_enable.val();
+        if self.memory.crossing.val() {
+            self.execute.checked.next.earlier_lanes = self.memory.first_byte_enable.val();
+            self.execute.checked.next.last_lanes = self.memory.second_byte_enable.val();
+        }
         self.execute.io_read_done.next = self.memory.io_read_done.val();
         self.execute.first_half.next = self.memory.first_half.val();
         self.execute.answer_data.next = self.data_read_data.val();

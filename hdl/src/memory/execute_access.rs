@@ -21,6 +21,10 @@ pub struct CheckedAccess {
     pub second_word: Bits<29>,
     pub first_byte_enable: Bits<8>,
     pub second_byte_enable: Bits<8>,
+    /// Lanes of the operand of a load that its first word has, which was answered in memory: 0 unless `split`.
+    pub earlier_lanes: Bits<8>,
+    /// Lanes of the operand of a load that its last word has.
+    pub last_lanes: Bits<8>,
 }
 
 /// Holds the access of the micro-op in execute, and its load data while execute waits for something else.
@@ -109,8 +113,6 @@ pub struct ExecuteAccess {
     room: Signal<Local, Bit>,
     forwarded_data: Signal<Local, Bits<64>>,
     merged_data: Signal<Local, Bits<64>>,
-    first_lanes: Signal<Local, Bits<8>>,
-    last_lanes: Signal<Local, Bits<8>>,
     held_last: Signal<Local, Bits<64>>,
 }
 
@@ -148,20 +150,15 @@ impl Logic for ExecuteAccess {
         self.load_ready.next = !self.access.val().load
             | self.load_captured_reg.q.val()
             | self.last_load_answered.val();
-        self.first_lanes.next = 0.into();
-        self.last_lanes.next = self.access.val().first_byte_enable;
-        if self.access.val().split {
-            self.first_lanes.next = self.access.val().first_byte_enable;
-            self.last_lanes.next = self.access.val().second_byte_enable;
-        }
-        self.first_mask.byte_enable.next = self.first_lanes.val();
-        self.last_mask.byte_enable.next = self.last_lanes.val() & !self.new_lanes.val();
-        self.load_alignment.stored_lanes.next = self.last_lanes.val() & self.new_lanes.val();
+        self.first_mask.byte_enable.next = self.access.val().earlier_lanes;
+        self.last_mask.byte_enable.next = self.access.val().last_lanes & !self.new_lanes.val();
+        self.load_alignment.stored_lanes.next = self.access.val().last_lanes & self.new_lanes.val();
         self.held_last.next = self.buffered_data.val();
-        self.load_alignment.held_lanes.next = self.buffered_lanes.val() | !self.last_lanes.val();
+        self.load_alignment.held_lanes.next =
+            self.buffered_lanes.val() | !self.access.val().last_lanes;
         if self.load_captured_reg.q.val() {
             self.held_last.next = self.last_word_reg.q.val();
-            self.last_mask.byte_enable.next = self.last_lanes.val();
+            self.last_mask.byte_enable.next = self.access.val().last_lanes;
             self.load_alignment.stored_lanes.next = 0.into();
             self.load_alignment.held_lanes.next = 0xFF.into();
         }

@@ -36,8 +36,7 @@ pub struct StoreBuffer {
     /// the entries, and with the store that retires in this clock.
     pub load_match: Signal<In, Bit>,
     pub load_word: Signal<In, Bits<29>>,
-    /// In the clocks after it, until the answer has come: lanes of the load that are not in memory yet, and what they
-    /// hold. Nothing may leave the buffer in these clocks, except at the end of the last.
+    /// In the clocks after it, until the next match: lanes of the load that are not in memory yet, and what they hold.
     pub buffered_lanes: Signal<Out, Bits<8>>,
     /// Of these, the lanes that are still in `push_data`.
     pub new_lanes: Signal<Out, Bits<8>>,
@@ -60,13 +59,12 @@ pub struct StoreBuffer {
     match_reg: DFF<Bits<8>>,
     /// Bit i: it is still in `push_data`.
     match_new_reg: DFF<Bits<8>>,
-    /// Bits 0 and 1 of the number of its entry.
-    match_low_reg: DFF<Bits<8>>,
-    match_high_reg: DFF<Bits<8>>,
+    /// What it holds, unless it is new.
+    match_data_reg: DFF<Bits<64>>,
     // units
     new_mask: [ByteMask; 4],
-    low_mask: ByteMask,
-    high_mask: ByteMask,
+    match_mask: [ByteMask; 4],
+    match_new_mask: ByteMask,
     // wires
     moved_word: [Signal<Local, Bits<29>>; 4],
     moved_byte_enable: [Signal<Local, Bits<8>>; 4],
@@ -80,18 +78,18 @@ pub struct StoreBuffer {
     joins: Signal<Local, Bit>,
     place: Signal<Local, Bits<4>>,
     moved_place: Signal<Local, Bits<4>>,
+    moved_second_place: Signal<Local, Bits<4>>,
     write_first: Signal<Local, Bits<4>>,
     write_second: Signal<Local, Bits<4>>,
-    kept_byte_enable: [Signal<Local, Bits<8>>; 4],
+    joining_byte_enable: Signal<Local, Bits<8>>,
     new_first: [Signal<Local, Bits<8>>; 4],
     new_second: [Signal<Local, Bits<8>>; 4],
     covered: [Signal<Local, Bits<8>>; 4],
     covered_first: Signal<Local, Bits<8>>,
     covered_second: Signal<Local, Bits<8>>,
     pushed_lanes: Signal<Local, Bits<8>>,
-    pushed_low: Signal<Local, Bits<8>>,
-    pushed_high: Signal<Local, Bits<8>>,
-    even_or_odd: [Signal<Local, Bits<64>>; 2],
+    chosen: [Signal<Local, Bits<8>>; 4],
+    chosen_data: [Signal<Local, Bits<64>>; 4],
 }
 
 impl Logic for StoreBuffer {
@@ -106,8 +104,7 @@ impl Logic for StoreBuffer {
             new_second_reg,
             match_reg,
             match_new_reg,
-            match_low_reg,
-            match_high_reg
+            match_data_reg
         );
         self.empty.next = !self.valid_reg.q.val().get_bit(0);
         self.room_for_one.next = !self.valid_reg.q.val().get_bit(3);
@@ -135,17 +132,10 @@ impl Logic for StoreBuffer {
         }
         self.drain_data.next = self.entry_data[0].val();
 
-        // The load whose answer comes: only choices between registers.
-        self.low_mask.byte_enable.next = self.match_low_reg.q.val();
-        self.high_mask.byte_enable.next = self.match_high_reg.q.val();
-        for i in 0..2 {
-            self.even_or_odd[i].next = (self.data_reg[2 * i].q.val() & !self.low_mask.mask.val())
-                | (self.data_reg[2 * i + 1].q.val() & self.low_mask.mask.val());
-        }
+        // The load whose answer comes: registers.
         self.buffered_lanes.next = self.match_reg.q.val();
         self.new_lanes.next = self.match_new_reg.q.val();
-        self.buffered_data.next = (self.even_or_odd[0].val() & !self.high_mask.mask.val())
-            | (self.even_or_odd[1].val() & self.high_mask.mask.val());
+        self.buffered_data.next = self.match_data_reg.q.val();
 
         // What is left when the oldest entry has gone.
         self.moved_valid.next = self.valid_reg.q.val();
@@ -194,32 +184,32 @@ impl Logic for StoreBuffer {
             }
         }
         self.pushed_lanes.next = self.covered_first.val() | self.covered_second.val();
-        self.pushed_low.next = 0.into();
-        self.pushed_high.next = 0.into();
-        if self.place.val().get_bit(1) | self.place.val().get_bit(3) {
-            self.pushed_low.next = self.covered_first.val();
+        self.chosen[3].next = self.covered[3].val();
+        self.chosen[2].next = self.covered[2].val() & !self.covered[3].val();
+        self.chosen[1].next =
+            self.covered[1].val() & !self.covered[2].val() & !self.covered[3].val();
+        self.chosen[0].next = self.covered[0].val()
+            & !self.covered[1].val()
+            & !self.covered[2].val()
+            & !self.covered[3].val();
+        for i in 0..4 {
+            self.match_mask[i].byte_enable.next = self.chosen[i].val();
+            self.chosen_data[i].next = self.entry_data[i].val() & self.match_mask[i].mask.val();
         }
-        if self.place.val().get_bit(0) | self.place.val().get_bit(2) {
-            self.pushed_low.next = self.covered_second.val();
-        }
-        if self.place.val().get_bit(2) | self.place.val().get_bit(3) {
-            self.pushed_high.next = self.covered_first.val();
-        }
-        if self.place.val().get_bit(1) {
-            self.pushed_high.next = self.covered_second.val();
-        }
-        if self.place.val().get_bit(2) {
-            self.pushed_high.next = self.pushed_lanes.val();
-        }
+        self.match_new_mask.byte_enable.next = self.match_new_reg.q.val();
+        self.match_data_reg.d.next = (self.match_data_reg.q.val()
+            & !self.match_new_mask.mask.val())
+            | (self.push_data.val() & self.match_new_mask.mask.val());
         self.match_new_reg.d.next = 0.into();
         if self.load_match.val() {
             self.match_reg.d.next = self.covered[0].val()
                 | self.covered[1].val()
                 | self.covered[2].val()
                 | self.covered[3].val();
-            self.match_low_reg.d.next =
-                self.covered[3].val() | (self.covered[1].val() & !self.covered[2].val());
-            self.match_high_reg.d.next = self.covered[3].val() | self.covered[2].val();
+            self.match_data_reg.d.next = self.chosen_data[0].val()
+                | self.chosen_data[1].val()
+                | self.chosen_data[2].val()
+                | self.chosen_data[3].val();
             if self.push_valid.val() {
                 self.match_new_reg.d.next = self.pushed_lanes.val();
                 self.match_reg.d.next = self.covered[0].val()
@@ -227,13 +217,6 @@ impl Logic for StoreBuffer {
                     | self.covered[2].val()
                     | self.covered[3].val()
                     | self.pushed_lanes.val();
-                self.match_low_reg.d.next = ((self.covered[3].val()
-                    | (self.covered[1].val() & !self.covered[2].val()))
-                    & !self.pushed_lanes.val())
-                    | self.pushed_low.val();
-                self.match_high_reg.d.next = ((self.covered[3].val() | self.covered[2].val())
-                    & !self.pushed_lanes.val())
-                    | self.pushed_high.val();
             }
         }
 
@@ -248,32 +231,36 @@ impl Logic for StoreBuffer {
                 self.moved_place.next = 1.into();
             }
         }
+        self.moved_second_place.next = 0.into();
+        if self.push_split.val() {
+            self.moved_second_place.next = self.moved_place.val() << 1;
+        }
         self.write_first.next = 0.into();
         self.write_second.next = 0.into();
+        self.joining_byte_enable.next = 0.into();
         if self.push_valid.val() {
             self.write_first.next = self.moved_place.val();
-            if self.push_split.val() {
-                self.write_second.next = self.write_first.val() << 1;
-            }
+            self.write_second.next = self.moved_second_place.val();
+            self.joining_byte_enable.next = self.first_byte_enable.val();
         }
         self.valid_reg.d.next =
             self.moved_valid.val() | self.write_first.val() | self.write_second.val();
+        // `push_valid` comes late. So the next entry is written in any case, and only what joins waits to be told.
         for i in 0..4 {
             self.word_reg[i].clock.next = self.clock.val();
             self.byte_enable_reg[i].clock.next = self.clock.val();
             self.data_reg[i].clock.next = self.clock.val();
             self.word_reg[i].d.next = self.moved_word[i].val();
             self.byte_enable_reg[i].d.next = self.moved_byte_enable[i].val();
-            self.kept_byte_enable[i].next = 0.into();
-            if self.joins.val() {
-                self.kept_byte_enable[i].next = self.moved_byte_enable[i].val();
-            }
-            if self.write_first.val().get_bit(i) {
+            if self.moved_place.val().get_bit(i) {
                 self.word_reg[i].d.next = self.first_word.val();
-                self.byte_enable_reg[i].d.next =
-                    self.kept_byte_enable[i].val() | self.first_byte_enable.val();
+                self.byte_enable_reg[i].d.next = self.first_byte_enable.val();
+                if self.joins.val() {
+                    self.byte_enable_reg[i].d.next =
+                        self.moved_byte_enable[i].val() | self.joining_byte_enable.val();
+                }
             }
-            if self.write_second.val().get_bit(i) {
+            if self.moved_second_place.val().get_bit(i) {
                 self.word_reg[i].d.next = self.second_word.val();
                 self.byte_enable_reg[i].d.next = self.second_byte_enable.val();
             }
@@ -352,6 +339,7 @@ mod tests {
         let mut buffer = new_buffer();
         // Word, lane enables and bytes of what the buffer should hold, oldest first.
         let mut stores: std::collections::VecDeque<(u64, [Option<u8>; 8])> = Default::default();
+        let mut expected = [None; 8];
         let mut found = 0;
         for clock in 0..2000 {
             let loads = random.chance(50);
@@ -388,24 +376,26 @@ mod tests {
             edge(&mut buffer);
             buffer.push_data.next = data.into();
             settle(&mut buffer);
-            if !loads {
-                continue;
+            // What was found stays until the next match, whatever comes and goes.
+            if loads {
+                expected = std::array::from_fn(|lane| {
+                    let mut stores = stores.iter().rev().filter(|store| store.0 == load_word);
+                    stores.find_map(|store| store.1[lane])
+                });
             }
             let lanes = u64::from(buffer.buffered_lanes.val());
             let new_lanes = u64::from(buffer.new_lanes.val());
-            let bytes = u64::from(buffer.buffered_data.val()).to_le_bytes();
-            for (lane, mut held) in bytes.into_iter().enumerate() {
-                if new_lanes >> lane & 1 == 1 {
-                    held = data.to_le_bytes()[lane];
-                }
-                let byte = stores
-                    .iter()
-                    .rev()
-                    .filter(|store| store.0 == load_word)
-                    .find_map(|store| store.1[lane]);
-                let buffered = (lanes >> lane & 1 == 1).then_some(held);
-                assert_eq!(buffered, byte, "clock {clock} lane {lane}");
-                found += usize::from(byte.is_some());
+            let old_bytes = u64::from(buffer.buffered_data.val()).to_le_bytes();
+            for lane in 0..8 {
+                let is_new = new_lanes >> lane & 1 == 1;
+                let bytes = if is_new {
+                    data.to_le_bytes()
+                } else {
+                    old_bytes
+                };
+                let buffered = (lanes >> lane & 1 == 1).then_some(bytes[lane]);
+                assert_eq!(buffered, expected[lane], "clock {clock} lane {lane}");
+                found += usize::from(loads && buffered.is_some());
             }
         }
         assert!(found > 1000, "{found}");

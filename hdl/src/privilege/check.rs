@@ -223,8 +223,7 @@ impl Logic for CheckUnit {
                 self.code.next = 0.into();
             }
             Check::ControlRegister4 => {
-                // Only PSE exists.
-                self.fails.next = ((self.b.val() & 0xFFFF_FFEF_u64) != 0) | (self.cpl.val() != 0);
+                self.fails.next = ((self.b.val() & CR4_NOT_BUILT) != 0) | (self.cpl.val() != 0);
                 self.code.next = 0.into();
             }
         }

@@ -43,6 +43,8 @@ pub struct Events {
     pub retires_boundary: Signal<In, Bit>,
     /// ECX is written, and not with zero: behind a boundary, more repetitions follow.
     pub counts: Signal<In, Bit>,
+    /// HLT leaves execute; what follows it is dropped at once.
+    pub stops: Signal<In, Bit>,
     /// HLT retires.
     pub halts: Signal<In, Bit>,
     /// IRET retires: NMIs are possible again.
@@ -328,7 +330,7 @@ impl Logic for Events {
             self.debug_reg.d.next = false;
             self.stepped.d.next = false;
         }
-        self.stop.next = self.halts.val()
+        self.stop.next = self.stops.val()
             | self.takes_debug.val()
             | (self.takes_fault.val() & self.gives_up.val());
         self.resume.next = self.lets_go.val() & !self.halted_reg.q.val();

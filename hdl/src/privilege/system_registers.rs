@@ -42,6 +42,7 @@ pub struct SystemRegisters {
     pub cr3: Signal<Out, Bits<32>>,
     pub cr4: Signal<Out, Bits<32>>,
     pub sysenter_cs: Signal<Out, Bits<16>>,
+    pub sysenter_eip: Signal<Out, Bits<32>>,
     pub tsc: Signal<Out, Bits<64>>,
     /// CR0, CR3 or CR4 is written: translations are dropped.
     pub flush_translations: Signal<Out, Bit>,
@@ -64,7 +65,6 @@ pub struct SystemRegisters {
     tsc_high_reg: DFF<Bits<32>>,
     msr_select_reg: DFF<Bits<8>>,
     // wires
-    actual: Signal<Local, Bits<8>>,
     actual_write: Signal<Local, Bits<8>>,
     selected: Signal<Local, Bits<8>>,
 }
@@ -96,6 +96,7 @@ impl Logic for SystemRegisters {
         self.cr3.next = self.cr3_reg.q.val();
         self.cr4.next = self.cr4_reg.q.val();
         self.sysenter_cs.next = self.sysenter_cs_reg.q.val().get_bits::<16>(0);
+        self.sysenter_eip.next = self.sysenter_eip_reg.q.val();
         self.tsc.next = self.tsc_reg.q.val();
 
         // MSR numbers.
@@ -118,19 +119,8 @@ impl Logic for SystemRegisters {
         }
 
         // Read.
-        self.actual.next = self.number.val();
-        if self.number.val() == SELECTED_MSR {
-            self.actual.next = self.msr_select_reg.q.val();
-        }
-        if self.number.val() == SELECTED_MSR_HIGH {
-            // Only the time stamp counter is wider than 32 bits.
-            self.actual.next = ZERO.into();
-            if self.msr_select_reg.q.val() == TSC_LOW {
-                self.actual.next = TSC_HIGH.into();
-            }
-        }
         self.value.next = 0.into();
-        match self.actual.val().get_bits::<4>(4).index() {
+        match self.number.val().get_bits::<4>(4).index() {
             2 => {
                 self.value.next = bit_cast::<32, 16>(self.segment_selector.val());
             }
@@ -145,7 +135,7 @@ impl Logic for SystemRegisters {
             }
             _ => {}
         }
-        match self.actual.val().into() {
+        match self.number.val().into() {
             EIP => {
                 self.value.next = self.eip.val();
             }
@@ -207,6 +197,27 @@ impl Logic for SystemRegisters {
             }
             TSC_HIGH => {
                 self.value.next = self.tsc_high_reg.q.val();
+            }
+            SELECTED_MSR => match self.msr_select_reg.q.val().into() {
+                SYSENTER_CS => {
+                    self.value.next = self.sysenter_cs_reg.q.val();
+                }
+                SYSENTER_ESP => {
+                    self.value.next = self.sysenter_esp_reg.q.val();
+                }
+                SYSENTER_EIP => {
+                    self.value.next = self.sysenter_eip_reg.q.val();
+                }
+                _ => {
+                    self.value.next = self.tsc_reg.q.val().get_bits::<32>(0);
+                    self.tsc_high_reg.d.next = self.tsc_reg.q.val().get_bits::<32>(32);
+                }
+            },
+            SELECTED_MSR_HIGH => {
+                // Only the time stamp counter is wider than 32 bits.
+                if self.msr_select_reg.q.val() == TSC_LOW {
+                    self.value.next = self.tsc_high_reg.q.val();
+                }
             }
             EVENT_ERROR => {
                 self.value.next = bit_cast::<32, 16>(self.event_error.val());
