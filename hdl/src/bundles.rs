@@ -300,8 +300,6 @@ pub enum Control {
     SetDirection,
     /// Begins a software interrupt with the vector in operand b.
     SoftwareInterrupt,
-    /// Raises the fault `system` with error code operand b.
-    Fault,
     Halt,
     ClearTaskSwitched,
     InvalidatePage,
@@ -318,8 +316,6 @@ pub enum Control {
     DropSegments,
     /// The task register's descriptor becomes busy in its cache.
     LoadTask,
-    /// Non-maskable interrupts are possible again.
-    EndOfNmi,
 }
 
 /// Conditions that only execute knows.
@@ -341,8 +337,6 @@ pub enum Condition {
     SystemDescriptor,
     /// A string comparison ends by its REPE or REPNE prefix.
     CompareEnds,
-    /// The x86 condition of the instruction does not hold.
-    NotHeld,
 }
 
 /// Checks of descriptors, selectors and levels; what fails raises the fault that the manual names.

@@ -211,10 +211,8 @@ impl Logic for Cpu {
         self.issue.ports_restricted.next =
             (!self.real_mode.val()) & (self.state.cpl.val() > self.state.iopl.val());
         self.issue.event_has_error_code.next = self.events.has_error_code.val();
-        self.issue.code32.next = self.state.code32.val();
         self.issue.stack32.next = self.state.stack32.val();
         self.issue.code_limit.next = self.state.code_limit.val();
-        self.issue.code_base.next = self.state.code_base.val();
 
         // address
         self.address.issue_valid.next = self.issue.issue_valid.val();

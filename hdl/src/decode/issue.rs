@@ -29,10 +29,8 @@ pub struct Issue {
     pub real_mode: Signal<In, Bit>,
     pub ports_restricted: Signal<In, Bit>,
     pub event_has_error_code: Signal<In, Bit>,
-    pub code32: Signal<In, Bit>,
     pub stack32: Signal<In, Bit>,
     pub code_limit: Signal<In, Bits<32>>,
-    pub code_base: Signal<In, Bits<32>>,
     // to predecode
     pub decode_advance: Signal<Out, Bit>,
     // to the address stage

@@ -287,9 +287,6 @@ impl Logic for ExecuteStage {
                 self.condition_holds.next =
                     self.eflags.val().get_bit(6) == self.op.val().repeat_not_equal;
             }
-            Condition::NotHeld => {
-                self.condition_holds.next = !self.unit.condition_holds.val();
-            }
         }
 
         // Where instructions go on.
@@ -362,11 +359,6 @@ impl Logic for ExecuteStage {
             self.execute_fault.next = true;
             self.execute_vector.next = 0.into();
             self.execute_code.next = 0.into();
-        }
-        if self.op.val().control == Control::Fault {
-            self.execute_fault.next = true;
-            self.execute_vector.next = bit_cast::<5, 8>(self.op.val().system);
-            self.execute_code.next = bit_cast::<16, 32>(self.operands.late_b.val());
         }
         // A fault is raised in the clock after it is found, as the micro-op has gone by then: what follows it is void.
         self.found_fault.next = self.valid_reg.q.val()

@@ -70,7 +70,6 @@ pub fn add(routines: &mut Assembler) {
 
 fn deliver(routines: &mut Assembler) {
     // T1:T2 = offset and selector of the handler.
-    routines.routine("software_interrupt", [nothing().goto("deliver")]);
     routines.routine(
         "deliver",
         [
@@ -108,7 +107,18 @@ fn deliver(routines: &mut Assembler) {
             nothing().unless(StaticCondition::HasErrorCode, "deliver_same_error"),
         ],
     );
-    routines.routine("deliver_same", enter([]));
+    routines.routine(
+        "deliver_same",
+        [
+            nothing().control(Control::EnterFlags),
+            nothing()
+                .a(T2)
+                .b(T1)
+                .control(Control::LoadCode)
+                .stack(AddressMode::Stack)
+                .last(),
+        ],
+    );
     routines.routine(
         "deliver_same_error",
         [read(EVENT_ERROR).push().goto("deliver_same")],
@@ -175,21 +185,6 @@ fn deliver(routines: &mut Assembler) {
                 .last(),
         ],
     );
-}
-
-/// The last steps of a delivery on the same stack.
-fn enter(before: impl IntoIterator<Item = Step>) -> Vec<Step> {
-    let mut steps: Vec<Step> = before.into_iter().collect();
-    steps.push(nothing().control(Control::EnterFlags));
-    steps.push(
-        nothing()
-            .a(T2)
-            .b(T1)
-            .control(Control::LoadCode)
-            .stack(AddressMode::Stack)
-            .last(),
-    );
-    steps
 }
 
 fn interrupt_return(routines: &mut Assembler) {
