@@ -56,6 +56,7 @@ pub struct SegmentCheck {
     segment_reg: DFF<Bits<4>>,
     esp_after_reg: DFF<Bits<32>>,
     table_code_reg: DFF<Bits<16>>,
+    user_reg: DFF<Bit>,
     // wires
     op: Signal<Local, MicroOp>,
     is_read: Signal<Local, Bit>,
@@ -90,7 +91,8 @@ impl Logic for SegmentCheck {
             access_reg,
             segment_reg,
             esp_after_reg,
-            table_code_reg
+            table_code_reg,
+            user_reg
         );
         self.op.next = self.micro_op_reg.q.val();
         self.is_port.next = (self.op.val().address == AddressMode::Port)
@@ -134,7 +136,7 @@ impl Logic for SegmentCheck {
         self.access_io.next = self.is_port.val();
         self.access_linear.next = self.linear_reg.q.val();
         self.access_size.next = self.op.val().access_size;
-        self.access_user.next = (self.cpl.val() == 3) & !self.op.val().system_access;
+        self.access_user.next = self.user_reg.q.val();
         self.access_blocked.next = self.op.val().fault
             | self.segment_fault.val()
             | (!self.valid_reg.q.val())
@@ -177,6 +179,9 @@ impl Logic for SegmentCheck {
         if self.takes.val() {
             self.valid_reg.d.next = true;
             self.micro_op_reg.d.next = self.address_micro_op.val();
+            // The level changes only with a flush, so it can be asked for a clock early.
+            self.user_reg.d.next =
+                (self.cpl.val() == 3) & !self.address_micro_op.val().system_access;
             self.bytes_reg.d.next = self.address_bytes.val();
             self.effective_reg.d.next = self.address_effective.val();
             self.linear_reg.d.next = self.address_linear.val();
