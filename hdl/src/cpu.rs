@@ -3,7 +3,7 @@
 //! ```text
 //! fetch ─ predecode ─ issue ─ address ─ memory ─ execute (retires)
 //! ```
-use crate::decode::{issue::Issue, predecode::Predecode};
+use crate::decode::{handover::Handover, issue::Issue, predecode::Predecode};
 use crate::execute::ExecuteStage;
 use crate::fetch::Fetch;
 use crate::hazard::Hazard;
@@ -107,6 +107,7 @@ pub struct Cpu {
     fetch: Fetch,
     predecode: Predecode,
     issue: Issue,
+    handover: Handover,
     address: AddressStage,
     memory: SegmentCheck,
     data: DataUnit,
@@ -120,6 +121,7 @@ pub struct Cpu {
     state: State,
     // wires
     issue_op: Signal<Local, MicroOp>,
+    next_op: Signal<Local, MicroOp>,
     address_op: Signal<Local, MicroOp>,
     memory_op: Signal<Local, MicroOp>,
     op: Signal<Local, MicroOp>,
@@ -154,8 +156,8 @@ impl Logic for Cpu {
     #[hdl_gen]
     fn update(&mut self) {
         clock!(
-            self, clock, fetch, predecode, issue, address, memory, data, execute, segments, system,
-            events, state
+            self, clock, fetch, predecode, issue, handover, address, memory, data, execute,
+            segments, system, events, state
         );
         self.issue_op.next = self.issue.micro_op.val();
         self.address_op.next = self.address.micro_op.val();
@@ -201,7 +203,7 @@ impl Logic for Cpu {
         self.issue.found_predecoded.next = self.found.val();
         self.issue.found_row_index.next = self.predecode.row_index.val();
         self.issue.found_bytes.next = self.predecode.bytes.val();
-        self.issue.advance.next = self.hazard.address_takes.val();
+        self.issue.advance.next = self.hazard.issue_leaves.val();
         self.issue.flush.next = self.hazard.flush_issue.val();
         self.issue.micro_redirect.next = self.execute.micro_redirect.val();
         self.issue.micro_target.next = self.execute.micro_target.val();
@@ -214,10 +216,18 @@ impl Logic for Cpu {
         self.issue.stack32.next = self.state.stack32.val();
         self.issue.code_limit.next = self.state.code_limit.val();
 
+        // handover
+        self.handover.reset.next = self.reset.val();
+        self.handover.issue_leaves.next = self.hazard.issue_leaves.val();
+        self.handover.issue_micro_op.next = self.issue_op.val();
+        self.handover.issue_bytes.next = self.issue.bytes.val();
+        self.handover.leaves.next = self.hazard.address_takes.val();
+        self.handover.flush.next = self.hazard.flush_back.val();
+
         // address
-        self.address.issue_valid.next = self.issue.issue_valid.val();
-        self.address.issue_micro_op.next = self.issue_op.val();
-        self.address.issue_bytes.next = self.issue.bytes.val();
+        self.next_op.next = self.handover.micro_op.val();
+        self.address.next_micro_op.next = self.next_op.val();
+        self.address.next_bytes.next = self.handover.bytes.val();
         self.address.takes.next = self.hazard.address_takes.val();
         self.address.leaves.next = self.hazard.memory_takes.val();
         self.address.flush.next = self.hazard.flush_back.val();
@@ -334,6 +344,8 @@ impl Logic for Cpu {
         self.hazard.issue_predicted_eip.next = self.issue.predicted_eip.val();
         self.hazard.issue_busy.next = self.issue.busy.val();
         self.hazard.decode_found.next = self.predecode.found.val();
+        self.hazard.handover_held.next = self.handover.held.val();
+        self.hazard.handover_control.next = self.handover.held_control.val();
         self.hazard.address_valid.next = self.address.valid.val();
         self.hazard.address_op.next = self.address_op.val();
         self.hazard.memory_valid.next = self.memory.valid.val();

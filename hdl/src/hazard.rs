@@ -60,6 +60,9 @@ pub struct Hazard {
     pub issue_predicted_eip: Signal<In, Bits<32>>,
     pub issue_busy: Signal<In, Bit>,
     pub decode_found: Signal<In, Bit>,
+    // between issue and address
+    pub handover_held: Signal<In, Bit>,
+    pub handover_control: Signal<In, Control>,
     // address
     pub address_valid: Signal<In, Bit>,
     pub address_op: Signal<In, MicroOp>,
@@ -87,6 +90,7 @@ pub struct Hazard {
     pub execute_takes: Signal<Out, Bit>,
     pub memory_takes: Signal<Out, Bit>,
     pub address_takes: Signal<Out, Bit>,
+    pub issue_leaves: Signal<Out, Bit>,
     /// Address, memory and execute drop what they hold.
     pub flush_back: Signal<Out, Bit>,
     /// Predecode and fetch drop what they hold.
@@ -160,8 +164,9 @@ impl Logic for Hazard {
             & (self.memory_segments.writes.val() | self.execute_segments.writes.val());
 
         // An instruction's fields stay in issue until its micro-branches are decided.
-        self.branch_under_way.next = (self.address_valid.val()
-            & (self.address_op.val().control == Control::Branch))
+        self.branch_under_way.next = (self.handover_held.val()
+            & (self.handover_control.val() == Control::Branch))
+            | (self.address_valid.val() & (self.address_op.val().control == Control::Branch))
             | (self.memory_valid.val() & (self.memory_op.val().control == Control::Branch))
             | (self.execute_valid.val() & (self.execute_op.val().control == Control::Branch));
         self.issue_stall_on_branch.next = self.issue_last.val() & self.branch_under_way.val();
@@ -179,9 +184,14 @@ impl Logic for Hazard {
             & !(self.address_stall_on_register.val() | self.address_stall_on_segment.val());
         self.memory_takes.next = self.address_leaves.val() & !self.flush_back.val();
         self.address_free.next = (!self.address_valid.val()) | self.address_leaves.val();
-        self.address_takes.next = self.issue_valid.val()
+        // Issue asks nobody behind the handover. What it lets go in a clock that drops everything is dropped there.
+        self.issue_leaves.next = self.issue_valid.val()
+            & !(self.handover_held.val()
+                | self.issue_stall_on_branch.val()
+                | self.execute_micro_redirect.val());
+        self.address_takes.next = (self.handover_held.val() | self.issue_leaves.val())
             & self.address_free.val()
-            & !(self.issue_stall_on_branch.val() | self.flush_back.val());
+            & !self.flush_back.val();
         self.execute_stall.next = self.execute_valid.val() & !self.execute_vacant.val();
         self.memory_stall.next = self.memory_valid.val() & !self.memory_ready.val();
 
@@ -204,6 +214,7 @@ impl Logic for Hazard {
         self.fetch_linear.next = self.base_then.val() + self.fetch_eip.val();
         self.fetch_certain.next = !(self.issue_busy.val()
             | self.decode_found.val()
+            | self.handover_held.val()
             | self.address_valid.val()
             | self.memory_valid.val()
             | !self.execute_empty.val());

@@ -5,12 +5,11 @@ use crate::prelude::*;
 #[derive(LogicBlock, Default)]
 pub struct AddressStage {
     pub clock: Signal<In, Clock>,
-    // from issue
-    pub issue_valid: Signal<In, Bit>,
-    pub issue_micro_op: Signal<In, MicroOp>,
-    pub issue_bytes: Signal<In, Bits<128>>,
+    // from the handover
+    pub next_micro_op: Signal<In, MicroOp>,
+    pub next_bytes: Signal<In, Bits<128>>,
     // from hazard
-    /// Takes a micro-op from issue at the end of this clock.
+    /// Takes the next micro-op at the end of this clock.
     pub takes: Signal<In, Bit>,
     /// The micro-op held leaves for the memory stage.
     pub leaves: Signal<In, Bit>,
@@ -151,9 +150,9 @@ impl Logic for AddressStage {
             self.esp.d.next = self.esp_after.val();
         }
         if self.takes.val() {
-            self.valid_reg.d.next = self.issue_valid.val();
-            self.micro_op_reg.d.next = self.issue_micro_op.val();
-            self.bytes_reg.d.next = self.issue_bytes.val();
+            self.valid_reg.d.next = true;
+            self.micro_op_reg.d.next = self.next_micro_op.val();
+            self.bytes_reg.d.next = self.next_bytes.val();
         }
         if self.esp_restore.val() {
             self.esp.d.next = self.esp_value.val();
