@@ -300,6 +300,8 @@ pub enum Control {
     SetDirection,
     /// Begins a software interrupt with the vector in operand b.
     SoftwareInterrupt,
+    /// The same for INT1, which any gate admits.
+    InterruptOne,
     Halt,
     ClearTaskSwitched,
     InvalidatePage,
@@ -337,6 +339,8 @@ pub enum Condition {
     SystemDescriptor,
     /// A string comparison ends by its REPE or REPNE prefix.
     CompareEnds,
+    /// The rule in `check` is a question, and its answer is no.
+    Refused,
 }
 
 /// Checks of descriptors, selectors and levels; what fails raises the fault that the manual names.
@@ -388,6 +392,21 @@ pub enum Check {
     /// CR0 value: PG needs PE, NW needs CD.
     ControlRegister0,
     ControlRegister4,
+    /// Always #UD.
+    Undefined,
+    /// Always #GP(0): a performance counter, of which there is none.
+    NoCounter,
+    /// An x87 instruction: #NM with CR0.EM or TS set, else #UD.
+    Coprocessor,
+    /// WAIT: #NM with CR0.MP and TS set.
+    Wait,
+    /// Bit 31 of operand a is clear, else #BR.
+    Bounds,
+    /// Questions about the descriptor of selector a, for `Condition::Refused`: LAR, LSL, VERR and VERW.
+    AccessRights,
+    SegmentLimit,
+    Readable,
+    Writable,
 }
 
 /// One micro-instruction: a word of the microcode and the body of an opcode row.

@@ -322,6 +322,7 @@ impl Logic for Cpu {
         self.execute.sysenter_eip.next = self.system.sysenter_eip.val();
         self.execute.msr_unknown.next = self.system.msr_unknown.val();
         self.execute.check_fault.next = self.check.fault.val();
+        self.execute.check_refused.next = self.check.refused.val();
         self.execute.check_vector.next = self.check.fault_vector.val();
         self.execute.check_code.next = self.check.fault_code.val();
         self.execute.external.next = self.events.external.val();
@@ -426,6 +427,7 @@ impl Logic for Cpu {
         self.check.iopl.next = self.state.iopl.val();
         self.check.nested.next = self.state.eflags.val().get_bit(14);
         self.check.sysenter_cs.next = self.system.sysenter_cs.val();
+        self.check.status_word.next = self.system.cr0.val().get_bits::<4>(0);
         self.check.vector.next = self.events.vector.val();
         self.check.software.next = self.events.software.val();
         self.check.external.next = self.events.external.val();
@@ -444,8 +446,10 @@ impl Logic for Cpu {
         self.events.fault.next = self.execute.fault.val();
         self.events.fault_vector.next = self.execute.fault_vector.val();
         self.events.fault_code.next = self.execute.fault_code.val();
-        self.events.software_interrupt.next =
-            self.execute.retires.val() & (self.op.val().control == Control::SoftwareInterrupt);
+        self.events.interrupt_one.next = self.op.val().control == Control::InterruptOne;
+        self.events.software_interrupt.next = self.execute.retires.val()
+            & ((self.op.val().control == Control::SoftwareInterrupt)
+                | (self.op.val().control == Control::InterruptOne));
         self.events.software_vector.next = self.execute.result.val().get_bits::<8>(0);
         self.events.software_eip.next = self.op.val().next_eip;
         self.events.retires_last.next = self.execute.retires.val() & self.op.val().last;

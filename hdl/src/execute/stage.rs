@@ -33,6 +33,7 @@ pub struct ExecuteStage {
     pub msr_unknown: Signal<In, Bit>,
     pub sysenter_eip: Signal<In, Bits<32>>,
     pub check_fault: Signal<In, Bit>,
+    pub check_refused: Signal<In, Bit>,
     pub check_vector: Signal<In, Bits<5>>,
     pub check_code: Signal<In, Bits<16>>,
     pub external: Signal<In, Bit>,
@@ -286,6 +287,9 @@ impl Logic for ExecuteStage {
             Condition::CompareEnds => {
                 self.condition_holds.next =
                     self.eflags.val().get_bit(6) == self.op.val().repeat_not_equal;
+            }
+            Condition::Refused => {
+                self.condition_holds.next = self.check_refused.val();
             }
         }
 

@@ -7,10 +7,15 @@ use spec::registers::{BASE, GDTR, IDTR, LIMIT};
 pub fn add(routines: &mut Assembler) {
     for (name, s) in [("gdt", GDTR), ("idt", IDTR)] {
         let (limit, base) = ((LIMIT + s) as u64, (BASE + s) as u64);
-        // T0 = limit. A 16-bit operand size takes 24 bits of the base.
+        // The level has been checked. A 16-bit operand size takes 24 bits of the base.
         routines.routine(
             &format!("load_{name}"),
             [
+                copy(T0)
+                    .b_load()
+                    .access_width(WidthSelect::Word)
+                    .memory(MemoryOp::Load)
+                    .operand(0),
                 copy(T1).b_load().memory(MemoryOp::Load).operand(2),
                 nothing().unless(StaticCondition::OperandSize16, &format!("load_{name}16")),
             ],
