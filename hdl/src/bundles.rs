@@ -256,6 +256,8 @@ pub enum StaticCondition {
     HasErrorCode,
     /// Protected mode at a level that IOPL does not admit to I/O ports.
     PortsRestricted,
+    /// The stack segment is of 16 bits: SP alone moves.
+    Stack16,
 }
 
 /// What a micro-op does besides computing a result.
@@ -339,6 +341,8 @@ pub enum Condition {
     SystemDescriptor,
     /// A string comparison ends by its REPE or REPNE prefix.
     CompareEnds,
+    /// The stack segment being entered is of 16 bits.
+    NewStack16,
     /// The rule in `check` is a question, and its answer is no.
     Refused,
 }
@@ -394,6 +398,8 @@ pub enum Check {
     ControlRegister4,
     /// Always #UD.
     Undefined,
+    /// CPL 0 or CR4.TSD clear, else #GP(0).
+    TimeStamp,
     /// Always #GP(0): a performance counter, of which there is none.
     NoCounter,
     /// An x87 instruction: #NM with CR0.EM or TS set, else #UD.

@@ -473,8 +473,10 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
                     .then(format!("compare_exchange_{suffix}"))
             }
         }
+        // Eight bytes at once, for limit, page and alignment.
         "cmpxchg8b" => copy(R::T0)
             .b_load()
+            .access_width(WidthSelect::Quad)
             .memory(MemoryOp::LoadForWrite)
             .operand(0)
             .then("cmpxchg8b"),
@@ -728,7 +730,10 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             .last()
             .into(),
         "cpuid" => nothing().then("cpuid"),
-        "rdtsc" => copy(R::Eax).system(TSC_LOW).then("rdtsc"),
+        "rdtsc" => copy(R::Eax)
+            .system(TSC_LOW)
+            .check(Check::TimeStamp)
+            .then("rdtsc"),
         "rdmsr" => nothing()
             .a(R::Ecx)
             .check(Check::Ring0)
@@ -758,11 +763,8 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             } else {
                 numbers::IDTR
             };
-            step(ExecuteOp::PassB)
-                .system((numbers::LIMIT + s) as u64)
-                .width(Word)
-                .memory(MemoryOp::Store)
-                .operand(0)
+            copy(R::T0)
+                .system((numbers::BASE + s) as u64)
                 .then(format!("store_{}", &name[1..4]))
         }
         "sldt" | "str" => {

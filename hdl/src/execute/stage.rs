@@ -44,6 +44,7 @@ pub struct ExecuteStage {
     pub descriptor: Signal<In, Bits<64>>,
     pub code_level: Signal<In, Bits<2>>,
     pub new_stack_selector: Signal<In, Bits<16>>,
+    pub new_stack32: Signal<In, Bit>,
     pub task_selector: Signal<In, Bits<16>>,
     // from the debugger
     pub debug_halted: Signal<In, Bit>,
@@ -287,6 +288,9 @@ impl Logic for ExecuteStage {
             Condition::CompareEnds => {
                 self.condition_holds.next =
                     self.eflags.val().get_bit(6) == self.op.val().repeat_not_equal;
+            }
+            Condition::NewStack16 => {
+                self.condition_holds.next = !self.new_stack32.val();
             }
             Condition::Refused => {
                 self.condition_holds.next = self.check_refused.val();

@@ -44,13 +44,22 @@ pub fn add(routines: &mut Assembler) {
                     .goto(&format!("load_{name}_now")),
             ],
         );
+        // T0 = base. Two aligned accesses where the operand is aligned.
         routines.routine(
             &format!("store_{name}"),
-            [step(ExecuteOp::PassB)
-                .system(base)
-                .memory(MemoryOp::Store)
-                .operand(2)
-                .last()],
+            [
+                step(ExecuteOp::PackWords)
+                    .a(T0)
+                    .system(limit)
+                    .memory(MemoryOp::Store)
+                    .operand(0),
+                step(ExecuteOp::HighWord)
+                    .b(T0)
+                    .access_width(WidthSelect::Word)
+                    .memory(MemoryOp::Store)
+                    .operand(4)
+                    .last(),
+            ],
         );
     }
 

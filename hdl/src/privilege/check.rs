@@ -20,6 +20,8 @@ pub struct CheckUnit {
     pub sysenter_cs: Signal<In, Bits<16>>,
     /// Bits 3:0 of CR0: TS EM MP PE.
     pub status_word: Signal<In, Bits<4>>,
+    /// CR4.TSD.
+    pub time_stamp_disabled: Signal<In, Bit>,
     // the event being delivered
     pub vector: Signal<In, Bits<8>>,
     pub software: Signal<In, Bit>,
@@ -239,6 +241,10 @@ impl Logic for CheckUnit {
             Check::Undefined => {
                 self.fails.next = true;
                 self.fault_vector.next = 6.into();
+                self.code.next = 0.into();
+            }
+            Check::TimeStamp => {
+                self.fails.next = self.time_stamp_disabled.val() & (self.cpl.val() != 0);
                 self.code.next = 0.into();
             }
             Check::NoCounter => {
