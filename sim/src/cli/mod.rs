@@ -10,6 +10,8 @@ mod run;
 #[cfg(feature = "model")]
 mod session;
 #[cfg(feature = "model")]
+mod synth;
+#[cfg(feature = "model")]
 mod verilog;
 #[cfg(feature = "model")]
 mod wave;
@@ -34,6 +36,8 @@ pub mod exit {
     pub const MAX_CYCLES: u8 = 24;
     /// The guest ended well, but no journey was completed.
     pub const NO_JOURNEY: u8 = 26;
+    /// The bitstream is written, but the clock is not met.
+    pub const TIMING: u8 = 28;
     /// Interrupted by the user.
     pub const INTERRUPTED: u8 = 130;
 }
@@ -76,6 +80,9 @@ enum Command {
     /// Write the Verilog
     #[cfg(feature = "model")]
     Verilog(verilog::VerilogArguments),
+    /// Make a bitstream for a board, or size and clock of the core alone
+    #[cfg(feature = "model")]
+    Synth(synth::SynthArguments),
     /// Write or list the default image
     Image(image::ImageArguments),
     #[cfg(feature = "model")]
@@ -166,6 +173,8 @@ pub fn main() -> ExitCode {
         Some(Command::Run(run)) => run.run(),
         #[cfg(feature = "model")]
         Some(Command::Verilog(verilog)) => verilog.run(),
+        #[cfg(feature = "model")]
+        Some(Command::Synth(synth)) => synth.run(),
         Some(Command::Image(image)) => image.run(),
         #[cfg(feature = "model")]
         Some(Command::Opcodes(opcodes)) => opcodes.run(),
