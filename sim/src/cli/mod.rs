@@ -1,5 +1,9 @@
 //! The program `sysgate`: arguments, exit codes, and one module per command.
 
+#[cfg(feature = "model")]
+mod console;
+#[cfg(feature = "model")]
+mod flash;
 mod image;
 #[cfg(feature = "model")]
 mod journey;
@@ -83,6 +87,12 @@ enum Command {
     /// Make a bitstream for a board, or size and clock of the core alone
     #[cfg(feature = "model")]
     Synth(synth::SynthArguments),
+    /// Load a bitstream into a board
+    #[cfg(feature = "model")]
+    Flash(flash::FlashArguments),
+    /// Show what a board sends on its serial line
+    #[cfg(feature = "model")]
+    Console(console::ConsoleArguments),
     /// Write or list the default image
     Image(image::ImageArguments),
     #[cfg(feature = "model")]
@@ -175,6 +185,10 @@ pub fn main() -> ExitCode {
         Some(Command::Verilog(verilog)) => verilog.run(),
         #[cfg(feature = "model")]
         Some(Command::Synth(synth)) => synth.run(),
+        #[cfg(feature = "model")]
+        Some(Command::Flash(flash)) => flash.run(),
+        #[cfg(feature = "model")]
+        Some(Command::Console(console)) => console.run(),
         Some(Command::Image(image)) => image.run(),
         #[cfg(feature = "model")]
         Some(Command::Opcodes(opcodes)) => opcodes.run(),

@@ -61,8 +61,9 @@ pub struct SynthArguments {
     json: bool,
 }
 
+/// `--board`.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-enum Board {
+pub enum Board {
     /// Radiona ULX3S with an LFE5U-85F
     #[value(name = "ulx3s-85f")]
     Ulx3s85f,
