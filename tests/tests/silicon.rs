@@ -16,7 +16,7 @@ fn replay_on_the_machine(wait_seed: Option<u64>, cases: &[Case]) -> Report {
     let numbered = cases.iter().enumerate();
     let report = replay(&mut processor, numbered, hdl::decode::is_built).expect("known opcodes");
     let mut text = Vec::new();
-    report.print(&mut text).expect("memory never fails");
+    report.print(&mut text, None).expect("memory never fails");
     println!("{}", String::from_utf8_lossy(&text));
     report
 }
@@ -54,7 +54,7 @@ fn a_wrong_field_in_the_recording_is_found_on_the_machine() {
     let cases = [
         wrong(|case| case.registers_after[7] ^= 1),
         wrong(|case| case.eflags_after ^= 1),
-        wrong(|case| case.eip_advance += 1),
+        wrong(|case| case.eip_after += 1),
         wrong(|case| case.error_code = 1),
         wrong(|case| case.outcome = tests::silicon::Outcome::Exception(13)),
         wrong(|case| case.memory_after[0].1 ^= 1),

@@ -2,11 +2,12 @@
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tests::silicon::machine::Simulated;
+use tests::silicon::machine::{Simulated, replay_on_all_cores};
 use tests::silicon::replay::replay;
-use tests::silicon::{self, pack};
+use tests::silicon::{self, pack, record};
 
 /// Records, packs and replays what the machine is proved against
 #[derive(Parser)]
@@ -17,6 +18,21 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Runs random instructions on this host's processor and writes what they did as a vector file
+    Record {
+        /// The vector file to write
+        #[arg(long)]
+        out: PathBuf,
+        /// What the cases are drawn from
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Cases of each encoding
+        #[arg(long, default_value_t = 20)]
+        per_encoding: usize,
+        /// Only this encoding, as iced-x86 names it
+        #[arg(long)]
+        encoding: Option<String>,
+    },
     /// Makes a smaller vector file with some cases of each encoding
     Pack {
         /// The vector file to choose from
@@ -56,6 +72,26 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Record {
+            out,
+            seed,
+            per_encoding,
+            encoding,
+        } => {
+            if per_encoding == 0 {
+                bail!("--per-encoding 0 would record no case");
+            }
+            let recording = record::record(seed, per_encoding, encoding.as_deref())?;
+            if recording.cases.is_empty() {
+                bail!("nothing was recorded");
+            }
+            let file = pack::compress(&recording.cases)?;
+            std::fs::write(&out, &file)
+                .with_context(|| format!("cannot write {}", out.display()))?;
+            let mut print = std::io::stdout().lock();
+            recording.print(&mut print)?;
+            writeln!(print, "{} bytes in {}", file.len(), out.display())?;
+        }
         Command::Pack {
             input,
             per_encoding,
@@ -101,14 +137,23 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                     file.display()
                 );
             }
-            let mut processor = Simulated::new(wait_seed)?;
-            if let Some(wave) = wave {
-                processor.machine().open_wave(&wave)?;
-            }
-            let report = replay(&mut processor, chosen, hdl::decode::is_built)
-                .map_err(anyhow::Error::msg)?;
-            processor.machine().close_wave();
-            report.print(&mut std::io::stdout().lock())?;
+            let report = match wave {
+                Some(wave) => {
+                    let mut processor = Simulated::new(wait_seed)?;
+                    processor.machine().open_wave(&wave)?;
+                    let report = replay(&mut processor, chosen, hdl::decode::is_built)
+                        .map_err(anyhow::Error::msg)?;
+                    processor.machine().close_wave();
+                    report
+                }
+                None => replay_on_all_cores(&chosen, wait_seed)?,
+            };
+            let waits = wait_seed.map_or(String::new(), |seed| format!(" --wait-seed {seed}"));
+            let again = format!(
+                "cargo run -p tests --release --bin proof -- replay '{}'{waits} --wave case.fst",
+                file.display()
+            );
+            report.print(&mut std::io::stdout().lock(), Some(&again))?;
             if !report.failed.is_empty() {
                 return Ok(ExitCode::FAILURE);
             }

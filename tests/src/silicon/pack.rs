@@ -43,10 +43,11 @@ fn choose_of_one<'a>(cases: &[&'a Case], count: usize) -> Vec<&'a Case> {
 ///
 /// # Errors
 /// Only those of the compressor.
+///
+/// # Panics
+/// If the cases have not all the same environment.
 pub fn compress(cases: &[Case]) -> std::io::Result<Vec<u8>> {
     let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 9);
-    for case in cases {
-        encoder.write_all(&case.to_record())?;
-    }
+    encoder.write_all(&super::format::write(cases))?;
     encoder.finish()
 }
