@@ -232,10 +232,22 @@ impl Case {
     /// An access that begins in a page that is present names the first byte of the next. Empty for ENTER,
     /// whose accesses iced-x86 does not list.
     pub fn absent_addresses(&self) -> Vec<u32> {
-        let instruction = self.instruction();
-        if instruction.mnemonic() == Mnemonic::Enter {
+        if self.code.mnemonic() == Mnemonic::Enter {
             return Vec::new();
         }
+        self.accesses()
+            .into_iter()
+            .filter_map(|(first, last)| {
+                let ends = [first, last & !(paging::PAGE_BYTES - 1)];
+                ends.into_iter()
+                    .find(|address| !self.environment.may_access(*address, true))
+            })
+            .collect()
+    }
+
+    /// First and last address of each access.
+    pub fn accesses(&self) -> Vec<(u32, u32)> {
+        let instruction = self.instruction();
         let bit_string = self.bit_string_offset(&instruction);
         let mut factory = InstructionInfoFactory::new();
         let accesses = factory.info(&instruction).used_memory();
@@ -243,15 +255,39 @@ impl Case {
             .iter()
             .filter_map(|access| {
                 let address = access.virtual_address(0, |register, _, _| self.register(register));
-                let first = address?;
-                let first = (first as u32).wrapping_add(bit_string);
+                let first = (address? as u32).wrapping_add(bit_string);
                 let bytes = access.memory_size().size().max(1) as u32;
-                let last = first.wrapping_add(bytes - 1);
-                let ends = [first, last & !(paging::PAGE_BYTES - 1)];
-                ends.into_iter()
-                    .find(|address| !self.environment.may_access(*address, true))
+                Some((first, first.wrapping_add(bytes - 1)))
             })
             .collect()
+    }
+
+    /// Whether an address is one of those that an instruction with several stack accesses may begin with. Processors
+    /// differ in their order, and so in the first that faults.
+    pub fn is_stack_access(&self, linear: u32) -> bool {
+        use Mnemonic::*;
+        const REACH: u32 = 64;
+        let is_multiple = matches!(
+            self.code.mnemonic(),
+            Call | Enter | Iret | Iretd | Popa | Popad | Pusha | Pushad | Retf
+        );
+        let from_top = linear.wrapping_sub(self.stack_address(0));
+        is_multiple && from_top.wrapping_add(REACH) < 2 * REACH
+    }
+
+    /// Linear address of a byte of the stack, by its distance from the top.
+    pub fn stack_address(&self, distance: u32) -> u32 {
+        let offset = self.registers[4].wrapping_add(distance) & self.stack_mask();
+        self.base(usize::from(registers::SS)).wrapping_add(offset)
+    }
+
+    /// The bits of ESP that the stack uses: FFFFh if SS is a 16-bit segment.
+    pub fn stack_mask(&self) -> u32 {
+        let stack = self.selectors[usize::from(registers::SS)];
+        match self.environment.descriptor(stack) {
+            Some(stack) if !stack.is_big() => 0xFFFF,
+            _ => u32::MAX,
+        }
     }
 
     /// What BT and its relatives with a register as bit number add to the address.

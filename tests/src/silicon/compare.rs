@@ -219,7 +219,9 @@ pub fn compare(case: &Case, observed: &Observed) -> Vec<Mismatch> {
     }
     for number in 0..6 {
         let (expected, found) = (case.selectors_after[number], observed.selectors[number]);
-        if expected != found {
+        // The host's kernel returns with zero in data segment registers that hold any null selector.
+        let is_null = |selector: u16| selector < 4;
+        if expected != found && !(is_null(expected) && is_null(found)) {
             mismatches.push(Mismatch::Selector {
                 number,
                 expected,
@@ -259,7 +261,7 @@ pub fn compare(case: &Case, observed: &Observed) -> Vec<Mismatch> {
     if let Some(found) = observed.cr2.filter(|_| case.outcome == PAGE_FAULT) {
         let expected = case.absent_addresses();
         let possible = match case.cr2 {
-            Some(recorded) => recorded == found,
+            Some(recorded) => recorded == found || case.is_stack_access(found),
             None => expected.is_empty() || expected.contains(&found),
         };
         if case.environment.may_access(found, true) || !possible {

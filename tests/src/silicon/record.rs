@@ -1,5 +1,6 @@
 //! Records what the host's processor does with random instructions: see `docs/verification.md`.
 
+pub mod ambiguous;
 pub mod encodings;
 pub mod generate;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -16,7 +17,7 @@ use std::io::{self, Write};
 pub struct Tally {
     /// Cases that are in the file.
     pub kept: usize,
-    /// Cases that did not end alike each time, or left for 64-bit code.
+    /// Cases that did not end alike each time, left for 64-bit code, or could end in two ways.
     pub dropped: usize,
     /// How many ended in which way: `completed`, or the exception's mnemonic.
     pub ends: BTreeMap<String, usize>,
@@ -53,7 +54,7 @@ impl Recording {
         let covered = self.tallies.iter().filter(|(_, tally)| tally.kept != 0);
         writeln!(
             out,
-            "{} cases of {} encodings, each run {RUNS} times; {dropped} dropped, whose results differed",
+            "{} cases of {} encodings, each run {RUNS} times; {dropped} dropped as unstable or ambiguous",
             self.cases.len(),
             covered.count(),
         )
@@ -117,7 +118,7 @@ pub fn record(_seed: u64, _per_encoding: usize, _only: Option<&str>) -> anyhow::
     anyhow::bail!("this host cannot record: that needs Linux on an x86-64 processor")
 }
 
-/// Runs a draft several times; `None` if it did not end alike each time, or left 32-bit code.
+/// Runs a draft several times; `None` if it did not end alike each time, left 32-bit code, or could end in two ways.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn run(host: &mut host::Host, mut case: Case) -> Option<Case> {
     use super::{Outcome, environment, is_transfer};
@@ -177,6 +178,9 @@ fn run(host: &mut host::Host, mut case: Case) -> Option<Case> {
             case.error_code &= !INSTRUCTION_FETCH;
             case.cr2 = Some(end.cr2);
         }
+    }
+    if ambiguous::ends_otherwise_elsewhere(&case) {
+        return None;
     }
     case.registers_after = end.registers;
     case.selectors_after = end.selectors;

@@ -75,6 +75,13 @@ const RING_0_ESP: u32 = SYSTEM + RING_0_STACK + paging::PAGE_BYTES;
 /// Vectors of the gates that ring 3 may use, on Linux: INT3 and INTO.
 const RING_3_GATES: [u8; 2] = [exceptions::BP, exceptions::OF];
 const GATES: usize = 256;
+/// Each vector has a handler of its own, so that EIP tells which was delivered.
+const HANDLER_BYTES: usize = 16;
+
+/// Linear address of a vector's handler.
+fn handler(vector: u8) -> u32 {
+    SYSTEM + HANDLER + u32::from(vector) * HANDLER_BYTES as u32
+}
 
 /// One case that did not end as on the silicon.
 #[derive(Debug)]
@@ -201,10 +208,13 @@ pub fn replay<'a>(
                 .collect(),
             (Ok(observed), false) => {
                 *report.missing.entry(encoding_name(case.code)).or_default() += 1;
-                compare(&refused(case), &observed)
-                    .iter()
-                    .map(Mismatch::to_string)
-                    .collect()
+                let differences = compare(&refused(case), &observed);
+                // Its bytes may be too many, or cut off by the end of their page or segment.
+                if compare(case, &observed).is_empty() {
+                    Vec::new()
+                } else {
+                    differences.iter().map(Mismatch::to_string).collect()
+                }
             }
         };
         if differences.is_empty() {
@@ -306,7 +316,7 @@ fn set_up(processor: &mut dyn Processor, environment: &Environment) {
         let is_open = RING_3_GATES.iter().any(|&gate| u32::from(gate) == vector);
         let level = if is_open { segments::ACCESS_DPL } else { 0 };
         let access = segments::ACCESS_PRESENT | segments::INTERRUPT_GATE_32 | level;
-        let gate = segments::gate(RING_0_CODE, SYSTEM + HANDLER, access, 0);
+        let gate = segments::gate(RING_0_CODE, handler(vector as u8), access, 0);
         processor.write_memory(IDT + 8 * vector, &gate.to_le_bytes());
     }
     processor.write_memory(TSS + segments::TSS_ESP0, &RING_0_ESP.to_le_bytes());
@@ -316,7 +326,7 @@ fn set_up(processor: &mut dyn Processor, environment: &Environment) {
     );
     let no_io_map = segments::TSS_MINIMUM_LIMIT as u16 + 1;
     processor.write_memory(TSS + segments::TSS_IO_MAP_BASE, &no_io_map.to_le_bytes());
-    processor.write_memory(HANDLER, &[HALT; 16]);
+    processor.write_memory(HANDLER, &[HALT; GATES * HANDLER_BYTES]);
     if !environment.is_plain() {
         let code = vec![HALT; paging::PAGE_BYTES as usize];
         processor.write_memory(to_physical(super::environment::CODE_PAGE), &code);
@@ -408,7 +418,10 @@ fn run(processor: &mut dyn Processor, case: &Case) -> Result<Observed, String> {
     processor.write_register(registers::CR2, 0);
     processor.write_register(registers::EIP, case.eip);
     processor.invalidate();
-    let step = processor.step()?;
+    let mut step = processor.step()?;
+    if step.exception.is_none() {
+        step.exception = software_interrupt(processor);
+    }
 
     let mut registers = [0; 8];
     for (number, register) in (0..).zip(&mut registers) {
@@ -443,6 +456,20 @@ fn run(processor: &mut dyn Processor, case: &Case) -> Result<Observed, String> {
     }
     observed.wrong_descriptors = wrong_descriptors(processor, case, &observed);
     Ok(observed)
+}
+
+/// The vector of INT3 or INTO, whose delivery is no exception on the retire port.
+fn software_interrupt(processor: &mut dyn Processor) -> Option<Delivered> {
+    let eip = processor.read_register(registers::EIP);
+    let at_handler = RING_3_GATES
+        .into_iter()
+        .chain([exceptions::DB])
+        .find(|&vector| eip == handler(vector))?;
+    (processor.read_register(registers::CPL) == 0).then_some(Delivered {
+        vector: at_handler,
+        error_code: None,
+        cr2: 0,
+    })
 }
 
 /// Makes the window again what it is between cases.
@@ -492,11 +519,11 @@ fn read_frame(
     let pushed_error = usize::from(exception.error_code.is_some());
     let expected_esp = RING_0_ESP - 4 * (5 + pushed_error as u32);
     let (eip, esp) = (observed.eip, observed.registers[4]);
-    if (eip, esp) != (SYSTEM + HANDLER, expected_esp) {
+    if (eip, esp) != (handler(exception.vector), expected_esp) {
         return Err(format!(
             "vector {} was delivered to EIP {eip:08X}, ESP {esp:08X} instead of {:08X}, {expected_esp:08X}",
             exception.vector,
-            SYSTEM + HANDLER,
+            handler(exception.vector),
         ));
     }
     let bytes = processor.read_memory(esp - SYSTEM, 24);

@@ -284,6 +284,7 @@ impl Generator {
                 let depth = if self.percent(90) { 31 } else { 255 };
                 self.random.bits(10) & 0x3FF | (self.random.bits(8) & depth) << 16
             }
+            "retf" if self.percent(70) => self.random.bits(8),
             "int" => match self.random.bits(8) as u8 {
                 SYSTEM_CALL => 3,
                 vector => vector.into(),

@@ -225,8 +225,8 @@ impl Host {
         let failed = |what| move || HostError::System(what, io::Error::last_os_error());
         let map = |at: usize, bytes: usize, protection, file: Option<c_int>| {
             let sharing = match file {
-                Some(_) => libc::MAP_SHARED,
-                None => libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                Some(_) => libc::MAP_SHARED | libc::MAP_POPULATE,
+                None => libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE,
             };
             let place = if at == 0 {
                 0
@@ -292,6 +292,11 @@ impl Host {
             if unsafe { libc::sigaction(signal, &action, ptr::null_mut()) } != 0 {
                 return Err(failed("sigaction")());
             }
+        }
+        // A page that has never been read is not there, whatever the kernel calls it.
+        for page in [CODE_PAGE, READ_ONLY_PAGE] {
+            // SAFETY: both are mapped and readable.
+            unsafe { ptr::read_volatile(page as usize as *const u8) };
         }
         host.fill_ldt(ldt)?;
         host.probe()?;
