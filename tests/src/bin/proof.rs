@@ -5,6 +5,8 @@ use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tests::decode::{self, model::Model};
+use tests::random::Random;
 use tests::silicon::machine::{Simulated, replay_on_all_cores};
 use tests::silicon::replay::replay;
 use tests::silicon::{self, pack, record};
@@ -32,6 +34,15 @@ enum Command {
         /// Only this encoding, as iced-x86 names it
         #[arg(long)]
         encoding: Option<String>,
+    },
+    /// Compares the length decoder in Verilator with iced-x86; exits with 1 if they differ
+    Decode {
+        /// Strings of random bytes to decode, besides all opcodes with all ModRM bytes
+        #[arg(long, default_value_t = 10_000_000)]
+        count: usize,
+        /// What they are drawn from
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
     },
     /// Makes a smaller vector file with some cases of each encoding
     Pack {
@@ -91,6 +102,22 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let mut print = std::io::stdout().lock();
             recording.print(&mut print)?;
             writeln!(print, "{} bytes in {}", file.len(), out.display())?;
+        }
+        Command::Decode { count, seed } => {
+            let model = Model::build("decode-campaign");
+            let mut report = decode::compare(&model, &decode::exhaustive(&mut Random::new(seed)));
+            report.merge(decode::campaign(&model, count, seed));
+            let mut print = std::io::stdout().lock();
+            for difference in &report.differences {
+                writeln!(print, "{difference}")?;
+            }
+            let (decoded, instructions) = (report.decoded, report.instructions);
+            let failed = report.failed;
+            writeln!(print, "{instructions} of {decoded} are instructions")?;
+            writeln!(print, "{} passed, {failed} failed", decoded - failed)?;
+            if failed != 0 {
+                return Ok(ExitCode::FAILURE);
+            }
         }
         Command::Pack {
             input,
