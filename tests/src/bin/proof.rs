@@ -34,6 +34,9 @@ enum Command {
         /// Only this encoding, as iced-x86 names it
         #[arg(long)]
         encoding: Option<String>,
+        /// Instead of random cases, the permission matrix of segments
+        #[arg(long, conflicts_with_all = ["per_encoding", "encoding"])]
+        protection: bool,
     },
     /// Compares the length decoder in Verilator with iced-x86; exits with 1 if they differ
     Decode {
@@ -88,11 +91,16 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             seed,
             per_encoding,
             encoding,
+            protection,
         } => {
             if per_encoding == 0 {
                 bail!("--per-encoding 0 would record no case");
             }
-            let recording = record::record(seed, per_encoding, encoding.as_deref())?;
+            let recording = if protection {
+                record::record_protection(seed)?
+            } else {
+                record::record(seed, per_encoding, encoding.as_deref())?
+            };
             if recording.cases.is_empty() {
                 bail!("nothing was recorded");
             }

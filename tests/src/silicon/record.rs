@@ -6,6 +6,7 @@ pub mod generate;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod host;
 pub mod ldt;
+pub mod protection;
 
 use super::Case;
 use iced_x86::Code;
@@ -109,6 +110,46 @@ pub fn record(seed: u64, per_encoding: usize, only: Option<&str>) -> anyhow::Res
     Ok(recording)
 }
 
+/// Records the permission matrix of segments; see [`protection`].
+///
+/// # Errors
+/// What the host lacks.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub fn record_protection(seed: u64) -> anyhow::Result<Recording> {
+    use super::Environment;
+    use std::sync::Arc;
+
+    let mut host = host::Host::new(&protection::segments())?;
+    let environment = Arc::new(Environment::segmented(host.ldt().to_vec(), seed));
+    let mut tallies: BTreeMap<Code, Tally> = BTreeMap::new();
+    let mut cases = Vec::new();
+    for mut draft in protection::drafts(&environment) {
+        draft.undefined_flags = draft.instruction().rflags_undefined() as u16;
+        let tally = tallies.entry(draft.code).or_default();
+        match run(&mut host, draft) {
+            Some(case) => {
+                *tally.ends.entry(case.outcome.to_string()).or_default() += 1;
+                tally.kept += 1;
+                cases.push(case);
+            }
+            None => tally.dropped += 1,
+        }
+    }
+    Ok(Recording {
+        cases,
+        tallies: tallies.into_iter().collect(),
+    })
+}
+
+/// Refuses.
+///
+/// # Errors
+/// As [`record`].
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+pub fn record_protection(_seed: u64) -> anyhow::Result<Recording> {
+    record(0, 0, None)
+}
+
 /// Refuses.
 ///
 /// # Errors
@@ -179,13 +220,15 @@ fn run(host: &mut host::Host, mut case: Case) -> Option<Case> {
             case.cr2 = Some(end.cr2);
         }
     }
-    if ambiguous::ends_otherwise_elsewhere(&case) {
-        return None;
-    }
     case.registers_after = end.registers;
     case.selectors_after = end.selectors;
     case.eflags_after = end.eflags & case.recorded_flags();
     case.eip_after = end.eip;
     case.memory_after = changes;
-    Some(case)
+    let reaches_recorder = case
+        .accesses()
+        .iter()
+        .any(|&(first, last)| host::STACK.contains(&first) || host::STACK.contains(&last));
+    let is_clear = !reaches_recorder && !ambiguous::ends_otherwise_elsewhere(&case);
+    is_clear.then_some(case)
 }

@@ -10,6 +10,8 @@ pub fn ends_otherwise_elsewhere(case: &Case) -> bool {
         return false;
     };
     match case.code.mnemonic() {
+        // AMD processors keep what POPA had loaded before it failed.
+        Popa | Popad if case.registers_after != case.registers => true,
         _ if faults_in_two_pages(case) => vector == exceptions::PF,
         Enter | Iret | Iretd | Popa | Popad | Pusha | Pushad if has_two_stack_faults(case) => true,
         Retf => has_two_stack_faults(case) || faults_behind_released_bytes(case, vector),
@@ -42,9 +44,13 @@ fn has_two_stack_faults(case: &Case) -> bool {
         return false;
     };
     let (mut outside, mut absent) = (false, false);
+    let mut before = 0;
     for distance in -REACH..REACH {
         let distance = distance as u32;
         let offset = case.registers[4].wrapping_add(distance) & case.stack_mask();
+        // An access across the last offset is outside, too.
+        outside |= offset < before;
+        before = offset;
         if (first..=last).contains(&offset) {
             absent |= !case
                 .environment

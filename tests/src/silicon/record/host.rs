@@ -13,11 +13,14 @@ use spec::{paging, registers};
 use std::arch::global_asm;
 use std::ffi::{c_int, c_void};
 use std::io;
+use std::ops::Range;
 use std::ptr;
 
 /// What the stack pointer's upper half is when a 16-bit stack segment is loaded: IRETQ leaves it as it was.
 pub const UPPER_STACK_POINTER: u32 = 0x5A3C_0000;
 const FRAME_PAGE: usize = UPPER_STACK_POINTER as usize;
+/// Memory that is there for the recorder, and that no instruction should reach.
+pub const STACK: Range<u32> = UPPER_STACK_POINTER..UPPER_STACK_POINTER + 2 * paging::PAGE_BYTES;
 const PAGE: usize = paging::PAGE_BYTES as usize;
 /// CS of 64-bit code on Linux.
 const CODE_64: u16 = 0x33;
