@@ -70,6 +70,7 @@ fn data_unit_is_the_same_in_verilog() {
             access_write,
             write_protect,
             page_size_extension,
+            page_global_enable,
             data_read_data
         );
         // Few pages, so that translations are found again; tables mostly say "present".
@@ -92,6 +93,7 @@ fn data_unit_is_the_same_in_verilog() {
         top.store_valid.next = random.one_in(3);
         top.fetch_valid.next = !random.one_in(4);
         top.tlb_flush.next = random.one_in(200);
+        top.tlb_flush_local.next = random.one_in(100);
         top.tlb_flush_linear.next = random.one_in(40);
         top.data_wait.next = random.one_in(3);
     });
