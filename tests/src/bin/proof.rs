@@ -104,12 +104,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             if recording.cases.is_empty() {
                 bail!("nothing was recorded");
             }
-            let file = pack::compress(&recording.cases)?;
-            std::fs::write(&out, &file)
+            let bytes = pack::write_file(&out, &recording.cases)
                 .with_context(|| format!("cannot write {}", out.display()))?;
             let mut print = std::io::stdout().lock();
             recording.print(&mut print)?;
-            writeln!(print, "{} bytes in {}", file.len(), out.display())?;
+            writeln!(print, "{bytes} bytes in {}", out.display())?;
         }
         Command::Decode { count, seed } => {
             let model = Model::build("decode-campaign");
@@ -136,15 +135,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 bail!("--per-encoding 0 would leave no case");
             }
             let cases = pack::choose(&silicon::read_file(&input)?, per_encoding);
-            let file = pack::compress(&cases)?;
-            std::fs::write(&out, &file)
+            let bytes = pack::write_file(&out, &cases)
                 .with_context(|| format!("cannot write {}", out.display()))?;
-            println!(
-                "{} cases, {} bytes in {}",
-                cases.len(),
-                file.len(),
-                out.display()
-            );
+            println!("{} cases, {bytes} bytes in {}", cases.len(), out.display());
         }
         Command::Replay {
             file,

@@ -5,14 +5,18 @@ use spec::{exceptions, paging, registers};
 
 /// Whether another processor may rightly end this case in another way.
 pub fn ends_otherwise_elsewhere(case: &Case) -> bool {
-    use Mnemonic::{Call, Enter, Iret, Iretd, Popa, Popad, Pusha, Pushad, Retf};
+    use Mnemonic::{Call, Enter, Iret, Iretd, Popa, Popad, Pusha, Pushad, Retf, Ud0, Ud1};
     let Outcome::Exception(vector) = case.outcome else {
         return false;
     };
+    if vector == exceptions::PF && faults_in_two_pages(case) {
+        return true;
+    }
     match case.code.mnemonic() {
+        // AMD processors raise #UD before they look for ModRM.
+        Ud0 | Ud1 => case.bytes.len() > 15 || is_cut_off(case),
         // AMD processors keep what POPA had loaded before it failed.
         Popa | Popad if case.registers_after != case.registers => true,
-        _ if faults_in_two_pages(case) => vector == exceptions::PF,
         Enter | Iret | Iretd | Popa | Popad | Pusha | Pushad if has_two_stack_faults(case) => true,
         Retf => has_two_stack_faults(case) || faults_behind_released_bytes(case, vector),
         // The push may come before the target is compared with its limit.
@@ -22,6 +26,18 @@ pub fn ends_otherwise_elsewhere(case: &Case) -> bool {
         }
         _ => false,
     }
+}
+
+/// Its page or its segment ends within the instruction.
+fn is_cut_off(case: &Case) -> bool {
+    let code = case.selectors[usize::from(registers::CS)];
+    let limit = case
+        .environment
+        .descriptor(code)
+        .map_or(0, |code| code.limit);
+    let bytes = case.bytes.len() as u32;
+    case.eip.saturating_add(bytes - 1) > limit
+        || case.code_address() % paging::PAGE_BYTES + bytes > paging::PAGE_BYTES
 }
 
 /// One access lies in two pages of which ring 3 may access none.

@@ -15,6 +15,7 @@ pub const EXCLUDED: &[(&str, &str)] = &[
     ("cpuid",    "tells what the host is"),
     ("rdtsc",    "never gives the same twice"),
     ("sysenter", "goes to the host's kernel"),
+    ("int1",     "a hypervisor may deliver it, and save another EIP"),
     ("sysexit",  "not the same in compatibility mode"),
 ];
 
