@@ -100,8 +100,7 @@ impl Model {
     pub fn build(name: &str) -> Model {
         let mut block = Predecode::new();
         block.connect_all();
-        let verilog =
-            hdl::emit::emit("predecode", &mut block).expect("a block that can be emitted");
+        let verilog = hdl::emit::emit("predecode", &block).expect("a block that can be emitted");
         let folder = verilator::folder(name);
         fs::write(folder.join("design.sv"), &verilog.text).expect("the folder can be written");
         let bits = Predecoded::BITS;

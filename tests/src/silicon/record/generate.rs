@@ -460,14 +460,16 @@ impl Generator {
         };
         let table = segments::SELECTOR_LDT;
         let selector = match self.random.below(20) {
-            0..7 => self.random.below(self.environment.ldt.len() as u64) as u16 * 8 | table | level,
+            0..7 => {
+                (self.random.below(self.environment.ldt.len() as u64) as u16) << 3 | table | level
+            }
             7..9 => choose(&mut self.random, &self.data).unwrap_or(0) & !3 | level,
             9..11 => choose(&mut self.random, &self.stacks).unwrap_or(0) & !3 | level,
             11..14 => RING_3_DATA & !3 | level,
             14 => RING_3_CODE & !3 | level,
             15 | 16 => level,
             17 => self.random.bits(7) as u16,
-            18 => (self.environment.ldt.len() as u16 + self.random.below(4) as u16) * 8 | table,
+            18 => (self.environment.ldt.len() as u16 + self.random.below(4) as u16) << 3 | table,
             _ => self.random.bits(16) as u16,
         };
         if is_host_only(selector) {
@@ -609,12 +611,12 @@ impl Generator {
                 self.poke_operand(case, &instruction, &lower);
             }
             Loop | Loope | Loopne | Jcxz | Jecxz if self.percent(60) => {
-                case.registers[ECX] &= 0xFFFF_0003 * u32::from(self.percent(50)) | 1;
+                case.registers[ECX] &= if self.percent(50) { 0xFFFF_0003 } else { 1 };
             }
             _ if is_string(row.mnemonic) => {
                 let count = if self.percent(95) { 0x0F } else { 0x7F };
                 case.registers[ECX] &= count | if self.percent(50) { 0xFFFF_0000 } else { 0 };
-                let is_32 = !case.bytes.contains(&0x67) == (case.bits() == 32);
+                let is_32 = case.bytes.contains(&0x67) == (case.bits() == 16);
                 if is_32 {
                     case.registers[ECX] &= 0xFFFF;
                 }

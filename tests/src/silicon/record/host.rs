@@ -267,6 +267,8 @@ impl Host {
         let code = map(0, PAGE, writable, Some(file))?;
         let execute = libc::PROT_READ | libc::PROT_EXEC;
         map(CODE_PAGE as usize, PAGE, execute, Some(file))?;
+        // SAFETY: `file` is ours; the mappings keep what it names.
+        unsafe { libc::close(file) };
         let window = map(WINDOW as usize, WINDOW_BYTES, writable, None)?;
         map(READ_ONLY_PAGE as usize, PAGE, libc::PROT_READ, None)?;
         map(FRAME_PAGE, 2 * PAGE, writable, None)?;

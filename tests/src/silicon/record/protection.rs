@@ -109,7 +109,7 @@ fn loads(environment: &Arc<Environment>) -> Vec<Case> {
         GDT_LIMIT as u16 + 1,
         0xFFF8,
     ];
-    let behind = local(environment).count() as u16 * 8 | segments::SELECTOR_LDT;
+    let behind = (environment.ldt.len() as u16) << 3 | segments::SELECTOR_LDT;
     let selectors = local(environment).chain(global).chain([behind, 0xFFFC]);
     let mut drafts = Vec::new();
     for selector in selectors.flat_map(|selector| (0..4).map(move |level| selector | level)) {
