@@ -59,6 +59,7 @@ fn data_unit_is_the_same_in_verilog() {
             access_io,
             access_user,
             execute_empty,
+            hold_io_reads,
             store_data,
             fetch_user,
             fetch_walk_permitted
@@ -163,7 +164,8 @@ const CHECKS: &[Check] = {
     use Check::*;
     &[None, Ring0, InputOutput, Protected, DataSegment, StackSegment, NewStack, ReturnStack, JumpCode, ReturnCode,
       GateCode, GateJump, EventGate, CallGate, LocalTable, TaskState, CodeTarget, NotNull, NotNullTask,
-      PortPermitted, NotNested, SysenterSet, SysexitAllowed, ControlRegister0, ControlRegister4]
+      PortPermitted, NotNested, SysenterSet, SysexitAllowed, ControlRegister0, ControlRegister4,
+      Undefined, TimeStamp, NoCounter, Coprocessor, Wait, Bounds, AccessRights, SegmentLimit, Readable, Writable]
 };
 
 #[test]
@@ -178,7 +180,16 @@ fn descriptor_checks_are_the_same_in_verilog() {
         draw_inputs!(
             top, random, a, b, descriptor, code_limit, code_level, real_mode, cpl, iopl, nested
         );
-        draw_inputs!(top, random, sysenter_cs, vector, software, external);
+        draw_inputs!(
+            top,
+            random,
+            sysenter_cs,
+            vector,
+            software,
+            external,
+            status_word,
+            time_stamp_disabled
+        );
         top.rule.next = random.variant(CHECKS);
     });
 }
@@ -210,6 +221,7 @@ fn events_are_the_same_in_verilog() {
             retires_last,
             counts,
             interrupts_enabled,
+            interrupt_one,
             real_mode
         );
         top.reset.next = clock == 0;

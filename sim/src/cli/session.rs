@@ -26,7 +26,11 @@ pub struct Setup {
 }
 
 impl Setup {
-    fn build(&self) -> Result<Machine, Failure> {
+    /// Builds the machine and loads its RAM.
+    ///
+    /// # Errors
+    /// No memory, or something that does not lie in RAM.
+    pub fn build(&self) -> Result<Machine, Failure> {
         let mut machine = Machine::new(self.config.clone())?;
         for (address, bytes) in &self.loads {
             machine.write_memory(*address, bytes)?;
@@ -274,7 +278,7 @@ fn show(bytes: &[u8]) -> std::io::Result<()> {
 }
 
 /// Bytes typed or piped into stdin, from a thread of their own: reading blocks.
-fn console_input() -> Receiver<Vec<u8>> {
+pub fn console_input() -> Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     let terminal = std::io::stdin().is_terminal();
     std::thread::spawn(move || {

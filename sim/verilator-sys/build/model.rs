@@ -14,7 +14,7 @@ use std::process::Command;
 const VERILATOR_FLAGS: &[&str] = &[
     "--cc", "--top-module", "sysgate", "--prefix", "Vsysgate", "--Mdir", ".",
     "-O3", "--x-assign", "fast", "--x-initial", "fast", "--trace-fst", "--no-trace-params", "--trace-max-width", "4096",
-    "--output-split", "0", "--no-timing", "--quiet-stats",
+    "--savable", "--output-split", "0", "--no-timing", "--quiet-stats",
     "-Wall", "-Wno-DECLFILENAME", "-Wno-UNUSEDSIGNAL", "-Wno-UNUSEDPARAM",
 ];
 
@@ -52,7 +52,7 @@ pub fn build() -> Result<(), String> {
     // Verilator's runtime.
     let runtime = cache.join(format!(
         "runtime-{}",
-        key(&[&version, &compiler, "runtime 1"])
+        key(&[&version, &compiler, "runtime 2"])
     ));
     once(&runtime, |folder| {
         let mut build = compiler_for(folder, "2");
@@ -64,6 +64,7 @@ pub fn build() -> Result<(), String> {
         for source in [
             "verilated.cpp",
             "verilated_fst_c.cpp",
+            "verilated_save.cpp",
             "verilated_threads.cpp",
         ] {
             build.file(include.join(source));
@@ -205,6 +206,18 @@ fn emit() -> Result<Verilog, String> {
     };
     let core = hdl::top::core().map_err(|errors| refused("core", errors))?;
     let chip = hdl::top::chip().map_err(|errors| refused("chip", errors))?;
+    for pll in spec::clock::PLLS {
+        let board = hdl::top::ulx3s(pll).map_err(|errors| refused("board", errors))?;
+        write(&format!("ulx3s-{}.v", pll.clock_hz), &board.text)?;
+    }
+    let rows: String = spec::clock::PLLS
+        .iter()
+        .map(|pll| {
+            let clock = pll.clock_hz;
+            format!("({clock}, include_str!(concat!(env!(\"OUT_DIR\"), \"/ulx3s-{clock}.v\"))),")
+        })
+        .collect();
+    write("ulx3s.rs", &format!("&[{rows}]"))?;
     write("core.v", &core.text)?;
     write("chip.v", &chip.text)?;
     let built: Vec<bool> = spec::opcodes::all().map(hdl::decode::is_built).collect();
