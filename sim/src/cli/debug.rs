@@ -149,7 +149,10 @@ fn more_symbols(symbols: &Symbols, path: &str) -> Result<(Symbols, String), Stri
     let mut warnings = String::new();
     for element in path.split(';').filter(|element| !element.is_empty()) {
         let first = element.split('*').next().unwrap_or_default();
-        if ["srv", "cache", "symsrv"].iter().any(|server| first.eq_ignore_ascii_case(server)) {
+        if ["srv", "cache", "symsrv"]
+            .iter()
+            .any(|server| first.eq_ignore_ascii_case(server))
+        {
             continue;
         }
         let mut json = PathBuf::from(element);
@@ -157,7 +160,8 @@ fn more_symbols(symbols: &Symbols, path: &str) -> Result<(Symbols, String), Stri
             json.push("symbols.json");
         }
         if !json.exists() {
-            warnings += &format!("WARNING: {element} is not accessible: no symbols.json is there\n");
+            warnings +=
+                &format!("WARNING: {element} is not accessible: no symbols.json is there\n");
             continue;
         }
         let text = files::read(&json, SYMBOL_LIMIT)?;
@@ -169,8 +173,7 @@ fn more_symbols(symbols: &Symbols, path: &str) -> Result<(Symbols, String), Stri
             .into_iter()
             .filter(|module| is_new(&module.name))
             .collect();
-        let is_of_them =
-            |name: &str| modules.iter().any(|module| module.name == name);
+        let is_of_them = |name: &str| modules.iter().any(|module| module.name == name);
         let symbols: Vec<_> = other
             .symbols
             .into_iter()
@@ -266,7 +269,11 @@ impl Completions {
             .map(|name| name.to_string())
             .collect();
         let file = symbols.file();
-        let mut names: Vec<String> = file.modules.iter().map(|module| module.name.clone()).collect();
+        let mut names: Vec<String> = file
+            .modules
+            .iter()
+            .map(|module| module.name.clone())
+            .collect();
         for symbol in &file.symbols {
             for name in std::iter::once(&symbol.name).chain(&symbol.aliases) {
                 names.push(format!("{}!{name}", symbol.module));
@@ -285,7 +292,9 @@ impl Completions {
         let command_begin = head.rfind([';', '"']).map_or(0, |at| at + 1);
         let command = head[command_begin..].trim_start();
         let is_first = !command.contains(char::is_whitespace);
-        let separators = [' ', ';', '"', ',', '(', ')', '[', ']', '+', '*', '/', '=', '@'];
+        let separators = [
+            ' ', ';', '"', ',', '(', ')', '[', ']', '+', '*', '/', '=', '@',
+        ];
         let begin = match is_first {
             true => at - command.len(),
             false => head.rfind(separators).map_or(0, |at| at + 1),
@@ -295,7 +304,11 @@ impl Completions {
             name.get(..word.len())
                 .is_some_and(|start| start.eq_ignore_ascii_case(word))
         };
-        let list = if is_first { &self.commands } else { &self.names };
+        let list = if is_first {
+            &self.commands
+        } else {
+            &self.names
+        };
         let found = list.iter().filter(fits).take(COMPLETION_LIMIT).cloned();
         (begin, found.collect())
     }
@@ -345,10 +358,20 @@ mod tests {
         let completions = Completions::new(&Symbols::new(image.symbols));
         let words = |line: &str| completions.complete_word(line, line.len());
         assert!(words("rd").1.contains(&"rdmsr".into()));
-        assert_eq!(words("uf ntdll!zwwritefileg"), (3, vec!["ntdll!ZwWriteFileGather".into()]));
-        assert!(words("bp KiFastCallEn").1.contains(&"KiFastCallEntry".into()));
+        assert_eq!(
+            words("uf ntdll!zwwritefileg"),
+            (3, vec!["ntdll!ZwWriteFileGather".into()])
+        );
+        assert!(
+            words("bp KiFastCallEn")
+                .1
+                .contains(&"KiFastCallEntry".into())
+        );
         assert!(words("u poi(KERN").1.contains(&"KERNELBASE".into()));
-        assert_eq!(words("r; u"), (3, vec!["u".into(), "ub".into(), "uf".into()]));
+        assert_eq!(
+            words("r; u"),
+            (3, vec!["u".into(), "ub".into(), "uf".into()])
+        );
         assert!(words("dt _KTR").1.contains(&"_KTRAP_FRAME".into()));
     }
 }

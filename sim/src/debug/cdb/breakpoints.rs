@@ -18,25 +18,11 @@ use std::fmt::Write;
 /// What a breakpoint waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Event {
-    Execute {
-        linear: u32,
-    },
-    Memory {
-        linear: u32,
-        size: u32,
-        write: bool,
-    },
-    Port {
-        port: u16,
-        size: u16,
-    },
-    System {
-        number: u8,
-        name: String,
-    },
-    Vector {
-        vector: Option<u8>,
-    },
+    Execute { linear: u32 },
+    Memory { linear: u32, size: u32, write: bool },
+    Port { port: u16, size: u16 },
+    System { number: u8, name: String },
+    Vector { vector: Option<u8> },
     Ring,
 }
 
@@ -109,7 +95,11 @@ fn options(arguments: &str) -> Result<Options, String> {
             let end = text
                 .char_indices()
                 .skip(1)
-                .find(|(at, c)| *c == '"' || text[..*at].ends_with(' ') && text[*at..].starts_with("/w") || text[..*at].ends_with(' ') && text[*at..].starts_with("/1"))
+                .find(|(at, c)| {
+                    *c == '"'
+                        || text[..*at].ends_with(' ') && text[*at..].starts_with("/w")
+                        || text[..*at].ends_with(' ') && text[*at..].starts_with("/1")
+                })
                 .map_or(text.len(), |(at, _)| at);
             options.rest.push_str(&text[..end]);
             text = &text[end..];
@@ -149,7 +139,8 @@ impl Debugger {
     pub(super) fn set_access_breakpoint(&mut self, _: &str, arguments: &str) -> Outcome {
         let mut options = options(arguments)?;
         let rest = std::mem::take(&mut options.rest);
-        let syntax = "Syntax error: ba e1|r4|w4|i1 ADDRESS, ba m MSR|REGISTER, ba v VECTOR|*, or ba c";
+        let syntax =
+            "Syntax error: ba e1|r4|w4|i1 ADDRESS, ba m MSR|REGISTER, ba v VECTOR|*, or ba c";
         let mut letters = rest.chars();
         let access = letters.next().ok_or(syntax)?.to_ascii_lowercase();
         let rest = letters.as_str();
@@ -265,7 +256,9 @@ impl Debugger {
             };
             let state = if breakpoint.enabled { 'e' } else { 'd' };
             let (place, name) = match &breakpoint.event {
-                Event::Execute { linear } => (format!("{linear:08x}    "), self.names.text(*linear)),
+                Event::Execute { linear } => {
+                    (format!("{linear:08x}    "), self.names.text(*linear))
+                }
                 Event::Memory {
                     linear,
                     size,
@@ -316,7 +309,11 @@ impl Debugger {
     /// `bc`, `bd`, `be` with `*` or numbers.
     pub(super) fn change_breakpoints(&mut self, name: &str, arguments: &str) -> Outcome {
         let numbers: Vec<usize> = match arguments {
-            "" => return Err(format!("Syntax error: {name} takes breakpoint numbers or *")),
+            "" => {
+                return Err(format!(
+                    "Syntax error: {name} takes breakpoint numbers or *"
+                ));
+            }
             "*" => (0..self.breakpoints.len()).collect(),
             list => {
                 let number = |word: &str| {
@@ -351,7 +348,9 @@ impl Debugger {
             .iter()
             .enumerate()
             .filter_map(|(number, breakpoint)| {
-                let breakpoint = breakpoint.as_ref().filter(|breakpoint| breakpoint.enabled)?;
+                let breakpoint = breakpoint
+                    .as_ref()
+                    .filter(|breakpoint| breakpoint.enabled)?;
                 Some((breakpoint.watch(), number))
             })
             .unzip()
@@ -398,7 +397,9 @@ impl Debugger {
         match self.value(&condition) {
             Ok(value) => value != 0,
             Err(error) => {
-                self.line(format!("Breakpoint {number}, condition \"{condition}\": {error}"));
+                self.line(format!(
+                    "Breakpoint {number}, condition \"{condition}\": {error}"
+                ));
                 true
             }
         }

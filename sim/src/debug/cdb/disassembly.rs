@@ -173,8 +173,10 @@ impl<'a> Disassembler<'a> {
             instruction.flow_control(),
             FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch
         );
-        (near && direct)
-            .then(|| self.cs_base.wrapping_add(instruction.near_branch_target() as u32))
+        (near && direct).then(|| {
+            self.cs_base
+                .wrapping_add(instruction.near_branch_target() as u32)
+        })
     }
 
     fn text(&self, target: &mut dyn Target, instruction: &Instruction) -> String {
@@ -318,7 +320,9 @@ pub fn before(names: &Names, target: &mut dyn Target, address: u32, count: usize
         .map(|near| address.wrapping_sub(1).wrapping_sub(near.offset));
     // A symbol's begin is certain; a chain from anywhere else is a guess, the longer the better.
     let near = symbol.filter(|symbol| address.wrapping_sub(*symbol) <= 0x1000);
-    let guesses = (1..=(count as u32 * 15).min(address)).rev().map(|back| address - back);
+    let guesses = (1..=(count as u32 * 15).min(address))
+        .rev()
+        .map(|back| address - back);
     for start in near.into_iter().chain(guesses) {
         let mut chain = Vec::new();
         let mut at = start;
@@ -403,7 +407,9 @@ pub fn unassemble_function(
         .map_or(0, |near| near.offset);
     let lines = function(names, target, address.wrapping_sub(symbol));
     if lines.values().all(|line| line.bytes.is_empty()) {
-        return Err(format!("No code found, aborting: nothing is mapped at {address:08x}"));
+        return Err(format!(
+            "No code found, aborting: nothing is mapped at {address:08x}"
+        ));
     }
     let mut blocks: BTreeSet<u32> = lines.values().filter_map(|line| line.jump).collect();
     for line in lines.values() {
@@ -475,10 +481,22 @@ mod tests {
     #[test]
     fn operands_have_the_form_of_cdb() {
         for (bytes, expected) in [
-            (&[0xFF, 0x15, 0x90, 0x11, 0x4C, 0x75][..], "call    dword ptr [KERNELBASE!_imp__NtWriteFile (754c1190)]"),
-            (&[0xFF, 0x15, 0, 0, 0x4C, 0x12], "call    dword ptr ds:[124C0000h]"),
-            (&[0x64, 0xA1, 0x24, 1, 0, 0], "mov     eax,dword ptr fs:[00000124h]"),
-            (&[0xA1, 0, 0xF0, 0xDF, 0xFF], "mov     eax,dword ptr ds:[0FFDFF000h]"),
+            (
+                &[0xFF, 0x15, 0x90, 0x11, 0x4C, 0x75][..],
+                "call    dword ptr [KERNELBASE!_imp__NtWriteFile (754c1190)]",
+            ),
+            (
+                &[0xFF, 0x15, 0, 0, 0x4C, 0x12],
+                "call    dword ptr ds:[124C0000h]",
+            ),
+            (
+                &[0x64, 0xA1, 0x24, 1, 0, 0],
+                "mov     eax,dword ptr fs:[00000124h]",
+            ),
+            (
+                &[0xA1, 0, 0xF0, 0xDF, 0xFF],
+                "mov     eax,dword ptr ds:[0FFDFF000h]",
+            ),
             (&[0x8B, 0x45, 8], "mov     eax,dword ptr [ebp+8]"),
             (&[0x8D, 0x4D, 0xFC], "lea     ecx,[ebp-4]"),
             (&[0x83, 0xC8, 0xFF], "or      eax,0FFFFFFFFh"),
@@ -492,7 +510,10 @@ mod tests {
             (&[0xCF], "iretd"),
             (&[0x0F, 0x34], "sysenter"),
             (&[0xEB, 0xFE], "jmp     00001000"),
-            (&[0xE9, 0xAB, 0x4E, 0xF0, 0x77], "jmp     ntdll!ZwWriteFile (77f05eb0)"),
+            (
+                &[0xE9, 0xAB, 0x4E, 0xF0, 0x77],
+                "jmp     ntdll!ZwWriteFile (77f05eb0)",
+            ),
             (&[0xFF, 0xFF], "???"),
         ] {
             assert_eq!(text(bytes), expected, "{bytes:x?}");
@@ -509,8 +530,7 @@ mod tests {
     #[test]
     fn ub_shows_the_instructions_that_end_at_the_address() {
         let mut out = String::new();
-        let first =
-            unassemble_before(&names(), &mut still(), 0x77F0_64F4, 8, &mut out).unwrap();
+        let first = unassemble_before(&names(), &mut still(), 0x77F0_64F4, 8, &mut out).unwrap();
         assert_eq!(first, 0x77F0_64F0);
         assert_eq!(
             out,

@@ -292,7 +292,9 @@ impl Debugger {
                 break;
             }
             let number = hit.iter().map(|index| numbers[index - extra.len()]);
-            let stops = number.into_iter().find(|number| self.condition_holds(*number));
+            let stops = number
+                .into_iter()
+                .find(|number| self.condition_holds(*number));
             if let Some(number) = stops {
                 self.line(format!("Breakpoint {number} hit"));
                 break;

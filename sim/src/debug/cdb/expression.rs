@@ -322,10 +322,7 @@ impl<'a> Parser<'a, '_> {
             if let Some(segment) = segment {
                 self.text = rest;
                 let offset = self.unary()?;
-                let base = self
-                    .scope
-                    .target
-                    .register(registers::BASE + segment as u8);
+                let base = self.scope.target.register(registers::BASE + segment as u8);
                 return Ok(u64::from(base.wrapping_add(offset as u32)));
             }
         }
@@ -347,10 +344,7 @@ impl<'a> Parser<'a, '_> {
     }
 
     fn here(&mut self) -> u32 {
-        let base = self
-            .scope
-            .target
-            .register(registers::BASE + registers::CS);
+        let base = self.scope.target.register(registers::BASE + registers::CS);
         base.wrapping_add(self.scope.target.register(registers::EIP))
     }
 
@@ -408,7 +402,9 @@ mod tests {
         target.registers.insert(3, 0x1000);
         target.registers.insert(registers::CPL, 3);
         target.registers.insert(registers::EFLAGS, 0x246);
-        target.registers.insert(registers::BASE + registers::FS, 0xFF0);
+        target
+            .registers
+            .insert(registers::BASE + registers::FS, 0xFF0);
         target.registers.insert(registers::EIP, 0x77F0_5EB0);
         let mut variables = [0; 10];
         variables[3] = 7;

@@ -77,7 +77,11 @@ fn rows(target: &mut dyn Target, range: Range) -> Vec<(u32, Vec<Option<u8>>)> {
 fn digits(bytes: &[Option<u8>], size: usize) -> String {
     let known: Option<Vec<u8>> = bytes.iter().copied().collect();
     match known.filter(|bytes| bytes.len() == size) {
-        Some(bytes) => bytes.iter().rev().map(|byte| format!("{byte:02x}")).collect(),
+        Some(bytes) => bytes
+            .iter()
+            .rev()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
         None => "?".repeat(size * 2),
     }
 }
@@ -173,9 +177,7 @@ fn text(target: &mut dyn Target, range: Range, size: u32, out: &mut String) -> u
         let line: String = line.iter().collect();
         writeln!(out, "{address:08x}  \"{line}\"").unwrap();
     }
-    range
-        .address
-        .wrapping_add(characters.len() as u32 * size)
+    range.address.wrapping_add(characters.len() as u32 * size)
 }
 
 /// `s`: every place in the range where `pattern` lies, shown as objects of `size` bytes.
@@ -273,7 +275,10 @@ mod tests {
     #[test]
     fn a_pointer_is_named_only_if_something_is_there() {
         let mut still = Still::default()
-            .with(0x754C_1190, &[0xB0, 0x5E, 0xF0, 0x77, 0xF0, 0x64, 0xF0, 0x77])
+            .with(
+                0x754C_1190,
+                &[0xB0, 0x5E, 0xF0, 0x77, 0xF0, 0x64, 0xF0, 0x77],
+            )
             .with(0x77F0_5EB0, &[0xB8]);
         assert_eq!(
             shown(&mut still, 0x754C_1190, 8, Format::Pointers),

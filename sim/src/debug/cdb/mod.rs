@@ -262,7 +262,10 @@ impl Debugger {
             }
         };
         let (count, end) = match rest.strip_prefix(['L', 'l']) {
-            Some(count) => (self.value(count.trim_start_matches('?'))?.min(100_000), None),
+            Some(count) => (
+                self.value(count.trim_start_matches('?'))?.min(100_000),
+                None,
+            ),
             None if rest.is_empty() => (8, None),
             None => (100_000, Some(self.address(rest)?)),
         };
@@ -330,8 +333,7 @@ impl Debugger {
                 bytes: size * count,
             },
             _ => {
-                let (range, rest) =
-                    expression::range(arguments, &mut self.scope(), size, count)?;
+                let (range, rest) = expression::range(arguments, &mut self.scope(), size, count)?;
                 if !rest.is_empty() {
                     return Err(format!("Extra character error in '{rest}'"));
                 }
@@ -379,7 +381,9 @@ impl Debugger {
         while !text.is_empty() {
             let (value, rest) = self.parse(text)?;
             if size < 4 && value >> (size * 8) != 0 {
-                return Err(format!("Overflow error: {value:x} does not fit into {size} byte(s)"));
+                return Err(format!(
+                    "Overflow error: {value:x} does not fit into {size} byte(s)"
+                ));
             }
             bytes.extend(&value.to_le_bytes()[..size]);
             text = rest;
@@ -393,14 +397,20 @@ impl Debugger {
     /// `s [-b|-w|-d|-a|-u] range pattern`.
     fn search(&mut self, _: &str, arguments: &str) -> Outcome {
         let (kind, arguments) = match arguments.strip_prefix('-') {
-            Some(rest) => rest.split_at_checked(1).ok_or("Syntax error: -b, -w, -d, -a or -u")?,
+            Some(rest) => rest
+                .split_at_checked(1)
+                .ok_or("Syntax error: -b, -w, -d, -a or -u")?,
             None => ("b", arguments),
         };
         let size = match kind {
             "b" | "a" | "u" => 1,
             "w" => 2,
             "d" => 4,
-            other => return Err(format!("Syntax error: -{other} is none of -b, -w, -d, -a, -u")),
+            other => {
+                return Err(format!(
+                    "Syntax error: -{other} is none of -b, -w, -d, -a, -u"
+                ));
+            }
         };
         let (range, rest) = expression::range(arguments, &mut self.scope(), size, 128)?;
         let pattern = self.pattern(kind, rest)?;
@@ -464,7 +474,11 @@ mod tests {
 
     #[test]
     fn no_name_is_used_twice() {
-        let mut names: Vec<&str> = COMMANDS.iter().flat_map(|command| command.names).copied().collect();
+        let mut names: Vec<&str> = COMMANDS
+            .iter()
+            .flat_map(|command| command.names)
+            .copied()
+            .collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();

@@ -10,7 +10,8 @@ impl Debugger {
         let mut words = arguments.split_whitespace();
         let (mut pattern, mut address) = ("*", None);
         while let Some(word) = words.next() {
-            let argument = || format!("Syntax error in 'lm {arguments}': lm [m PATTERN] [a ADDRESS]");
+            let argument =
+                || format!("Syntax error in 'lm {arguments}': lm [m PATTERN] [a ADDRESS]");
             match word {
                 "m" => pattern = words.next().ok_or_else(argument)?,
                 "a" => address = Some(self.address(words.next().ok_or_else(argument)?)?),
@@ -32,7 +33,10 @@ impl Debugger {
             writeln!(out, "{}", line.trim_end()).unwrap();
             if name == "lmv" {
                 let symbols = &self.names.symbols().file().symbols;
-                let count = symbols.iter().filter(|symbol| symbol.module == module.name).count();
+                let count = symbols
+                    .iter()
+                    .filter(|symbol| symbol.module == module.name)
+                    .count();
                 writeln!(out, "    Image name: {}", module.file).unwrap();
                 writeln!(out, "    ImageSize:  {:08X}", module.size).unwrap();
                 writeln!(out, "    Layer:      {}", module.layer).unwrap();
@@ -59,7 +63,9 @@ impl Debugger {
             .unwrap();
         }
         if out.is_empty() {
-            return Err(format!("Couldn't resolve 'x {arguments}': no symbol matches"));
+            return Err(format!(
+                "Couldn't resolve 'x {arguments}': no symbol matches"
+            ));
         }
         self.out.push_str(&out);
         Ok(())
@@ -94,7 +100,12 @@ fn nearest(names: &Names, address: u32) -> Option<String> {
     let near = names.near(address)?;
     let mut out = format!("({:08x})   {near}", address.wrapping_sub(near.offset));
     if let Some(next) = names.next(address) {
-        write!(out, "   |  ({:08x})   {}!{}", next.address, next.module, next.name).unwrap();
+        write!(
+            out,
+            "   |  ({:08x})   {}!{}",
+            next.address, next.module, next.name
+        )
+        .unwrap();
     }
     out.push('\n');
     let exact = names.exact(address);
@@ -179,14 +190,22 @@ fn headers(target: &mut dyn Target, base: u32) -> Result<String, String> {
         target
             .read_number(address, bytes)
             .map(|number| number as u32)
-            .ok_or_else(|| format!("Memory access error at {address:08x}: the headers of {base:08x} are not mapped"))
+            .ok_or_else(|| {
+                format!(
+                    "Memory access error at {address:08x}: the headers of {base:08x} are not mapped"
+                )
+            })
     };
     if field(base, 2)? != 0x5A4D {
-        return Err(format!("There is no PE image at {base:08x}: it does not begin with MZ"));
+        return Err(format!(
+            "There is no PE image at {base:08x}: it does not begin with MZ"
+        ));
     }
     let header = base.wrapping_add(field(base + 0x3C, 4)?);
     if field(header, 4)? != 0x4550 {
-        return Err(format!("There is no PE image at {base:08x}: its header has no signature"));
+        return Err(format!(
+            "There is no PE image at {base:08x}: its header has no signature"
+        ));
     }
     let mut out = String::new();
     let (file, optional) = (header + 4, header + 24);
@@ -214,7 +233,11 @@ fn headers(target: &mut dyn Target, base: u32) -> Result<String, String> {
     for (index, name) in (0..directories).zip(DIRECTORIES) {
         let at = optional + 96 + index * 8;
         let (address, size) = (field(at, 4)?, field(at + 4, 4)?);
-        writeln!(out, "{address:8X} [{size:8X}] address [size] of {name} Directory").unwrap();
+        writeln!(
+            out,
+            "{address:8X} [{size:8X}] address [size] of {name} Directory"
+        )
+        .unwrap();
     }
     for number in 0..sections.min(96) {
         let at = optional + optional_bytes + number * 40;
@@ -268,7 +291,11 @@ Exact matches:
 
     #[test]
     fn headers_that_are_not_there_are_told() {
-        assert!(headers(&mut Still::default(), 0x1000).unwrap_err().contains("00001000"));
+        assert!(
+            headers(&mut Still::default(), 0x1000)
+                .unwrap_err()
+                .contains("00001000")
+        );
         let mut still = Still::default().with(0x1000, &[0; 0x100]);
         assert!(headers(&mut still, 0x1000).unwrap_err().contains("MZ"));
     }

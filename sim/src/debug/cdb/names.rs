@@ -197,7 +197,9 @@ impl Names {
                 )),
             },
             _ => {
-                let names = found.iter().map(|found| format!("{}!{symbol}", found.module));
+                let names = found
+                    .iter()
+                    .map(|found| format!("{}!{symbol}", found.module));
                 let names: Vec<String> = names.collect();
                 Err(format!(
                     "Ambiguous symbol error at '{name}': it is {}",

@@ -94,8 +94,8 @@ impl Debugger {
         let base = self.debuggee.registers().get(BASE + CS);
         for eip in seen {
             let address = base.wrapping_add(*eip);
-            let line = Disassembler::new(&self.names, &mut self.debuggee)
-                .at(&mut self.debuggee, address);
+            let line =
+                Disassembler::new(&self.names, &mut self.debuggee).at(&mut self.debuggee, address);
             let place = self.names.text(address);
             self.line(format!("{address:08x}  {place:<40} {}", line.text));
         }
@@ -160,7 +160,9 @@ impl Debugger {
         }
         self.return_to(start);
         match ended {
-            Some(stopped) => self.line(format!("It does not retire: {stopped:?} after {clocks} clocks.")),
+            Some(stopped) => self.line(format!(
+                "It does not retire: {stopped:?} after {clocks} clocks."
+            )),
             None => self.line(format!("It retires in {clocks} clock(s); before that")),
         }
         for (count, reason) in counts.iter().zip(STALL_REASONS) {

@@ -255,7 +255,9 @@ impl Debugger {
         let (register, bit, bits) = expression::register(&plain).ok_or_else(bad)?;
         let mask = ((1u64 << bits) - 1) as u32;
         if value >> bits != 0 && bits < 32 {
-            return Err(format!("Overflow error: {value:x} does not fit into {plain}"));
+            return Err(format!(
+                "Overflow error: {value:x} does not fit into {plain}"
+            ));
         }
         let old = self.debuggee.registers().get(register);
         let new = old & !(mask << bit) | (value as u32 & mask) << bit;

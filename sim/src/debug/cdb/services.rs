@@ -31,7 +31,11 @@ fn services(
     let count = services.rows.len();
     let entries = match number {
         Some(number) if number < count => number..number + 1,
-        Some(number) => return Err(format!("There is no service {number:x}: the table has {count:x} entries")),
+        Some(number) => {
+            return Err(format!(
+                "There is no service {number:x}: the table has {count:x} entries"
+            ));
+        }
         None => 0..count,
     };
     // Entries must lie in the module that the table lies in.

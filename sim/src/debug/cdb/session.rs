@@ -181,7 +181,11 @@ impl Debugger {
                 self.line("The waveform is complete");
             }
             "off" => self.line("No waveform is being written"),
-            _ => return Err(format!("Syntax error in '.wave {arguments}': .wave on FILE, or .wave off")),
+            _ => {
+                return Err(format!(
+                    "Syntax error in '.wave {arguments}': .wave on FILE, or .wave off"
+                ));
+            }
         }
         Ok(())
     }

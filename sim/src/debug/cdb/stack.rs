@@ -196,7 +196,9 @@ pub fn walk(names: &Names, target: &mut dyn Target, limit: usize) -> Vec<Frame> 
         let slot = match stack {
             Stack::Framed => Some(ebp.wrapping_add(4)),
             // Behind a call its arguments may be popped or not; what EBP says is certain.
-            Stack::Pushed(_) if is_return && names.near(inside).is_some_and(|near| near.offset > 0x10) => {
+            Stack::Pushed(_)
+                if is_return && names.near(inside).is_some_and(|near| near.offset > 0x10) =>
+            {
                 Some(ebp.wrapping_add(4))
             }
             Stack::Pushed(bytes) => Some(esp.wrapping_add(bytes)),

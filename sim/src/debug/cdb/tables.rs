@@ -45,7 +45,9 @@ impl Debugger {
             _ => self.address(arguments)?,
         };
         if !self.debuggee.registers().paging() {
-            self.line(format!("VA {address:08x}\nPaging is off: physical {address:08x}"));
+            self.line(format!(
+                "VA {address:08x}\nPaging is off: physical {address:08x}"
+            ));
             return Ok(());
         }
         let cr3 = self.debuggee.registers().cr3();
@@ -65,7 +67,11 @@ fn idt(names: &Names, target: &mut dyn Target, wanted: Option<u32>) -> Result<St
     let mut out = format!("Dumping IDT: {base:08x}\n\n");
     let vectors = match wanted {
         Some(vector) if vector < count => vector..vector + 1,
-        Some(vector) => return Err(format!("Vector {vector:x} is behind the end of the IDT: it has {count:x} entries")),
+        Some(vector) => {
+            return Err(format!(
+                "Vector {vector:x} is behind the end of the IDT: it has {count:x} entries"
+            ));
+        }
         None => 0..count.min(256),
     };
     for vector in vectors {
@@ -107,10 +113,14 @@ fn descriptors(target: &mut dyn Target, first: u32, last: u32) -> Result<String,
         target.register(LIMIT + number::GDTR),
     );
     if first & u32::from(segments::SELECTOR_LDT) != 0 {
-        return Err(format!("Unable to get descriptor {first:04x}: it would be in the LDT"));
+        return Err(format!(
+            "Unable to get descriptor {first:04x}: it would be in the LDT"
+        ));
     }
     if (first | 7) > limit {
-        return Err(format!("Unable to get descriptor {first:04x}: the GDT's limit is {limit:x}"));
+        return Err(format!(
+            "Unable to get descriptor {first:04x}: the GDT's limit is {limit:x}"
+        ));
     }
     let mut out = String::from(DESCRIPTOR_HEAD);
     for selector in (first & !7..=last.min(limit)).step_by(8) {
@@ -131,14 +141,26 @@ fn descriptor_line(selector: u32, descriptor: u64) -> String {
         limit = limit << 12 | 0xFFF;
     }
     let kind = access & segments::ACCESS_TYPE;
-    let accessed = if kind & segments::TYPE_ACCESSED != 0 { " Ac" } else { "" };
+    let accessed = if kind & segments::TYPE_ACCESSED != 0 {
+        " Ac"
+    } else {
+        ""
+    };
     let kind = match access & segments::ACCESS_CODE_OR_DATA != 0 {
         true if kind & segments::TYPE_CODE != 0 => {
-            let readable = if kind & segments::TYPE_READABLE != 0 { "RE" } else { "EO" };
+            let readable = if kind & segments::TYPE_READABLE != 0 {
+                "RE"
+            } else {
+                "EO"
+            };
             format!("Code {readable}{accessed}")
         }
         true => {
-            let writable = if kind & segments::TYPE_WRITABLE != 0 { "RW" } else { "RO" };
+            let writable = if kind & segments::TYPE_WRITABLE != 0 {
+                "RW"
+            } else {
+                "RO"
+            };
             format!("Data {writable}{accessed}")
         }
         false => match kind {
@@ -208,7 +230,10 @@ fn page_table_entries(
     let pte_at = (pde & paging::FRAME) + paging::table_index(address) * 4;
     let pte = read(pte_at).ok_or_else(|| unreadable(pte_at))?;
     let columns = |left: String, right: String| format!("{left:<24}{right}\n");
-    out += &columns(format!("PDE at {pde_shown:08X}"), format!("PTE at {pte_shown:08X}"));
+    out += &columns(
+        format!("PDE at {pde_shown:08X}"),
+        format!("PTE at {pte_shown:08X}"),
+    );
     out += &columns(format!("contains {pde:08X}"), format!("contains {pte:08X}"));
     let described = |entry: u32| match entry & paging::PRESENT {
         0 => "not valid".to_string(),
@@ -245,9 +270,30 @@ mod tests {
     #[test]
     fn descriptors_have_the_columns_of_dg() {
         for (selector, base, limit, access, flags, expected) in [
-            (0x08, 0, 0xF_FFFF, 0x9B, 0xC000, "0008 00000000 ffffffff Code RE Ac 0 Bg Pg P  Nl 00000c9b"),
-            (0x38, 0, 0xFFF, 0xF3, 0x4000, "0038 00000000 00000fff Data RW Ac 3 Bg By P  Nl 000004f3"),
-            (0x28, 0x8004_2000, 0x20AB, 0x8B, 0, "0028 80042000 000020ab TSS32 Busy 0 Nb By P  Nl 0000008b"),
+            (
+                0x08,
+                0,
+                0xF_FFFF,
+                0x9B,
+                0xC000,
+                "0008 00000000 ffffffff Code RE Ac 0 Bg Pg P  Nl 00000c9b",
+            ),
+            (
+                0x38,
+                0,
+                0xFFF,
+                0xF3,
+                0x4000,
+                "0038 00000000 00000fff Data RW Ac 3 Bg By P  Nl 000004f3",
+            ),
+            (
+                0x28,
+                0x8004_2000,
+                0x20AB,
+                0x8B,
+                0,
+                "0028 80042000 000020ab TSS32 Busy 0 Nb By P  Nl 0000008b",
+            ),
         ] {
             let descriptor = segments::descriptor(base, limit, access, flags);
             assert_eq!(descriptor_line(selector, descriptor), expected);

@@ -25,14 +25,20 @@ impl Debugger {
             return Ok(());
         }
         let layout = layout(&self.names, name)
-            .ok_or_else(|| format!("Symbol {name} not found: there is no such type; dt * lists them"))?
+            .ok_or_else(|| {
+                format!("Symbol {name} not found: there is no such type; dt * lists them")
+            })?
             .clone();
         // Names of fields (with stars), then an address.
         let mut fields: Vec<String> = Vec::new();
         while !rest.is_empty() {
             let (word, more) = rest.split_once([' ', ',']).unwrap_or((rest, ""));
             let plain = word.trim_end_matches('.');
-            if !layout.fields.iter().any(|field| matches(plain, &field.name)) {
+            if !layout
+                .fields
+                .iter()
+                .any(|field| matches(plain, &field.name))
+            {
                 break;
             }
             fields.push(plain.to_string());
@@ -50,12 +56,12 @@ impl Debugger {
 
 fn layout<'a>(names: &'a Names, name: &str) -> Option<&'a TypeLayout> {
     let plain = name.trim_start_matches('_');
-    names
-        .symbols()
-        .file()
-        .types
-        .iter()
-        .find(|layout| layout.name.trim_start_matches('_').eq_ignore_ascii_case(plain))
+    names.symbols().file().types.iter().find(|layout| {
+        layout
+            .name
+            .trim_start_matches('_')
+            .eq_ignore_ascii_case(plain)
+    })
 }
 
 fn structure(
@@ -69,13 +75,24 @@ fn structure(
     let shown = |field: &&TypeField| {
         fields.is_empty() || fields.iter().any(|wanted| matches(wanted, &field.name))
     };
-    let width = layout.fields.iter().map(|field| field.name.len()).max().unwrap_or(0).min(16);
+    let width = layout
+        .fields
+        .iter()
+        .map(|field| field.name.len())
+        .max()
+        .unwrap_or(0)
+        .min(16);
     for field in layout.fields.iter().filter(shown) {
         let value = match address {
             Some(address) => value(names, target, field, address.wrapping_add(field.offset)),
             None => kind(field),
         };
-        writeln!(out, "   +0x{:03x} {:width$} : {value}", field.offset, field.name).unwrap();
+        writeln!(
+            out,
+            "   +0x{:03x} {:width$} : {value}",
+            field.offset, field.name
+        )
+        .unwrap();
     }
     out
 }
@@ -110,7 +127,8 @@ fn value(names: &Names, target: &mut dyn Target, field: &TypeField, address: u32
             return format!("_LIST_ENTRY [ {} - {} ]", link(0), link(4));
         }
         "_UNICODE_STRING" => {
-            let text = unicode_string(target, address).unwrap_or_else(|| "--- memory read error ---".into());
+            let text = unicode_string(target, address)
+                .unwrap_or_else(|| "--- memory read error ---".into());
             return format!("_UNICODE_STRING {text}");
         }
         structure => return structure.to_string(),
@@ -153,7 +171,13 @@ mod tests {
     use super::super::names::tests::{Still, names};
     use super::*;
 
-    fn field(name: &str, offset: u32, element_bytes: u32, count: u32, structure: &str) -> TypeField {
+    fn field(
+        name: &str,
+        offset: u32,
+        element_bytes: u32,
+        count: u32,
+        structure: &str,
+    ) -> TypeField {
         TypeField {
             name: name.into(),
             offset,
@@ -177,7 +201,12 @@ mod tests {
             ],
         };
         let mut still = Still::default()
-            .with(0x1000, &[0xF0, 0x64, 0xF0, 0x77, 0xC3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0])
+            .with(
+                0x1000,
+                &[
+                    0xF0, 0x64, 0xF0, 0x77, 0xC3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0,
+                ],
+            )
             .with(0x77F0_64F0, &[0x8B]);
         let names = names();
         assert_eq!(
