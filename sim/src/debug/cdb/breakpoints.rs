@@ -18,11 +18,30 @@ use std::fmt::Write;
 /// What a breakpoint waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Event {
-    Execute { linear: u32 },
-    Memory { linear: u32, size: u32, write: bool },
-    Port { port: u16, size: u16 },
-    System { number: u8, name: String },
-    Vector { vector: Option<u8> },
+    Execute {
+        linear: u32,
+    },
+    Memory {
+        linear: u32,
+        size: u32,
+        write: bool,
+    },
+    Port {
+        port: u16,
+        size: u16,
+    },
+    System {
+        number: u8,
+        name: String,
+    },
+    /// By its number in ECX.
+    Msr {
+        number: u32,
+        name: &'static str,
+    },
+    Vector {
+        vector: Option<u8>,
+    },
     Ring,
 }
 
@@ -50,6 +69,9 @@ impl Breakpoint {
             Event::Memory { linear, size, .. } => Watch::Access { linear, size },
             Event::Port { port, size } => Watch::Port { port, size },
             Event::System { number, .. } => Watch::SystemWrite { number },
+            Event::Msr { .. } => Watch::SystemWrite {
+                number: registers::SELECTED_MSR,
+            },
             Event::Vector { vector } => Watch::Vector { vector },
             Event::Ring => Watch::Ring,
         }
@@ -200,18 +222,22 @@ impl Debugger {
     }
 
     fn system_event(&mut self, word: &str) -> Result<Event, String> {
-        let found = registers::number(word).filter(|number| *number >= registers::SELECTOR);
-        let (number, name) = match found {
-            Some(number) => (number, word.to_ascii_lowercase()),
-            None => {
-                let number = self.value(word)? as u32;
-                let msr = spec::msr::by_number(number).ok_or_else(|| {
-                    format!("Bad register error at '{word}': ba m takes an MSR's number or a register such as cr3 or fs")
-                })?;
-                (msr.low, msr.name.to_string())
-            }
-        };
-        Ok(Event::System { number, name })
+        let found = registers::number(word)
+            .filter(|number| *number >= registers::SELECTOR && *number < registers::SYSENTER_CS);
+        if let Some(number) = found {
+            let name = word.to_ascii_lowercase();
+            return Ok(Event::System { number, name });
+        }
+        let number = self.value(word)? as u32;
+        match spec::msr::by_number(number) {
+            Some(msr) => Ok(Event::Msr {
+                number,
+                name: msr.name,
+            }),
+            None => Err(format!(
+                "Bad register error at '{word}': ba m takes an MSR's number or a register such as cr3 or fs"
+            )),
+        }
     }
 
     fn add(&mut self, event: Event, passes: &str, options: Options) -> Outcome {
@@ -273,13 +299,8 @@ impl Debugger {
                 Event::Port { port, size } => {
                     (format!("{port:8x} i {size}"), format!("port {port:x}h"))
                 }
-                Event::System { number, name } => {
-                    let msr = spec::msr::MSRS.iter().find(|msr| msr.low == *number);
-                    match msr {
-                        Some(msr) => (format!("{:8x} m  ", msr.number), name.clone()),
-                        None => (format!("{name:>8} m  "), "written".into()),
-                    }
-                }
+                Event::System { name, .. } => (format!("{name:>8} m  "), "written".into()),
+                Event::Msr { number, name } => (format!("{number:8x} m  "), name.to_string()),
                 Event::Vector {
                     vector: Some(vector),
                 } => (format!("{vector:8x} v  "), format!("vector {vector:02x}h")),
@@ -388,9 +409,16 @@ impl Debugger {
 
     /// Whether a breakpoint's condition is not zero. One that cannot be evaluated stops, and says why.
     pub(super) fn condition_holds(&mut self, number: usize) -> bool {
-        let condition = self.breakpoints[number]
-            .as_ref()
-            .and_then(|breakpoint| breakpoint.condition.clone());
+        let Some(breakpoint) = &self.breakpoints[number] else {
+            return false;
+        };
+        let condition = breakpoint.condition.clone();
+        // Any WRMSR was watched; it leaves ECX as it is.
+        if let Event::Msr { number, .. } = breakpoint.event
+            && self.debuggee.registers().ecx() != number
+        {
+            return false;
+        }
         let Some(condition) = condition else {
             return true;
         };

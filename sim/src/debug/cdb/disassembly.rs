@@ -196,6 +196,17 @@ impl<'a> Disassembler<'a> {
         options.set_memory_size_options(MemorySizeOptions::Always);
         let mut text = String::new();
         formatter.format(instruction, &mut text);
+        // iced says the operand's size in the name of these.
+        for (iced, cdb) in [
+            ("lgdtd ", "lgdt  "),
+            ("lidtd ", "lidt  "),
+            ("sgdtd ", "sgdt  "),
+            ("sidtd ", "sidt  "),
+        ] {
+            if text.starts_with(iced) {
+                text.replace_range(..iced.len(), cdb);
+            }
+        }
         absolute_displacement(text, instruction)
     }
 }

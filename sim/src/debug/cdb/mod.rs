@@ -355,9 +355,23 @@ impl Debugger {
         let (address, rest) = self.parse(arguments)?;
         let address = address as u32;
         let bytes = self.pattern(name, rest)?;
+        for at in (0..bytes.len() as u32).map(|at| address.wrapping_add(at)) {
+            if self.debuggee.translate(at).is_none() {
+                return Err(format!(
+                    "Memory access error at {at:08x}: no page is mapped there"
+                ));
+            }
+        }
         self.debuggee
             .write(address, &bytes)
-            .map_err(|error| format!("Memory access error: {error}"))
+            .map_err(|_| format!("Memory access error at {address:08x}: that is not all RAM"))?;
+        self.changed();
+        Ok(())
+    }
+
+    /// The run goes on differently from here: what the guest sends from now on is new.
+    fn changed(&mut self) {
+        self.console_shown = self.debuggee.console().len();
     }
 
     /// The values behind `ed address` or `s range`: numbers of the size that the command's letter says, or a text.

@@ -267,7 +267,9 @@ impl Debugger {
     fn write_register(&mut self, register: u8, value: u32) -> Outcome {
         self.debuggee
             .write_register(register, value)
-            .map_err(|error| format!("Cannot write the register: {error}"))
+            .map_err(|error| format!("Cannot write the register: {error}"))?;
+        self.changed();
+        Ok(())
     }
 
     /// `rdmsr number`.

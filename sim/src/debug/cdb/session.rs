@@ -194,7 +194,7 @@ impl Debugger {
     pub(super) fn type_line(&mut self, _: &str, arguments: &str) -> Outcome {
         let text = format!("{}\r", arguments.trim_matches('"'));
         self.debuggee.send_console(text.as_bytes());
-        self.console_shown = self.debuggee.console().len();
+        self.changed();
         Ok(())
     }
 

@@ -14,6 +14,9 @@ use std::fmt::Write;
 /// `_KTRAP_FRAME.DbgArgMark` of a frame that a system call has built.
 const ARGUMENT_MARK: u32 = 0xBADB_0D00;
 
+/// Jumps through import slots that are followed.
+const JUMPS: usize = 4;
+
 /// Frames shown at most.
 const LIMIT: usize = 0x100;
 
@@ -122,12 +125,29 @@ fn stack_at(names: &Names, target: &mut dyn Target, eip: u32) -> Stack {
 
 /// Bytes of arguments that the function at `address` pops when it returns.
 fn popped_by(names: &Names, target: &mut dyn Target, address: u32) -> u32 {
-    let lines = disassembly::function(names, target, address);
-    lines
-        .values()
-        .find(|line| line.instruction.flow_control() == FlowControl::Return)
-        .filter(|line| line.instruction.op_count() == 1)
-        .map_or(0, |line| u32::from(line.instruction.immediate16()))
+    let mut address = address;
+    // A function that only jumps on, through an import slot, returns as that one does.
+    for _ in 0..JUMPS {
+        let lines = disassembly::function(names, target, address);
+        let flow = |wanted| {
+            let mut lines = lines.values();
+            lines.find(|line| line.instruction.flow_control() == wanted)
+        };
+        if let Some(line) = flow(FlowControl::Return) {
+            return match line.instruction.op_count() {
+                1 => line.instruction.immediate16().into(),
+                _ => 0,
+            };
+        }
+        let slot = flow(FlowControl::IndirectBranch)
+            .filter(|line| line.instruction.memory_base() == Register::None)
+            .map(|line| line.instruction.memory_displacement32());
+        match slot.and_then(|slot| target.read_u32(slot)) {
+            Some(next) => address = next,
+            None => break,
+        }
+    }
+    0
 }
 
 /// Whether a call ends at this address of a module.
@@ -195,17 +215,24 @@ pub fn walk(names: &Names, target: &mut dyn Target, limit: usize) -> Vec<Frame> 
         };
         let slot = match stack {
             Stack::Framed => Some(ebp.wrapping_add(4)),
-            // Behind a call its arguments may be popped or not; what EBP says is certain.
-            Stack::Pushed(_)
-                if is_return && names.near(inside).is_some_and(|near| near.offset > 0x10) =>
-            {
-                Some(ebp.wrapping_add(4))
-            }
             Stack::Pushed(bytes) => Some(esp.wrapping_add(bytes)),
             Stack::Unknown => None,
         };
+        let mut valid = |slot: u32| {
+            let returns = target.read_u32(slot)?;
+            is_behind_call(names, target, returns).then_some((slot, returns))
+        };
+        // Where the code does not tell, EBP may.
+        let by_code = slot.and_then(&mut valid);
+        let found = by_code.or_else(|| valid(ebp.wrapping_add(4)));
+        let stack = if by_code.is_none() && found.is_some() {
+            Stack::Framed
+        } else {
+            stack
+        };
+        let slot = found.map(|(slot, _)| slot).or(slot);
         let returns = slot.and_then(|slot| target.read_u32(slot));
-        let valid = returns.filter(|returns| is_behind_call(names, target, *returns));
+        let valid = found.map(|(_, returns)| returns);
         let mut frame = Frame {
             child_ebp: slot.unwrap_or(esp).wrapping_sub(4),
             return_address: returns.unwrap_or(0),

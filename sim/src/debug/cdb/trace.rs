@@ -225,13 +225,22 @@ impl Debugger {
         let registers = self.debuggee.registers();
         let (esp, base) = (registers.esp(), registers.base(spec::registers::CS));
         let is_call = line.instruction.mnemonic() == Mnemonic::Call;
+        // What the way there prints comes behind the tree.
+        let before = self.take_output();
         let arrived = if is_call {
             let next = line.next();
             self.run_to(&[Watch::Execute { linear: next }], &mut |debugger| {
                 debugger.debuggee.registers().esp() >= esp
-            })?
+            })
         } else {
-            self.run_up()?
+            self.run_up()
+        };
+        let arrived = match arrived {
+            Ok(arrived) => arrived,
+            Err(error) => {
+                self.out.insert_str(0, &before);
+                return Err(error);
+            }
         };
         let end = self.debuggee.position();
         let mut tree = Tree {
@@ -244,8 +253,7 @@ impl Debugger {
                 tree.push(&self.names, base, &instruction);
             }
         }
-        let text = tree.end();
-        self.out.push_str(&text);
+        self.out = format!("{before}{}\n{}", tree.end(), self.out);
         if arrived {
             self.print_position();
         }
