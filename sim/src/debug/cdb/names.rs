@@ -147,7 +147,15 @@ impl Names {
     }
 
     /// The name of a value that may be an address: only if something is mapped there.
+    ///
+    /// The start-up code, a module without a file, lies where small negative numbers point; they are not named.
     pub fn value(&self, target: &mut dyn Target, value: u32) -> Option<String> {
+        if self
+            .module_at(value)
+            .is_some_and(|module| module.file.is_empty())
+        {
+            return None;
+        }
         let near = self.near(value)?;
         target.is_mapped(value).then(|| near.to_string())
     }

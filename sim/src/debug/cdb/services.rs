@@ -5,6 +5,9 @@ use super::{Debugger, Outcome};
 use firmware::symbols::Table;
 use std::fmt::Write;
 
+/// The kernel's descriptor of the table; its first doubleword is the table's address.
+const DESCRIPTOR: &str = "nt!KeServiceDescriptorTable";
+
 impl Debugger {
     /// `ssdt [NUMBER]`, `ssdt -h`: hooked entries only.
     pub(super) fn show_services(&mut self, _: &str, arguments: &str) -> Outcome {
@@ -29,6 +32,13 @@ fn services(
     let table = |name: &str| tables.iter().find(|table: &&Table| table.name == name);
     let services = table("services").ok_or("The symbol file tells of no table of services")?;
     let count = services.rows.len();
+    // The kernel takes the table that the descriptor tells; it can have been changed.
+    let base = names
+        .address_of(DESCRIPTOR, 0)
+        .ok()
+        .and_then(|descriptor| target.read_u32(descriptor))
+        .filter(|base| *base != 0)
+        .unwrap_or(services.address);
     let entries = match number {
         Some(number) if number < count => number..number + 1,
         Some(number) => {
@@ -40,10 +50,14 @@ fn services(
     };
     // Entries must lie in the module that the table lies in.
     let owner = names.module_at(services.address);
-    let mut out = format!("SSDT at {:08x} with {count} entries\n", services.address);
+    let mut out = format!("SSDT at {base:08x} with {count} entries");
+    if base != services.address {
+        write!(out, " ** MOVED, nt's own is at {:08x}", services.address).unwrap();
+    }
+    out.push('\n');
     let mut hooks = 0;
     for entry in entries {
-        let Some(address) = target.read_u32(services.address + entry as u32 * services.row_bytes)
+        let Some(address) = target.read_u32(base.wrapping_add(entry as u32 * services.row_bytes))
         else {
             writeln!(out, "  Entry 0x{entry:04x}: ????????").unwrap();
             continue;

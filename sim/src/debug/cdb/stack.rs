@@ -222,9 +222,12 @@ pub fn walk(names: &Names, target: &mut dyn Target, limit: usize) -> Vec<Frame> 
             let returns = target.read_u32(slot)?;
             is_behind_call(names, target, returns).then_some((slot, returns))
         };
-        // Where the code does not tell, EBP may.
         let by_code = slot.and_then(&mut valid);
-        let found = by_code.or_else(|| valid(ebp.wrapping_add(4)));
+        // Where the code does not tell, EBP may; but at the kernel's edge it is the user's.
+        let found = match by_code {
+            None if !in_kernel => valid(ebp.wrapping_add(4)),
+            found => found,
+        };
         let stack = if by_code.is_none() && found.is_some() {
             Stack::Framed
         } else {

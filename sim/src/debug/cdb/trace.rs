@@ -8,7 +8,7 @@
 //! ```
 
 use super::names::Names;
-use super::{Debugger, Outcome};
+use super::{Debugger, Outcome, stack};
 use crate::debug::Watch;
 use crate::trace::{Instruction, Instructions};
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Mnemonic};
@@ -225,6 +225,14 @@ impl Debugger {
         let registers = self.debuggee.registers();
         let (esp, base) = (registers.esp(), registers.base(spec::registers::CS));
         let is_call = line.instruction.mnemonic() == Mnemonic::Call;
+        let returns = match is_call {
+            true => line.next(),
+            false => stack::walk(&self.names, &mut self.debuggee, 1)
+                .first()
+                .map_or(0, |frame| frame.return_address),
+        };
+        let place = self.names.text(line.address);
+        writeln!(self.out, "Tracing {place} to return address {returns:08x}").unwrap();
         // What the way there prints comes behind the tree.
         let before = self.take_output();
         let arrived = if is_call {
