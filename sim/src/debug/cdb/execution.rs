@@ -72,6 +72,12 @@ impl Debugger {
 
     /// Prints why a movement ended, and where.
     fn report(&mut self, stopped: &Stopped) {
+        self.print_reason(stopped);
+        self.print_position();
+    }
+
+    /// Prints why a movement ended, if that is not what was asked for.
+    pub(super) fn print_reason(&mut self, stopped: &Stopped) {
         let reason = match stopped {
             Stopped::Watch(_) | Stopped::Done => None,
             Stopped::Exit(value) => Some(format!("The guest wrote {value:x} to the exit port.")),
@@ -86,7 +92,6 @@ impl Debugger {
         if let Some(reason) = reason {
             self.line(reason);
         }
-        self.print_position();
     }
 
     /// The instruction that comes next.

@@ -278,7 +278,12 @@ impl<'a> Parser<'a, '_> {
     }
 
     fn word(&self) -> &'a str {
-        let end = self.text.find(|c| !is_name(c)).unwrap_or(self.text.len());
+        let name = self.text.find(|c| !is_name(c)).unwrap_or(self.text.len());
+        // `!=` ends a name; `!` alone is a part of it.
+        let end = self
+            .text
+            .find("!=")
+            .map_or(name, |unequal| unequal.min(name));
         &self.text[..end]
     }
 
@@ -348,12 +353,30 @@ impl<'a> Parser<'a, '_> {
         base.wrapping_add(self.scope.target.register(registers::EIP))
     }
 
+    /// FS:[18h] is the thread's environment block; then what its fields point at.
+    fn environment_block(&mut self, fields: &[u32]) -> Result<u32, String> {
+        let fs = self.scope.target.register(registers::BASE + registers::FS);
+        let mut address = fs.wrapping_add(TEB_IN_FS);
+        let mut read = |address| {
+            let value = self.scope.target.read_u32(address);
+            value.ok_or_else(|| format!("Memory access error at {address:08x}"))
+        };
+        let mut block = read(address)?;
+        for field in fields {
+            address = block.wrapping_add(*field);
+            block = read(address)?;
+        }
+        Ok(block)
+    }
+
     fn pseudo_register(&mut self, name: &str) -> Result<u64, String> {
         let lower = name.to_ascii_lowercase();
         match lower.as_str() {
             "ip" => return Ok(self.here().into()),
             "retreg" => return Ok(self.scope.target.register(0).into()),
             "csp" => return Ok(self.scope.target.register(4).into()),
+            "teb" => return self.environment_block(&[]).map(u64::from),
+            "peb" => return self.environment_block(&[PEB_IN_TEB]).map(u64::from),
             _ => {}
         }
         if let Some(digit) = lower.strip_prefix('t')
@@ -365,6 +388,11 @@ impl<'a> Parser<'a, '_> {
         Err(format!("Bad register error at '${name}'"))
     }
 }
+
+/// Where FS points at, in both rings, there is the thread's block at this offset.
+const TEB_IN_FS: u32 = 0x18;
+/// `_TEB.ProcessEnvironmentBlock`.
+const PEB_IN_TEB: u32 = 0x30;
 
 fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '$' | '!' | '`' | '?' | '~')

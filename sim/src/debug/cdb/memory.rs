@@ -13,6 +13,8 @@ pub enum Format {
     Words,
     /// `dd`: doublewords.
     Doublewords,
+    /// `dc`: doublewords and characters.
+    Characters,
     /// `dq`: quadwords.
     Quadwords,
     /// `da`: characters up to a zero.
@@ -29,7 +31,7 @@ impl Format {
         match self {
             Self::Bytes | Self::Ascii => 1,
             Self::Words | Self::Unicode => 2,
-            Self::Doublewords | Self::Pointers => 4,
+            Self::Doublewords | Self::Characters | Self::Pointers => 4,
             Self::Quadwords => 8,
         }
     }
@@ -39,7 +41,7 @@ impl Format {
         match self {
             Self::Bytes => 128,
             Self::Words => 64,
-            Self::Doublewords | Self::Pointers => 32,
+            Self::Doublewords | Self::Characters | Self::Pointers => 32,
             Self::Quadwords => 16,
             Self::Ascii | Self::Unicode => 256,
         }
@@ -58,7 +60,7 @@ pub fn dump(
         Format::Pointers => pointers(names, target, range, out),
         Format::Ascii | Format::Unicode => text(target, range, format.size(), out),
         Format::Bytes => bytes(target, range, out),
-        _ => numbers(target, range, format.size(), out),
+        _ => numbers(target, range, format, out),
     }
 }
 
@@ -120,7 +122,8 @@ fn character(byte: Option<u8>) -> char {
     }
 }
 
-fn numbers(target: &mut dyn Target, range: Range, size: u32, out: &mut String) -> u32 {
+fn numbers(target: &mut dyn Target, range: Range, format: Format, out: &mut String) -> u32 {
+    let size = format.size();
     for (address, row) in rows(target, range) {
         write!(out, "{address:08x} ").unwrap();
         for object in row.chunks(size as usize) {
@@ -130,6 +133,11 @@ fn numbers(target: &mut dyn Target, range: Range, size: u32, out: &mut String) -
                 8 => write!(out, " {}`{}", &digits[..8], &digits[8..]).unwrap(),
                 _ => write!(out, " {digits}").unwrap(),
             }
+        }
+        if format == Format::Characters {
+            let missing = 4 - row.len() / 4;
+            write!(out, "{:width$}  ", "", width = missing * 9).unwrap();
+            out.extend(row.iter().map(|byte| character(*byte)));
         }
         out.push('\n');
     }
@@ -237,6 +245,10 @@ mod tests {
             (
                 Format::Doublewords,
                 "00001000  00018cb8 0300ba00 12ff7ffe 900024c2\n",
+            ),
+            (
+                Format::Characters,
+                "00001000  00018cb8 0300ba00 12ff7ffe 900024c2  .............$..\n",
             ),
             (
                 Format::Quadwords,

@@ -317,11 +317,12 @@ impl Debugger {
         let format = match name {
             "db" => Format::Bytes,
             "dw" => Format::Words,
-            "dd" => Format::Doublewords,
+            "dd" | "dp" => Format::Doublewords,
             "dq" => Format::Quadwords,
             "da" => Format::Ascii,
             "du" => Format::Unicode,
             "dps" | "dds" => Format::Pointers,
+            "dc" => Format::Characters,
             _ => self.last_format,
         };
         self.last_format = format;

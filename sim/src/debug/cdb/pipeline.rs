@@ -76,6 +76,7 @@ impl Debugger {
             }
         }
         self.show_console();
+        self.print_reason(&end);
         self.legend(&seen);
         Ok(())
     }

@@ -11,6 +11,14 @@ const SCRIPT_DEPTH: usize = 16;
 /// Clock cycles within which the program must be reached.
 const BOOT_CYCLES: u64 = 100_000_000;
 
+/// The first lines that a user sees.
+const VERSION: &str = concat!(
+    "SysGate Debugger Version ",
+    env!("CARGO_PKG_VERSION"),
+    " X86, with the commands of cdb\n",
+    "Every instruction runs on the core's Verilog, clock by clock."
+);
+
 /// What the start-up text tells.
 #[derive(Debug, Clone, Default)]
 pub struct Start {
@@ -28,10 +36,8 @@ impl Debugger {
     /// # Errors
     /// There is no such program in the image.
     pub fn start(&mut self, start: &Start) -> Outcome {
-        let version = env!("CARGO_PKG_VERSION");
         let text = format!(
-            "\nSysGate Debugger Version {version} X86, with the commands of cdb\n\
-             Every instruction runs on the core's Verilog, clock by clock.\n\n\
+            "\n{VERSION}\n\n\
              CommandLine: {}\n\
              Symbol search path is: {}\n\
              Executable search path is: ",
@@ -196,6 +202,19 @@ impl Debugger {
         self.debuggee.send_console(text.as_bytes());
         self.changed();
         Ok(())
+    }
+
+    /// `.reload`.
+    pub(super) fn reload(&mut self, _: &str, _: &str) -> Outcome {
+        let count = self.names.symbols().file().symbols.len();
+        self.line(format!("The image's own {count} symbols are in use"));
+        Ok(())
+    }
+
+    /// `version`.
+    pub(super) fn version(&mut self, _: &str, _: &str) -> Outcome {
+        self.line(VERSION);
+        self.show_time("", "")
     }
 
     /// `.echo TEXT`.

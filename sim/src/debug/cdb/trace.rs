@@ -15,6 +15,9 @@ use iced_x86::{Decoder, DecoderOptions, FlowControl, Mnemonic};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+/// Instructions that one `wt` lists at most; their records are in memory at once.
+const INSTRUCTION_LIMIT: u64 = 2_000_000;
+
 /// A function that has been entered and not left.
 #[derive(Debug, Clone, Default)]
 struct Call {
@@ -251,6 +254,13 @@ impl Debugger {
             }
         };
         let end = self.debuggee.position();
+        let count = end.instructions - start.instructions;
+        if count > INSTRUCTION_LIMIT {
+            self.out.insert_str(0, &before);
+            return Err(format!(
+                "{count} instructions were executed; wt lists at most {INSTRUCTION_LIMIT}"
+            ));
+        }
         let mut tree = Tree {
             previous_cycle: start.cycle,
             ..Tree::default()

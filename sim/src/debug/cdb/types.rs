@@ -54,6 +54,20 @@ impl Debugger {
     }
 }
 
+impl Debugger {
+    /// `!teb`, `!peb`.
+    pub(super) fn show_environment(&mut self, name: &str, _: &str) -> Outcome {
+        let (title, kind) = if name == "!teb" {
+            ("TEB", "_TEB")
+        } else {
+            ("PEB", "_PEB")
+        };
+        let address = self.value(&format!("${}", &name[1..]))? as u32;
+        self.line(format!("{title} at {address:08x}"));
+        self.display_type("dt", &format!("{kind} 0x{address:x}"))
+    }
+}
+
 fn layout<'a>(names: &'a Names, name: &str) -> Option<&'a TypeLayout> {
     let plain = name.trim_start_matches('_');
     names.symbols().file().types.iter().find(|layout| {
