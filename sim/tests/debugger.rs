@@ -580,3 +580,137 @@ fn a_program_that_is_not_in_the_image_and_files_that_are_not_there_are_named() {
         "{printed}"
     );
 }
+
+/// xorshift64*: the same seed gives the same numbers everywhere.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % limit
+    }
+}
+
+#[test]
+fn no_line_of_words_ends_the_session() {
+    use sim::debug::Debuggee;
+    use sim::debug::cdb::{COMMANDS, Debugger, Start};
+    use sim::machine::{Machine, MachineConfig};
+    use std::sync::Arc;
+    const WORDS: &[&str] = &[
+        "",
+        "0",
+        "1",
+        "ffffffff",
+        "fffffff8",
+        "80000000",
+        "L1",
+        "L?10",
+        "L-8",
+        "l ffffffff",
+        "eax",
+        "@esp",
+        "$ip",
+        "poi(esp)",
+        "poi(0)",
+        "fs:0",
+        "nt!KiFastCallEntry",
+        "ntdll",
+        "NtWriteFile",
+        "WriteFile",
+        "-",
+        "+",
+        "*",
+        "(",
+        ")",
+        "[",
+        "\"",
+        "/w",
+        "/1",
+        "\"r\"",
+        "=",
+        "==",
+        ",",
+        "m",
+        "a",
+        "v",
+        "e1",
+        "w4",
+        "r4",
+        "i1",
+        "c",
+        "*nt*",
+        "_KTRAP_FRAME",
+        "_TEB",
+        "?",
+        ".",
+        "-1",
+        "0n",
+        "0x",
+        "`",
+        "176",
+        "on",
+        "off",
+        "-a",
+        "-h",
+        "-d",
+        "on /nonexistent/x",
+        "é",
+        "\u{2028}",
+    ];
+    let seed = std::env::var("SYSGATE_SEED").map_or(1, |seed| seed.parse().unwrap());
+    println!("SYSGATE_SEED={seed}");
+    let mut random = Random(seed);
+    let image = sim::image::Image::build(firmware::Gate::Sysenter).unwrap();
+    let symbols = Arc::new(sim::symbols::Symbols::new(image.symbols));
+    let config = MachineConfig {
+        rom: image.rom,
+        ..Default::default()
+    };
+    let debuggee = Debuggee::new(Machine::new(config).unwrap(), Arc::clone(&symbols));
+    let mut debugger = Debugger::new(debuggee, symbols);
+    let start = Start {
+        program: "winlogon.exe".into(),
+        ..Default::default()
+    };
+    debugger.start(&start).unwrap();
+    // These go far or end the session; they have tests of their own.
+    let far = [
+        "q", "qq", "qd", "p", "tc", "pc", "tt", "pt", "g", "gc", "gu", "g-", "wt", "ring", "p-",
+        ".goto", ".wave",
+    ];
+    let names: Vec<&str> = COMMANDS
+        .iter()
+        .flat_map(|command| command.names)
+        .copied()
+        .filter(|name| !far.contains(name))
+        .collect();
+    for number in 0..1500 {
+        let mut line = match random.below(20) {
+            0 => "?".to_string(),
+            1 => "$<".to_string(),
+            _ => names[random.below(names.len())].to_string(),
+        };
+        for _ in 0..random.below(5) {
+            line.push(' ');
+            line.push_str(WORDS[random.below(WORDS.len())]);
+        }
+        // Counts of clocks and steps stay small.
+        if ["t ", "t- ", "cy ", "cy- "]
+            .iter()
+            .any(|name| line.starts_with(name))
+        {
+            line.truncate(line.find(' ').unwrap());
+        }
+        let began = std::time::Instant::now();
+        debugger.execute(&line, false);
+        if began.elapsed().as_secs() > 0 {
+            println!("{number}: {line}: {} s", began.elapsed().as_secs());
+        }
+        let printed = debugger.take_output();
+        assert!(printed.len() < 1 << 24, "{number}: {line}");
+        assert!(debugger.prompt().ends_with("> "), "{number}: {line}");
+    }
+}

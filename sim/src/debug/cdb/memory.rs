@@ -4,6 +4,12 @@ use super::expression::Range;
 use super::names::{Names, Target};
 use std::fmt::Write;
 
+/// Bytes of a page: what is mapped is mapped for all of it.
+const PAGE_BYTES: u32 = 4096;
+
+/// Bytes that one command shows at most.
+pub const DUMP_LIMIT: u32 = 1 << 20;
+
 /// How memory is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -197,22 +203,35 @@ pub fn search(
     size: u32,
     out: &mut String,
 ) {
-    let memory = target.read(range.address, range.bytes as usize);
-    for at in (0..memory.len().saturating_sub(pattern.len() - 1)).step_by(size as usize) {
-        let here = &memory[at..at + pattern.len()];
-        if here
-            .iter()
-            .zip(pattern)
-            .all(|(byte, wanted)| *byte == Some(*wanted))
-        {
-            let address = range.address.wrapping_add(at as u32);
-            let format = match size {
-                1 => Format::Bytes,
-                2 => Format::Words,
-                _ => Format::Doublewords,
+    let mut done = 0;
+    while done < range.bytes {
+        let address = range.address.wrapping_add(done);
+        let count = (PAGE_BYTES - address % PAGE_BYTES).min(range.bytes - done);
+        let mapped = target.is_mapped(address);
+        // A place may begin on this page and end on the next, but not behind the range.
+        let left = (range.bytes - done) as usize;
+        let wanted = (count as usize + pattern.len() - 1).min(left);
+        let memory = match mapped {
+            true => target.read(address, wanted),
+            false => Vec::new(),
+        };
+        let first = done.next_multiple_of(size) - done;
+        for at in (first..count).step_by(size as usize) {
+            let Some(here) = memory.get(at as usize..at as usize + pattern.len()) else {
+                break;
             };
-            dump(names, target, Range { address, bytes: 16 }, format, out);
+            let mut pairs = here.iter().zip(pattern);
+            if pairs.all(|(byte, wanted)| *byte == Some(*wanted)) {
+                let address = address.wrapping_add(at);
+                let format = match size {
+                    1 => Format::Bytes,
+                    2 => Format::Words,
+                    _ => Format::Doublewords,
+                };
+                dump(names, target, Range { address, bytes: 16 }, format, out);
+            }
         }
+        done += count;
     }
 }
 
@@ -324,5 +343,17 @@ mod tests {
         search(&names(), &mut still, range, &[0x0F, 0x34], 1, &mut out);
         let addresses: Vec<&str> = out.lines().map(|line| &line[..8]).collect();
         assert_eq!(addresses, ["00001001", "00001004"]);
+        // Over a page's end, and not behind the range's.
+        let mut still = Still::default()
+            .with(0x1FF0, &[0; 32])
+            .with(0x1FFF, &[0x0F, 0x34, 0x0F, 0x34]);
+        let mut out = String::new();
+        let range = Range {
+            address: 0x1FF0,
+            bytes: 0x12,
+        };
+        search(&names(), &mut still, range, &[0x0F, 0x34], 1, &mut out);
+        assert_eq!(out.lines().count(), 1, "{out}");
+        assert!(out.starts_with("00001fff"), "{out}");
     }
 }

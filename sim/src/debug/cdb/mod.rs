@@ -38,6 +38,9 @@ use std::sync::atomic::AtomicBool;
 pub use help::{COMMANDS, Command};
 pub use session::Start;
 
+/// Instructions that `ub` shows at most: where they begin is found by trying.
+const BEFORE_LIMIT: u64 = 64;
+
 /// What a command comes to: nothing, or the text that says what was wrong.
 type Outcome = Result<(), String>;
 
@@ -288,7 +291,7 @@ impl Debugger {
             _ => self.parse(arguments)?,
         };
         let count = match rest.strip_prefix(['L', 'l']) {
-            Some(count) => self.value(count)?.min(1000),
+            Some(count) => self.value(count)?.min(BEFORE_LIMIT),
             None => 8,
         };
         let first = disassembly::unassemble_before(
@@ -341,6 +344,12 @@ impl Debugger {
                 range
             }
         };
+        if range.bytes > memory::DUMP_LIMIT {
+            return Err(format!(
+                "Range error: a command shows at most {:x} bytes",
+                memory::DUMP_LIMIT
+            ));
+        }
         self.next_dump = memory::dump(
             &self.names,
             &mut self.debuggee,

@@ -8,13 +8,16 @@ use spec::segments;
 use std::fmt::Write;
 
 impl Debugger {
-    /// `!idt [vector]`.
+    /// `!idt [vector]`, `!idt -a` for one line each.
     pub(super) fn show_idt(&mut self, _: &str, arguments: &str) -> Outcome {
-        let wanted = match arguments.trim_start_matches("-a").trim() {
-            "" => None,
+        let wanted = match arguments {
+            "" | "-a" => None,
             text => Some(self.value(text)? as u32),
         };
-        let text = idt(&self.names, &mut self.debuggee, wanted)?;
+        let mut text = idt(&self.names, &mut self.debuggee, wanted)?;
+        if arguments.is_empty() {
+            text = gathered(&text);
+        }
         self.out.push_str(&text);
         Ok(())
     }
@@ -63,7 +66,7 @@ impl Debugger {
 
 fn idt(names: &Names, target: &mut dyn Target, wanted: Option<u32>) -> Result<String, String> {
     let base = target.register(BASE + number::IDTR);
-    let count = (target.register(LIMIT + number::IDTR) + 1) / 8;
+    let count = target.register(LIMIT + number::IDTR).saturating_add(1) / 8;
     let mut out = format!("Dumping IDT: {base:08x}\n\n");
     let vectors = match wanted {
         Some(vector) if vector < count => vector..vector + 1,
@@ -75,7 +78,7 @@ fn idt(names: &Names, target: &mut dyn Target, wanted: Option<u32>) -> Result<St
         None => 0..count.min(256),
     };
     for vector in vectors {
-        let Some(entry) = target.read_number(base + vector * 8, 8) else {
+        let Some(entry) = target.read_number(base.wrapping_add(vector * 8), 8) else {
             writeln!(out, "{vector:02x}:\t????????").unwrap();
             continue;
         };
@@ -100,6 +103,33 @@ fn idt(names: &Names, target: &mut dyn Target, wanted: Option<u32>) -> Result<St
         out.push('\n');
     }
     Ok(out)
+}
+
+/// Neighbouring vectors with the same handler in one line: `3f-ff:`.
+fn gathered(text: &str) -> String {
+    let mut out = String::new();
+    let mut run: Option<(&str, &str, &str)> = None;
+    let mut end = |run: Option<(&str, &str, &str)>| match run {
+        Some((first, last, handler)) if first == last => {
+            writeln!(out, "{first}:\t{handler}").unwrap();
+        }
+        Some((first, last, handler)) => writeln!(out, "{first}-{last}:\t{handler}").unwrap(),
+        None => {}
+    };
+    let mut head = String::new();
+    for line in text.lines() {
+        let Some((vector, handler)) = line.split_once(":\t") else {
+            head.push_str(line);
+            head.push('\n');
+            continue;
+        };
+        match &mut run {
+            Some((_, last, same)) if *same == handler => *last = vector,
+            _ => end(run.replace((vector, vector, handler))),
+        }
+    }
+    end(run);
+    head + &out
 }
 
 const DESCRIPTOR_HEAD: &str = "                                  P Si Gr Pr Lo
@@ -311,6 +341,10 @@ mod tests {
             "Dumping IDT: 00002000\n\n2e:\t82801ec0 nt!NtWriteFile (DPL 3)\n"
         );
         assert!(idt(&names(), &mut still, Some(0x100)).is_err());
+        assert_eq!(
+            gathered("Dumping\n\n00:\ta\n01:\tb\n02:\tb\n05:\tb\n06:\tc\n"),
+            "Dumping\n\n00:\ta\n01-05:\tb\n06:\tc\n"
+        );
     }
 
     #[test]
