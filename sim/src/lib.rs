@@ -5,6 +5,8 @@
 
 pub mod cli;
 mod files;
+#[cfg(feature = "model")]
+pub mod gdb;
 pub mod image;
 pub mod journey;
 #[cfg(feature = "model")]
