@@ -1,5 +1,9 @@
 //! The program `sysgate`: arguments, exit codes, and one module per command.
 
+#[cfg(feature = "model")]
+mod gdb;
+#[cfg(feature = "model")]
+mod guest;
 mod image;
 #[cfg(feature = "model")]
 mod journey;
@@ -73,6 +77,10 @@ enum Command {
     #[cfg(feature = "model")]
     #[command(after_help = EXIT_CODES)]
     Run(run::RunArguments),
+    /// Wait for gdb (or whatever speaks its protocol) and let it debug the guest, forwards and backwards
+    #[cfg(feature = "model")]
+    #[command(after_help = EXIT_CODES)]
+    Gdb(gdb::GdbArguments),
     /// Write the Verilog
     #[cfg(feature = "model")]
     Verilog(verilog::VerilogArguments),
@@ -164,6 +172,8 @@ pub fn main() -> ExitCode {
         Some(Command::Journey(journey)) => journey.run(),
         #[cfg(feature = "model")]
         Some(Command::Run(run)) => run.run(),
+        #[cfg(feature = "model")]
+        Some(Command::Gdb(gdb)) => gdb.run(),
         #[cfg(feature = "model")]
         Some(Command::Verilog(verilog)) => verilog.run(),
         Some(Command::Image(image)) => image.run(),

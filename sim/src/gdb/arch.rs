@@ -112,8 +112,7 @@ fn core() -> Vec<Register> {
         word("eip", "code_ptr", registers::EIP),
         word("eflags", "i386_eflags", registers::EFLAGS),
     ];
-    let segments =
-        SEGMENTS.map(|segment| word(segment_name(segment), "int32", SELECTOR + segment));
+    let segments = SEGMENTS.map(|segment| word(segment_name(segment), "int32", SELECTOR + segment));
     let absent = |name: String, bits, kind| Register {
         name,
         bits,
@@ -136,7 +135,11 @@ fn features() -> Vec<Feature> {
     let parts = |parts: &[(u8, &str)], segments: &[u8]| -> Vec<Register> {
         let of = |segment: u8| {
             parts.iter().map(move |(first, part)| {
-                word(format!("{}{part}", segment_name(segment)), "int32", first + segment)
+                word(
+                    format!("{}{part}", segment_name(segment)),
+                    "int32",
+                    first + segment,
+                )
             })
         };
         segments.iter().copied().flat_map(of).collect()
@@ -242,7 +245,11 @@ pub static TARGET_XML: LazyLock<String> = LazyLock::new(|| {
             } else {
                 " save-restore=\"no\""
             };
-            let group = if kind == &"int" { " group=\"float\"" } else { "" };
+            let group = if kind == &"int" {
+                " group=\"float\""
+            } else {
+                ""
+            };
             writeln!(
                 xml,
                 "<reg name=\"{name}\" bitsize=\"{bits}\" type=\"{kind}\"{save}{group}/>"

@@ -23,9 +23,9 @@ use gdbstub::target::ext::breakpoints::{
 };
 use gdbstub::target::ext::exec_file::{ExecFile, ExecFileOps};
 use gdbstub::target::ext::host_io::{
-    HostIo, HostIoClose, HostIoCloseOps, HostIoErrno, HostIoError, HostIoFstat, HostIoFstatOps,
-    HostIoOpen, HostIoOpenFlags, HostIoOpenMode, HostIoOpenOps, HostIoOps, HostIoPread,
-    HostIoPreadOps, HostIoResult, HostIoSetfs, HostIoSetfsOps, HostIoStat, FsKind,
+    FsKind, HostIo, HostIoClose, HostIoCloseOps, HostIoErrno, HostIoError, HostIoFstat,
+    HostIoFstatOps, HostIoOpen, HostIoOpenFlags, HostIoOpenMode, HostIoOpenOps, HostIoOps,
+    HostIoPread, HostIoPreadOps, HostIoResult, HostIoSetfs, HostIoSetfsOps, HostIoStat,
 };
 use gdbstub::target::ext::memory_map::{MemoryMap, MemoryMapOps};
 use gdbstub::target::ext::monitor_cmd::{ConsoleOutput, MonitorCmd, MonitorCmdOps};
@@ -131,6 +131,8 @@ pub struct Guest {
     symbol_file: Vec<u8>,
     /// Bytes of the guest's console that have been shown.
     shown: usize,
+    /// Whether somebody waits for an interrupted movement to be given up.
+    is_called: Box<dyn Fn() -> bool + Send>,
 }
 
 impl Guest {
@@ -143,6 +145,22 @@ impl Guest {
             movement: None,
             symbol_file,
             shown: 0,
+            is_called: Box::new(|| true),
+        }
+    }
+
+    /// How to find out whether an interrupted movement should be given up: its flag may be set late, for what is done already.
+    pub(super) fn set_is_called(&mut self, is_called: impl Fn() -> bool + Send + 'static) {
+        self.is_called = Box::new(is_called);
+    }
+
+    /// Does a movement that can be begun again, until it ends otherwise than by an interrupt that nobody waits for.
+    pub(super) fn insist(&mut self, mut movement: impl FnMut(&mut Debuggee) -> Stopped) -> Stopped {
+        loop {
+            let stopped = movement(&mut self.debuggee);
+            if stopped != Stopped::Interrupted || (self.is_called)() {
+                return stopped;
+            }
         }
     }
 
@@ -203,7 +221,7 @@ impl Guest {
                     other => Some(self.end(&other)),
                 }
             }
-            Movement::StepBack => self.step_back(),
+            Movement::StepBack => Some(self.step_back()),
             Movement::ContinueBack => self.continue_back(),
         };
         if report.is_some() {
@@ -215,6 +233,7 @@ impl Guest {
     fn step(&mut self) -> Option<Report> {
         let from = self.debuggee.position();
         match self.debuggee.step(1) {
+            // In HLT an instruction can last.
             Stopped::Interrupted => None,
             Stopped::Done | Stopped::Watch(_) | Stopped::Begin => {
                 let to = self.debuggee.position();
@@ -225,29 +244,39 @@ impl Guest {
         }
     }
 
-    fn step_back(&mut self) -> Option<Report> {
+    /// Goes to where so many instructions had completed, whoever calls: it does not last.
+    fn go_to(&mut self, instructions: u64) {
+        while self.debuggee.go_to_instruction(instructions) == Stopped::Interrupted {}
+    }
+
+    /// The begin of the instruction before this position; `None` if there is none.
+    fn back_one(&mut self) -> Option<Position> {
         let from = self.debuggee.position();
-        if self.debuggee.step_back(1) == Stopped::Interrupted {
-            return None;
+        // What interrupts it leaves the position somewhere before: then from there to where one step back leads.
+        let mut stopped = self.debuggee.step_back(1);
+        while stopped == Stopped::Interrupted {
+            self.go_to(from.instructions);
+            stopped = self.debuggee.step_back(1);
         }
         let to = self.debuggee.position();
-        if to == from {
-            return Some(Report::begin());
-        }
+        (to != from).then_some(to)
+    }
+
+    fn step_back(&mut self) -> Report {
+        let from = self.debuggee.position();
+        let Some(to) = self.back_one() else {
+            return Report::begin();
+        };
         let hit = self.hit_between(to, from, to);
-        Some(hit.map_or_else(Report::step, |hit| self.hit(&hit)))
+        hit.map_or_else(Report::step, |hit| self.hit(&hit))
     }
 
     /// gdb expects to be before the instruction that did what a watchpoint waits for, so that it sees the old value.
     fn continue_back(&mut self) -> Option<Report> {
         let from = self.debuggee.position();
-        if self.debuggee.step_back(1) == Stopped::Interrupted {
-            return None;
-        }
-        let to = self.debuggee.position();
-        if to == from {
+        let Some(to) = self.back_one() else {
             return Some(Report::begin());
-        }
+        };
         if let Some(hit) = self.hit_between(to, from, to) {
             return Some(self.hit(&hit));
         }
@@ -257,8 +286,18 @@ impl Guest {
         if let Some(index) = watches.iter().position(|watch| *watch == here) {
             return Some(self.hit(&[index]));
         }
-        match self.debuggee.back(&watches) {
-            Stopped::Interrupted => None,
+        let stopped = loop {
+            let stopped = self.debuggee.back(&watches);
+            if stopped != Stopped::Interrupted {
+                break stopped;
+            }
+            if (self.is_called)() {
+                self.go_to(from.instructions);
+                return None;
+            }
+            self.go_to(to.instructions);
+        };
+        match stopped {
             Stopped::Watch(hit) => {
                 let at: Vec<usize> = hit
                     .iter()
@@ -268,7 +307,7 @@ impl Guest {
                 if !at.is_empty() {
                     return Some(self.hit(&at));
                 }
-                self.debuggee.step_back(1);
+                self.back_one();
                 Some(self.hit(&hit))
             }
             _ => Some(Report::begin()),
@@ -292,11 +331,16 @@ impl Guest {
         if watches.is_empty() {
             return None;
         }
-        self.debuggee.go_to_instruction(before.instructions);
-        let cycles = behind.cycle.saturating_sub(before.cycle) + 1;
-        let stopped = self.debuggee.run(&watches, cycles);
+        self.go_to(before.instructions);
+        let stopped = loop {
+            let left = (behind.cycle + 1).saturating_sub(self.debuggee.position().cycle);
+            let stopped = self.debuggee.run(&watches, left);
+            if stopped != Stopped::Interrupted {
+                break stopped;
+            }
+        };
         let there = self.debuggee.position() == behind;
-        self.debuggee.go_to_instruction(stay.instructions);
+        self.go_to(stay.instructions);
         match stopped {
             Stopped::Watch(hit) if there => Some(hit.into_iter().map(|hit| indices[hit]).collect()),
             _ => None,

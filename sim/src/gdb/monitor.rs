@@ -74,7 +74,11 @@ pub fn run(guest: &mut Guest, command: &str) -> Result<String, String> {
         }
         ("ring", []) => {
             let from = guest.debuggee.registers().cpl();
-            let stopped = guest.debuggee.run(&[Watch::Ring], RING_LIMIT);
+            let end = guest.debuggee.position().cycle + RING_LIMIT;
+            let stopped = guest.insist(|debuggee| {
+                let left = end.saturating_sub(debuggee.position().cycle);
+                debuggee.run(&[Watch::Ring], left)
+            });
             let to = guest.debuggee.registers().cpl();
             let what = match stopped {
                 Stopped::Watch(_) => format!("ring {from} to ring {to}"),
@@ -83,20 +87,19 @@ pub fn run(guest: &mut Guest, command: &str) -> Result<String, String> {
             Ok(moved(guest, &what))
         }
         ("cycles", [count]) => {
-            let count = signed(count)?;
-            let stopped = if count < 0 {
-                guest.debuggee.step_back_cycles(count.unsigned_abs())
-            } else {
-                guest.debuggee.step_cycles(count.unsigned_abs())
-            };
+            let cycle = guest.debuggee.position().cycle;
+            let to = cycle.saturating_add_signed(signed(count)?);
+            let stopped = guest.insist(|debuggee| debuggee.go_to_cycle(to));
             Ok(moved(guest, &end_text(&stopped)))
         }
         ("goto", ["cycle", number]) => {
-            let stopped = guest.debuggee.go_to_cycle(self::number(number)?);
+            let to = self::number(number)?;
+            let stopped = guest.insist(|debuggee| debuggee.go_to_cycle(to));
             Ok(moved(guest, &end_text(&stopped)))
         }
         ("goto", ["instruction", number]) => {
-            let stopped = guest.debuggee.go_to_instruction(self::number(number)?);
+            let to = self::number(number)?;
+            let stopped = guest.insist(|debuggee| debuggee.go_to_instruction(to));
             Ok(moved(guest, &end_text(&stopped)))
         }
         ("checkpoint", []) => {
@@ -122,7 +125,11 @@ pub fn run(guest: &mut Guest, command: &str) -> Result<String, String> {
         }
         ("stop", ["port", port]) => {
             let port = narrow::<u16>(port, "a port, 0 to 0xffff")?;
-            add_stop(guest, Watch::Port { port, size: 1 }, format!("port {port:#x}"))
+            add_stop(
+                guest,
+                Watch::Port { port, size: 1 },
+                format!("port {port:#x}"),
+            )
         }
         ("stop", ["msr", number]) => {
             let msr = msr_of(number)?;
@@ -137,9 +144,18 @@ pub fn run(guest: &mut Guest, command: &str) -> Result<String, String> {
             let watch = Watch::SystemWrite { number };
             add_stop(guest, watch, format!("a write to {name}"))
         }
-        _ => match HELP.lines().find(|line| line.split_whitespace().next() == Some(name)) {
-            Some(line) => Err(format!("`{}` is not understood. Expected: {}", command.trim(), line.trim())),
-            None => Err(format!("there is no command `{name}`; `monitor help` lists them")),
+        _ => match HELP
+            .lines()
+            .find(|line| line.split_whitespace().next() == Some(name))
+        {
+            Some(line) => Err(format!(
+                "`{}` is not understood. Expected: {}",
+                command.trim(),
+                line.trim()
+            )),
+            None => Err(format!(
+                "there is no command `{name}`; `monitor help` lists them"
+            )),
         },
     }
 }
@@ -187,7 +203,10 @@ fn msr_of(text: &str) -> Result<&'static msr::Msr, String> {
         None => msr::by_number(narrow(text, "the number of an MSR")?),
     };
     found.ok_or_else(|| {
-        let known: Vec<String> = MSRS.iter().map(|msr| format!("{:#x}", msr.number)).collect();
+        let known: Vec<String> = MSRS
+            .iter()
+            .map(|msr| format!("{:#x}", msr.number))
+            .collect();
         format!(
             "there is no MSR {text}: RDMSR would raise #GP(0); there are {}",
             known.join(", ")
@@ -199,7 +218,10 @@ fn msr_line(guest: &mut Guest, msr: &msr::Msr) -> String {
     let registers = guest.debuggee.registers();
     let high = msr.high.map_or(0, |high| registers.get(high));
     let low = registers.get(msr.low);
-    format!("{:#06x} {:18} = {high:08x}`{low:08x}\n", msr.number, msr.name)
+    format!(
+        "{:#06x} {:18} = {high:08x}`{low:08x}\n",
+        msr.number, msr.name
+    )
 }
 
 /// What a movement came to, and what gdb does not know yet.
@@ -252,7 +274,12 @@ fn all_registers(guest: &mut Guest) -> String {
             .unwrap();
         }
     }
-    let others = [registers::CR0, registers::CR2, registers::CR3, registers::CR4];
+    let others = [
+        registers::CR0,
+        registers::CR2,
+        registers::CR3,
+        registers::CR4,
+    ];
     for number in others {
         let name = registers::name(number).unwrap_or_default();
         write!(text, "{name}={:08x} ", registers.get(number)).unwrap();

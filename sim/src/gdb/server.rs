@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -74,13 +74,16 @@ impl Server {
         let shared = Shared {
             busy: AtomicBool::new(false),
             over: AtomicBool::new(false),
-            data_is_there: Arc::new(AtomicBool::new(false)),
+            data_is_there: Arc::default(),
+            unread: Arc::default(),
             interrupted: settings.interrupted,
             log: settings.log,
         };
         guest
             .debuggee
             .set_interrupt(Arc::clone(&shared.data_is_there));
+        let (unread, interrupted) = (Arc::clone(&shared.unread), shared.interrupted);
+        guest.set_is_called(move || unread.load(Ordering::Acquire) != 0 || interrupted());
         let (sender, callers) = mpsc::channel();
         thread::scope(|scope| {
             scope.spawn(|| self.accept(&sender, &shared, scope));
@@ -129,7 +132,9 @@ impl Server {
                 continue;
             }
             if shared.busy.swap(true, Ordering::AcqRel) {
-                (shared.log)(&format!("{peer} is refused: a debugger is connected already"));
+                (shared.log)(&format!(
+                    "{peer} is refused: a debugger is connected already"
+                ));
                 scope.spawn(|| refuse(stream));
             } else {
                 (shared.log)(&format!("{peer} is connected"));
@@ -147,6 +152,8 @@ struct Shared<'a> {
     over: AtomicBool,
     /// The debugger has sent something, or gone: a movement should end and look.
     data_is_there: Arc<AtomicBool>,
+    /// Bytes the debugger has sent and nobody has taken; going counts as one.
+    unread: Arc<AtomicUsize>,
     interrupted: fn() -> bool,
     log: &'a (dyn Fn(&str) + Sync),
 }
@@ -181,7 +188,7 @@ fn refuse(mut stream: TcpStream) {
     answer.extend(packet(
         "E.another debugger is connected to this guest already",
     ));
-    let _ = stream.write_all(&answer);
+    let _ = Write::write_all(&mut stream, &answer);
     let _ = stream.shutdown(Shutdown::Write);
     // Until the other side has hung up, too: closing with unread bytes could take the answer away from it.
     while Instant::now() < end {
@@ -224,7 +231,7 @@ impl Connection for Wire {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let result = self.stream.write_all(&self.bytes);
+        let result = Write::write_all(&mut self.stream, &self.bytes);
         self.bytes.clear();
         result
     }
@@ -271,7 +278,11 @@ impl Incoming<'_> {
         if (self.shared.interrupted)() {
             return Err(Way::Interrupted);
         }
-        Ok(self.pending.pop_front())
+        let byte = self.pending.pop_front();
+        if byte.is_some() {
+            self.shared.unread.fetch_sub(1, Ordering::AcqRel);
+        }
+        Ok(byte)
     }
 
     /// Waits for the next byte.
@@ -307,13 +318,16 @@ fn session(
     };
     let closer = stream.try_clone();
     let (sender, receiver) = mpsc::channel();
+    shared.unread.store(0, Ordering::Release);
     let data_is_there = Arc::clone(&shared.data_is_there);
+    let unread = Arc::clone(&shared.unread);
     let reading = thread::spawn(move || {
         let mut chunk = [0; 4096];
         loop {
             match reader.read(&mut chunk) {
                 Ok(0) => break,
                 Ok(count) => {
+                    unread.fetch_add(count, Ordering::AcqRel);
                     if sender.send(chunk[..count].to_vec()).is_err() {
                         break;
                     }
@@ -324,6 +338,7 @@ fn session(
             // Only now: whoever sees the flag finds the bytes.
             data_is_there.store(true, Ordering::Release);
         }
+        unread.fetch_add(1, Ordering::AcqRel);
         drop(sender);
         data_is_there.store(true, Ordering::Release);
     });
@@ -374,7 +389,10 @@ fn converse(
             }
             GdbStubStateMachine::Running(mut running) => {
                 runs = true;
-                incoming.shared.data_is_there.store(false, Ordering::Release);
+                incoming
+                    .shared
+                    .data_is_there
+                    .store(false, Ordering::Release);
                 match incoming.poll() {
                     Err(way) => return way,
                     Ok(Some(byte)) => running.incoming_data(guest, byte),
