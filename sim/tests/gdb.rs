@@ -386,6 +386,21 @@ fn watchpoints_stop_behind_the_access_and_backwards_before_it() {
     let stop = client.ask("bc");
     assert_eq!(watch(&stop), ("awatch", stub));
     assert!(client.register("cycle") > start);
+    assert_eq!(client.ask(&format!("z4,{stub:x},4")), "OK");
+
+    // Right behind an access, a breakpoint further back does not hide it.
+    let call = address("ntdll!KiFastSystemCall");
+    assert_eq!(client.ask(&format!("Z0,{call:x},1")), "OK");
+    client.go();
+    assert_eq!(client.step(), "S05");
+    assert_eq!(client.ask(&format!("z0,{call:x},1")), "OK");
+    let begin = address("ntdll!ZwWriteFile");
+    assert_eq!(client.ask(&format!("Z0,{begin:x},1")), "OK");
+    assert_eq!(client.ask(&format!("Z3,{stub:x},4")), "OK");
+    assert_eq!(watch(&client.ask("bc")), ("rwatch", stub));
+    let stop = client.ask("bc");
+    assert!(stop.contains("swbreak"), "{stop}");
+    assert_eq!(client.register("eip"), begin);
 }
 
 #[test]
@@ -454,7 +469,7 @@ fn a_connection_that_drops_while_the_guest_runs_stops_it() {
     client.send("vCont;c");
     drop(client);
     let line = server.line("the debugger has gone without a word");
-    assert!(line.contains("stays at fffffff0"), "{line}");
+    assert!(line.contains("the guest is at fffffff0"), "{line}");
     assert_eq!(server.connect().register("eip"), 0xFFF0);
 }
 
@@ -533,7 +548,7 @@ fn kill_ends_the_server_and_once_ends_it_with_the_first_session() {
     for (arguments, last) in [(&[][..], "vKill;1"), (&["--once"], "D")] {
         let mut server = Server::start(arguments);
         let mut client = server.connect();
-        client.send(last);
+        assert_eq!(client.ask(last), "OK");
         assert_eq!(server.child.wait().unwrap().code(), Some(0), "{last}");
     }
 }
@@ -642,5 +657,120 @@ fn monitor_commands_tell_and_move() {
     ] {
         let text = client.monitor(command);
         assert!(text.contains(expected), "{command}: {text}");
+    }
+}
+
+#[test]
+fn ctrl_c_in_the_servers_terminal_ends_it_waiting_serving_or_running() {
+    let rom = rom("interrupt.rom", &[0xEB, 0xFE]);
+    for state in ["waiting", "serving", "running"] {
+        let mut server = Server::start(&["--bios", &rom]);
+        let client = (state != "waiting").then(|| {
+            let mut client = server.connect();
+            if state == "running" {
+                client.send("vCont;c");
+            }
+            client
+        });
+        let process = server.child.id().to_string();
+        let sent = Command::new("kill").args(["-INT", &process]).status();
+        assert!(sent.unwrap().success());
+        assert_eq!(server.child.wait().unwrap().code(), Some(130), "{state}");
+        server.line("interrupted at fffffff0");
+        drop(client);
+    }
+}
+
+/// What gdb is told to do, and what it must print then, in this order.
+#[rustfmt::skip]
+const SCRIPT: &[(&str, &[&str])] = &[
+    ("break ntdll!ZwWriteFile", &["Breakpoint 1 at 0x77f05eb0"]),
+    ("continue", &["Breakpoint 1, 0x77f05eb0 in ntdll!ZwWriteFile ()"]),
+    ("x/4i $pc", &["<ntdll!ZwWriteFile>:", "mov    $0x18c,%eax", "call   *(%edx)", "ret    $0x24"]),
+    ("print $cpl", &["$1 = 3"]),
+    ("backtrace", &["KERNELBASE!WriteFile ()", "kernel32!WriteFileImplementation ()", "winlogon!WinMain ()"]),
+    ("hbreak KiFastSystemCall", &["Hardware assisted breakpoint 2 at 0x77f064f0"]),
+    ("continue", &["Breakpoint 2, 0x77f064f0 in ntdll!KiFastSystemCall ()"]),
+    ("stepi", &["0x77f064f2 in ntdll!KiFastSystemCall ()"]),
+    ("x/i $pc", &["=> 0x77f064f2 <ntdll!KiFastSystemCall+2>:", "sysenter"]),
+    ("stepi", &["0x828010c0 in nt!KiFastCallEntry ()"]),
+    ("print $cpl", &["$2 = 0"]),
+    ("print $cr0", &["$3 = [ PE ", " WP PG ]"]),
+    ("print/x $cr3", &["$4 = 0x1000"]),
+    ("print $sysenter_eip", &["$5 = (void (*)()) 0x828010c0 <nt!KiFastCallEntry>"]),
+    ("monitor msr 0x176", &["sysenter_eip       = 00000000`828010c0"]),
+    ("reverse-stepi", &["0x77f064f2 in ntdll!KiFastSystemCall ()"]),
+    ("print $cpl", &["$6 = 3"]),
+    ("watch *(int *)($esp + 0x80000000)", &["atchpoint 3"]),
+    ("delete 3", &[]),
+    ("delete 2", &[]),
+    ("rwatch *(int *)0x7ffe0300", &["Hardware read watchpoint 4: *(int *)0x7ffe0300"]),
+    ("reverse-continue", &["Hardware read watchpoint 4", "Value = 2012243184", "0x77f05eba in ntdll!ZwWriteFile ()"]),
+    ("delete 4", &[]),
+    ("reverse-continue", &["Breakpoint 1, 0x77f05eb0 in ntdll!ZwWriteFile ()"]),
+    ("reverse-continue", &["this is where the run began", "No more reverse-execution history.", "0x0000fff0"]),
+    ("continue", &["Breakpoint 1, 0x77f05eb0 in ntdll!ZwWriteFile ()"]),
+    ("watch *(int *)0xbff74", &["Hardware watchpoint 5: *(int *)0xbff74"]),
+    ("continue", &["Hardware watchpoint 5", "New value = 2012241596", "in ntdll!KiFastSystemCall ()"]),
+    ("delete", &[]),
+    ("x/xw 0x90000000", &["Cannot access memory at address 0x90000000"]),
+    ("set var *(int *)0x90000000 = 1", &["Cannot access memory at address 0x90000000"]),
+    ("set $ebx = 0x1234", &[]),
+    ("print/x $ebx", &["$7 = 0x1234"]),
+    ("monitor stop ring", &["continue and reverse-continue stop at a ring change"]),
+    ("continue", &["stopped for a ring change at 828010c0 nt!KiFastCallEntry, ring 0", "SIGTRAP"]),
+    ("reverse-continue", &["0x77f064f2 in ntdll!KiFastSystemCall ()"]),
+    ("monitor stop none", &[]),
+    ("monitor ring", &["ring 3 to ring 0: 828010c0 nt!KiFastCallEntry"]),
+    ("maintenance flush register-cache", &["Register cache flushed."]),
+    ("x/i $pc", &["=> 0x828010c0 <nt!KiFastCallEntry>:"]),
+    ("continue", &["the guest halted with interrupts off", "No more reverse-execution history."]),
+    ("print $st0", &["<unavailable>"]),
+    ("detach", &["detached"]),
+];
+
+#[test]
+fn the_real_gdb_crosses_sysenter_forwards_and_backwards() {
+    let found = Command::new("gdb").arg("--version").output();
+    if !found.is_ok_and(|output| output.status.success()) {
+        println!("NOT RUN: there is no gdb on PATH");
+        return;
+    }
+    let server = Server::start(&["--once"]);
+    let mut script = String::from("set pagination off\nset confirm off\nset style enabled off\n");
+    script += &format!("target remote 127.0.0.1:{}\n", server.port);
+    for (number, (command, _)) in SCRIPT.iter().enumerate() {
+        script += &format!("echo \\n--{number}--\\n\n{command}\n");
+    }
+    // Answers and errors into one file, in the order in which they come.
+    let path = file("gdb.txt");
+    let log = std::fs::File::create(&path).unwrap();
+    let mut gdb = Command::new("gdb")
+        .args(["-nx", "-q"])
+        .env_remove("DEBUGINFOD_URLS")
+        .stdin(Stdio::piped())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    script += "quit\n";
+    let mut input = gdb.stdin.take().unwrap();
+    input.write_all(script.as_bytes()).unwrap();
+    drop(input);
+    assert!(gdb.wait().unwrap().success());
+    let text = std::fs::read_to_string(&path).unwrap();
+    println!("{text}");
+    for (number, (command, expected)) in SCRIPT.iter().enumerate() {
+        let from = text.find(&format!("--{number}--")).expect(command);
+        let part = &text[from..];
+        let part = &part[..part
+            .find(&format!("--{}--", number + 1))
+            .unwrap_or(part.len())];
+        let mut rest = part;
+        for needle in *expected {
+            let at = rest.find(needle);
+            let at = at.unwrap_or_else(|| panic!("`{command}` does not print `{needle}`: {part}"));
+            rest = &rest[at + needle.len()..];
+        }
     }
 }

@@ -47,9 +47,12 @@ struct Feature {
     registers: Vec<Register>,
 }
 
-/// Flag types of the target description: name, and the fields with their first and last bits.
+/// A field of a flag type: its name, empty for a bit that means nothing, and its first and last bit.
+type Field = (&'static str, u8, u8);
+
+/// Flag types of the target description.
 #[rustfmt::skip]
-const FLAGS: &[(&str, &[(&str, u8, u8)])] = &[
+const FLAGS: &[(&str, &[Field])] = &[
     ("i386_eflags", &[
         ("CF", 0, 0), ("", 1, 1), ("PF", 2, 2), ("AF", 4, 4), ("ZF", 6, 6), ("SF", 7, 7), ("TF", 8, 8), ("IF", 9, 9),
         ("DF", 10, 10), ("OF", 11, 11), ("IOPL", 12, 13), ("NT", 14, 14), ("RF", 16, 16), ("VM", 17, 17), ("AC", 18, 18),
@@ -135,11 +138,9 @@ fn features() -> Vec<Feature> {
     let parts = |parts: &[(u8, &str)], segments: &[u8]| -> Vec<Register> {
         let of = |segment: u8| {
             parts.iter().map(move |(first, part)| {
-                word(
-                    format!("{}{part}", segment_name(segment)),
-                    "int32",
-                    first + segment,
-                )
+                // Bases are numbers, so that `$cs_base + $eip` is one.
+                let name = format!("{}{part}", segment_name(segment));
+                word(name, "uint32", first + segment)
             })
         };
         segments.iter().copied().flat_map(of).collect()
@@ -176,8 +177,8 @@ fn features() -> Vec<Feature> {
                 word("dr1", "data_ptr", registers::DR0 + 1),
                 word("dr2", "data_ptr", registers::DR0 + 2),
                 word("dr3", "data_ptr", registers::DR0 + 3),
-                word("dr6", "int32", registers::DR6),
-                word("dr7", "int32", registers::DR7),
+                word("dr6", "uint32", registers::DR6),
+                word("dr7", "uint32", registers::DR7),
             ],
         },
         Feature {
@@ -187,7 +188,7 @@ fn features() -> Vec<Feature> {
         Feature {
             name: "org.sysgate.ia32.msr",
             registers: vec![
-                word("sysenter_cs", "int32", registers::SYSENTER_CS),
+                word("sysenter_cs", "uint32", registers::SYSENTER_CS),
                 word("sysenter_esp", "data_ptr", registers::SYSENTER_ESP),
                 word("sysenter_eip", "code_ptr", registers::SYSENTER_EIP),
                 counter("tsc", Source::TimeStamp),
@@ -196,7 +197,7 @@ fn features() -> Vec<Feature> {
         Feature {
             name: "org.sysgate.ia32.state",
             registers: vec![
-                word("cpl", "int32", registers::CPL),
+                word("cpl", "uint32", registers::CPL),
                 counter("cycle", Source::Cycle),
                 counter("instructions", Source::Instructions),
             ],

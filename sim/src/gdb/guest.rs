@@ -249,6 +249,11 @@ impl Guest {
         while self.debuggee.go_to_instruction(instructions) == Stopped::Interrupted {}
     }
 
+    /// Goes to a clock cycle, whoever calls.
+    fn go_to_cycle(&mut self, cycle: u64) {
+        while self.debuggee.go_to_cycle(cycle) == Stopped::Interrupted {}
+    }
+
     /// The begin of the instruction before this position; `None` if there is none.
     fn back_one(&mut self) -> Option<Position> {
         let from = self.debuggee.position();
@@ -274,36 +279,31 @@ impl Guest {
     /// gdb expects to be before the instruction that did what a watchpoint waits for, so that it sees the old value.
     fn continue_back(&mut self) -> Option<Report> {
         let from = self.debuggee.position();
-        let Some(to) = self.back_one() else {
-            return Some(Report::begin());
-        };
-        if let Some(hit) = self.hit_between(to, from, to) {
-            return Some(self.hit(&hit));
-        }
-        let linear = self.debuggee.registers().linear_eip();
         let watches = self.watches();
-        let here = Watch::Execute { linear };
-        if let Some(index) = watches.iter().position(|watch| *watch == here) {
-            return Some(self.hit(&[index]));
+        let is_before = |index: &usize| matches!(watches[*index], Watch::Execute { .. });
+        if !(0..watches.len()).all(|index| is_before(&index)) {
+            // What the instruction just before did is undone first; its stop would be here.
+            let Some(to) = self.back_one() else {
+                return Some(Report::begin());
+            };
+            if let Some(hit) = self.hit_between(to, from, to) {
+                return Some(self.hit(&hit));
+            }
+            self.go_to_cycle(from.cycle);
         }
         let stopped = loop {
             let stopped = self.debuggee.back(&watches);
             if stopped != Stopped::Interrupted {
                 break stopped;
             }
+            self.go_to_cycle(from.cycle);
             if (self.is_called)() {
-                self.go_to(from.instructions);
                 return None;
             }
-            self.go_to(to.instructions);
         };
         match stopped {
             Stopped::Watch(hit) => {
-                let at: Vec<usize> = hit
-                    .iter()
-                    .copied()
-                    .filter(|index| matches!(watches[*index], Watch::Execute { .. }))
-                    .collect();
+                let at: Vec<usize> = hit.iter().copied().filter(is_before).collect();
                 if !at.is_empty() {
                     return Some(self.hit(&at));
                 }

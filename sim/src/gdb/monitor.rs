@@ -429,15 +429,48 @@ fn ports(guest: &mut Guest, count: usize) -> Result<String, String> {
 }
 
 fn translate(guest: &mut Guest, linear: u32) -> Result<String, String> {
-    let paging = guest.debuggee.registers().paging();
+    let registers = guest.debuggee.registers();
+    let (paging, cr3) = (registers.paging(), registers.cr3());
+    if !paging {
+        return Ok(format!(
+            "{linear:08x} -> physical {linear:08x} (paging is off)\n"
+        ));
+    }
+    // SDM Vol. 3A, "32-Bit Paging": the entries that say it.
+    let mut text = format!("cr3 = {cr3:08x}\n");
+    let mut table = cr3 & !0xFFF;
+    for (name, index) in [("pde", linear >> 22), ("pte", linear >> 12 & 0x3FF)] {
+        let at = table | index << 2;
+        let Ok(bytes) = guest.debuggee.read_physical(at, 4) else {
+            writeln!(text, "{name} [{at:08x}] is no memory").unwrap();
+            break;
+        };
+        let entry = bytes
+            .iter()
+            .rev()
+            .fold(0, |entry, byte| entry << 8 | u32::from(*byte));
+        let present = entry & 1 != 0;
+        let user = if entry & 4 != 0 { "user" } else { "kernel" };
+        let writable = if entry & 2 != 0 {
+            "writable"
+        } else {
+            "read-only"
+        };
+        let rights = if present {
+            format!("{user}, {writable}")
+        } else {
+            "not present".into()
+        };
+        writeln!(text, "{name} [{at:08x}] = {entry:08x} {rights}").unwrap();
+        if !present || (name == "pde" && entry & 0x80 != 0) {
+            break;
+        }
+        table = entry & !0xFFF;
+    }
     match guest.debuggee.translate(linear) {
-        Some(physical) if paging => Ok(format!("{linear:08x} -> physical {physical:08x}\n")),
-        Some(physical) => Ok(format!(
-            "{linear:08x} -> physical {physical:08x} (paging is off)\n"
-        )),
+        Some(physical) => Ok(format!("{text}{linear:08x} -> physical {physical:08x}\n")),
         None => Err(format!(
-            "{linear:08x} has no page: an access raises #PF (cr3={:08x})",
-            guest.debuggee.registers().cr3()
+            "{text}{linear:08x} has no page: an access raises #PF"
         )),
     }
 }

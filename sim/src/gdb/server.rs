@@ -93,7 +93,7 @@ impl Server {
                         let way = session(guest, stream, &shared, settings.console);
                         guest.forget();
                         let place = guest.place();
-                        (shared.log)(&format!("{way}; the guest stays at {place}"));
+                        (shared.log)(&format!("{way}; the guest is at {place}"));
                         shared.busy.store(false, Ordering::Release);
                         match way {
                             Way::Killed => break Ended::Killed,
@@ -418,9 +418,14 @@ fn converse(
                 let reason = runs.then_some(SingleThreadStopReason::Signal(Signal::SIGINT));
                 interrupt.interrupt_handled(guest, reason)
             }
-            GdbStubStateMachine::Disconnected(gone) => {
+            GdbStubStateMachine::Disconnected(mut gone) => {
                 return match gone.get_reason() {
-                    DisconnectReason::Kill => Way::Killed,
+                    DisconnectReason::Kill => {
+                        // The library leaves `vKill` unanswered; `k` waits for nothing.
+                        let wire = gone.borrow_conn();
+                        let _ = wire.write_all(&packet("OK")).and_then(|()| wire.flush());
+                        Way::Killed
+                    }
                     _ => Way::Detached,
                 };
             }
