@@ -559,6 +559,12 @@ impl Debuggee {
         self.advance(Some(end), None, &[])
     }
 
+    /// Completes one instruction, as [`Self::step`], and says which of `watches` (at most 64) it hit.
+    pub fn step_watching(&mut self, watches: &[Watch]) -> Stopped {
+        let end = self.position().instructions.saturating_add(1);
+        self.advance(Some(end), None, watches)
+    }
+
     /// Runs so many clock cycles.
     pub fn step_cycles(&mut self, cycles: u64) -> Stopped {
         let end = self.position().cycle.saturating_add(cycles);

@@ -231,15 +231,15 @@ impl Guest {
     }
 
     fn step(&mut self) -> Option<Report> {
-        let from = self.debuggee.position();
-        match self.debuggee.step(1) {
+        let (indices, watches) = self.effects();
+        match self.debuggee.step_watching(&watches) {
             // In HLT an instruction can last.
             Stopped::Interrupted => None,
-            Stopped::Done | Stopped::Watch(_) | Stopped::Begin => {
-                let to = self.debuggee.position();
-                let hit = self.hit_between(from, to, to);
-                Some(hit.map_or_else(Report::step, |hit| self.hit(&hit)))
+            Stopped::Watch(hit) => {
+                let hit: Vec<usize> = hit.into_iter().map(|hit| indices[hit]).collect();
+                Some(self.hit(&hit))
             }
+            Stopped::Done => Some(Report::step()),
             other => Some(self.end(&other)),
         }
     }
@@ -254,25 +254,21 @@ impl Guest {
         while self.debuggee.go_to_cycle(cycle) == Stopped::Interrupted {}
     }
 
-    /// The begin of the instruction before this position; `None` if there is none.
-    fn back_one(&mut self) -> Option<Position> {
+    /// Goes to the begin of the instruction before this position; false if there is none.
+    fn back_one(&mut self) -> bool {
         let from = self.debuggee.position();
-        // What interrupts it leaves the position somewhere before: then from there to where one step back leads.
-        let mut stopped = self.debuggee.step_back(1);
-        while stopped == Stopped::Interrupted {
+        // What interrupts it leaves the position somewhere before: then once more.
+        while self.debuggee.step_back(1) == Stopped::Interrupted {
             self.go_to(from.instructions);
-            stopped = self.debuggee.step_back(1);
         }
-        let to = self.debuggee.position();
-        (to != from).then_some(to)
+        self.debuggee.position() != from
     }
 
     fn step_back(&mut self) -> Report {
-        let from = self.debuggee.position();
-        let Some(to) = self.back_one() else {
+        if !self.back_one() {
             return Report::begin();
-        };
-        let hit = self.hit_between(to, from, to);
+        }
+        let hit = self.hit_ahead();
         hit.map_or_else(Report::step, |hit| self.hit(&hit))
     }
 
@@ -283,10 +279,10 @@ impl Guest {
         let is_before = |index: &usize| matches!(watches[*index], Watch::Execute { .. });
         if !(0..watches.len()).all(|index| is_before(&index)) {
             // What the instruction just before did is undone first; its stop would be here.
-            let Some(to) = self.back_one() else {
+            if !self.back_one() {
                 return Some(Report::begin());
-            };
-            if let Some(hit) = self.hit_between(to, from, to) {
+            }
+            if let Some(hit) = self.hit_ahead() {
                 return Some(self.hit(&hit));
             }
             self.go_to_cycle(from.cycle);
@@ -314,35 +310,29 @@ impl Guest {
         }
     }
 
-    /// Which watches, breakpoints aside, the instruction between `before` and `behind` hits. It ends at `stay`, one of both.
-    fn hit_between(
-        &mut self,
-        before: Position,
-        behind: Position,
-        stay: Position,
-    ) -> Option<Vec<usize>> {
+    /// The watches that are not breakpoints, with their indices in all.
+    fn effects(&self) -> (Vec<usize>, Vec<Watch>) {
         let is_effect = |watch: &Watch| !matches!(watch, Watch::Execute { .. });
-        let (indices, watches): (Vec<usize>, Vec<Watch>) = self
-            .watches()
-            .into_iter()
-            .enumerate()
-            .filter(|(_, watch)| is_effect(watch))
-            .unzip();
+        let all = self.watches().into_iter().enumerate();
+        all.filter(|(_, watch)| is_effect(watch)).unzip()
+    }
+
+    /// Which watches, breakpoints aside, the next instruction hits. The position stays.
+    fn hit_ahead(&mut self) -> Option<Vec<usize>> {
+        let (indices, watches) = self.effects();
         if watches.is_empty() {
             return None;
         }
-        self.go_to(before.instructions);
+        let here = self.debuggee.position();
         let stopped = loop {
-            let left = (behind.cycle + 1).saturating_sub(self.debuggee.position().cycle);
-            let stopped = self.debuggee.run(&watches, left);
+            let stopped = self.debuggee.step_watching(&watches);
             if stopped != Stopped::Interrupted {
                 break stopped;
             }
         };
-        let there = self.debuggee.position() == behind;
-        self.go_to(stay.instructions);
+        self.go_to(here.instructions);
         match stopped {
-            Stopped::Watch(hit) if there => Some(hit.into_iter().map(|hit| indices[hit]).collect()),
+            Stopped::Watch(hit) => Some(hit.into_iter().map(|hit| indices[hit]).collect()),
             _ => None,
         }
     }
