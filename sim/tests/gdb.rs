@@ -528,14 +528,30 @@ fn the_end_of_the_guest_is_said_and_the_way_back_is_open() {
     // mov al,15h; out F4h,al
     let exit = rom("exit.rom", &[0xB0, 0x15, 0xE6, 0xF4]);
     let halt = rom("halt.rom", &[0xFA, 0xF4]);
-    for (rom, expected) in [
-        (exit, "the guest wrote 0x15 to the exit port"),
-        (halt, "the guest halted with interrupts off"),
+    let all = REGISTERS.iter().map(|register| register.bytes() * 2).sum();
+    // lidt cs:[FFF8h]; int3: without a table for it, nor for the faults behind it.
+    let code = [
+        0x2E, 0x0F, 0x01, 0x1E, 0xF8, 0xFF, 0xCC, 0x90, 0, 0, 0, 0, 0, 0,
+    ];
+    let shutdown = rom("shutdown.rom", &code);
+    for (rom, stops, expected) in [
+        (
+            exit,
+            "replaylog:end",
+            "the guest wrote 0x15 to the exit port",
+        ),
+        (
+            halt,
+            "replaylog:end",
+            "the guest halted with interrupts off",
+        ),
+        (shutdown, "S06", "the guest shut down"),
     ] {
         let server = Server::start(&["--bios", &rom]);
         let mut client = server.connect();
         let stop = client.go();
-        assert!(stop.contains("replaylog:end"), "{stop}");
+        assert!(stop.contains(stops), "{stop}");
+        assert_eq!(client.ask("g").len(), all);
         assert!(client.output.contains(expected), "{}", client.output);
         let stop = client.ask("bc");
         assert!(stop.contains("replaylog:begin"), "{stop}");

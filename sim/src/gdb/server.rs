@@ -86,8 +86,10 @@ impl Server {
         guest.set_is_called(move || unread.load(Ordering::Acquire) != 0 || interrupted());
         let (sender, callers) = mpsc::channel();
         thread::scope(|scope| {
+            // However this ends, the thread that accepts ends, too.
+            let _over = Over(&shared.over);
             scope.spawn(|| self.accept(&sender, &shared, scope));
-            let ended = loop {
+            loop {
                 match callers.recv_timeout(POLL) {
                     Ok(stream) => {
                         let way = session(guest, stream, &shared, settings.console);
@@ -105,9 +107,7 @@ impl Server {
                     Err(_) if (shared.interrupted)() => break Ended::Interrupted,
                     Err(_) => {}
                 }
-            };
-            shared.over.store(true, Ordering::Release);
-            ended
+            }
         })
     }
 
@@ -141,6 +141,15 @@ impl Server {
                 let _ = callers.send(stream);
             }
         }
+    }
+}
+
+/// Says on its end that the server ends.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
     }
 }
 
