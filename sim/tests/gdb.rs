@@ -528,7 +528,7 @@ fn the_end_of_the_guest_is_said_and_the_way_back_is_open() {
     // mov al,15h; out F4h,al
     let exit = rom("exit.rom", &[0xB0, 0x15, 0xE6, 0xF4]);
     let halt = rom("halt.rom", &[0xFA, 0xF4]);
-    let all = REGISTERS.iter().map(|register| register.bytes() * 2).sum();
+    let all: usize = REGISTERS.iter().map(|register| register.bytes() * 2).sum();
     // lidt cs:[FFF8h]; int3: without a table for it, nor for the faults behind it.
     let code = [
         0x2E, 0x0F, 0x01, 0x1E, 0xF8, 0xFF, 0xCC, 0x90, 0, 0, 0, 0, 0, 0,

@@ -244,23 +244,10 @@ impl Guest {
         }
     }
 
-    /// Goes to where so many instructions had completed, whoever calls: it does not last.
-    fn go_to(&mut self, instructions: u64) {
-        while self.debuggee.go_to_instruction(instructions) == Stopped::Interrupted {}
-    }
-
-    /// Goes to a clock cycle, whoever calls.
-    fn go_to_cycle(&mut self, cycle: u64) {
-        while self.debuggee.go_to_cycle(cycle) == Stopped::Interrupted {}
-    }
-
     /// Goes to the begin of the instruction before this position; false if there is none.
     fn back_one(&mut self) -> bool {
         let from = self.debuggee.position();
-        // What interrupts it leaves the position somewhere before: then once more.
-        while self.debuggee.step_back(1) == Stopped::Interrupted {
-            self.go_to(from.instructions);
-        }
+        self.debuggee.undisturbed(|debuggee| debuggee.step_back(1));
         self.debuggee.position() != from
     }
 
@@ -276,6 +263,7 @@ impl Guest {
     fn continue_back(&mut self) -> Option<Report> {
         let from = self.debuggee.position();
         let watches = self.watches();
+        let return_to_it = |debuggee: &mut Debuggee| debuggee.go_to_cycle(from.cycle);
         let is_before = |index: &usize| matches!(watches[*index], Watch::Execute { .. });
         if !(0..watches.len()).all(|index| is_before(&index)) {
             // What the instruction just before did is undone first; its stop would be here.
@@ -285,14 +273,14 @@ impl Guest {
             if let Some(hit) = self.hit_ahead() {
                 return Some(self.hit(&hit));
             }
-            self.go_to_cycle(from.cycle);
+            self.debuggee.undisturbed(return_to_it);
         }
         let stopped = loop {
             let stopped = self.debuggee.back(&watches);
             if stopped != Stopped::Interrupted {
                 break stopped;
             }
-            self.go_to_cycle(from.cycle);
+            self.debuggee.undisturbed(return_to_it);
             if (self.is_called)() {
                 return None;
             }
@@ -324,13 +312,11 @@ impl Guest {
             return None;
         }
         let here = self.debuggee.position();
-        let stopped = loop {
-            let stopped = self.debuggee.step_watching(&watches);
-            if stopped != Stopped::Interrupted {
-                break stopped;
-            }
-        };
-        self.go_to(here.instructions);
+        let stopped = self.debuggee.undisturbed(|debuggee| {
+            let stopped = debuggee.step_watching(&watches);
+            debuggee.go_to_instruction(here.instructions);
+            stopped
+        });
         match stopped {
             Stopped::Watch(hit) => Some(hit.into_iter().map(|hit| indices[hit]).collect()),
             _ => None,
