@@ -697,6 +697,93 @@ fn ctrl_c_in_the_servers_terminal_ends_it_waiting_serving_or_running() {
     }
 }
 
+/// Packets that mean something, to be spoilt.
+const PACKETS: &[&str] = &[
+    "?",
+    "g",
+    "G00",
+    "m1000,4",
+    "mffffff00,7fff",
+    "m0,ffffffff",
+    "M1000,2:aabb",
+    "X1000,2:ab",
+    "vCont;s:p1.1",
+    "vCont;c",
+    "bs",
+    "bc",
+    "Z0,1000,1",
+    "Z2,1000,4",
+    "Z3,0,ffffffff",
+    "Z4,fffffffe,4",
+    "z2,1000,4",
+    "p8",
+    "P8=00000000",
+    "P3f=00",
+    "qSupported:multiprocess+",
+    "qXfer:features:read:target.xml:0,7ffb",
+    "qXfer:memory-map:read::ffffffff,1",
+    "vFile:pread:3,7fff,0",
+    "vFile:fstat:3",
+    "qRcmd,72696e67",
+    "qRcmd,7472616365203130",
+    "qRcmd,6379636c6573202d35",
+    "qRcmd,",
+    "Hc-1",
+    "Hg0",
+    "T1",
+    "qC",
+    "D",
+    "vMustReplyEmpty",
+    "QTDP",
+    "",
+];
+
+#[test]
+fn no_noise_ends_the_server() {
+    let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 | 1;
+    println!("seed {seed:#x}");
+    let mut state = seed;
+    let mut random = |limit: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 16) as usize % limit
+    };
+    let server = Server::start(&["--bios", &rom("noise.rom", &[0x40, 0xEB, 0xFD])]);
+    let mut stream = server.stream();
+    for _ in 0..300 {
+        let mut body = PACKETS[random(PACKETS.len())].as_bytes().to_vec();
+        for _ in 0..random(3) {
+            let at = random(body.len() + 1);
+            match random(2) {
+                0 => body.insert(at, random(256) as u8),
+                _ => body.truncate(at),
+            }
+        }
+        let sum = body.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
+        let mut packet = [b"$", &body[..], format!("#{sum:02x}").as_bytes()].concat();
+        if random(20) == 0 {
+            packet.truncate(random(packet.len()));
+        }
+        // The last ends what runs.
+        packet.push(3);
+        let sent = stream.write_all(&packet);
+        stream
+            .set_read_timeout(Some(Duration::from_millis(10)))
+            .unwrap();
+        let closed = matches!(stream.read(&mut [0; 0x10000]), Ok(0));
+        if sent.is_err() || closed {
+            drop(stream);
+            server.line("; the guest is at ");
+            stream = server.stream();
+        }
+    }
+    drop(stream);
+    server.line("the guest is at ");
+    let mut client = server.connect();
+    assert_eq!(client.ask("T1"), "OK");
+}
+
 /// What gdb is told to do, and what it must print then, in this order.
 #[rustfmt::skip]
 const SCRIPT: &[(&str, &[&str])] = &[

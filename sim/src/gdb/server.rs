@@ -95,8 +95,9 @@ impl Server {
                         let way = session(guest, stream, &shared, settings.console);
                         guest.forget();
                         let place = guest.place();
-                        (shared.log)(&format!("{way}; the guest is at {place}"));
+                        // Whoever reads the line may connect.
                         shared.busy.store(false, Ordering::Release);
+                        (shared.log)(&format!("{way}; the guest is at {place}"));
                         match way {
                             Way::Killed => break Ended::Killed,
                             _ if (shared.interrupted)() => break Ended::Interrupted,
