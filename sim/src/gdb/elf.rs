@@ -1,10 +1,11 @@
 //! The names of all modules as one ELF file, which gdb, objdump and disassemblers read.
 
+use super::types::debug_sections;
 use crate::symbols::Symbols;
 use firmware::symbols::{ModuleRange, Symbol, SymbolFile, SymbolKind};
 use object::elf;
+use object::write::StringId;
 use object::write::elf::{FileHeader, SectionHeader, Sym, Writer};
-use object::write::{Error, StringId};
 
 /// A stretch of a module that holds either code or data.
 struct Stretch<'a> {
@@ -84,14 +85,15 @@ fn names(symbol: &Symbol) -> Vec<(Vec<u8>, &Symbol, u32)> {
     names
 }
 
-/// An ELF file (32 bits, i386, no contents) with every symbol of every module at its linear address.
+/// An ELF file (32 bits, i386, no contents) with every symbol of every module at its linear address, and debug information for the
+/// structures and tables that the symbol file describes.
 ///
 /// Each symbol stands as `module!name`, with its size, and again without its module and without a size, so that debuggers print
 /// the first and accept both. The sections are named like the modules; those with `.data` behind hold no instructions.
 ///
 /// # Errors
 /// More symbols than the format holds.
-pub fn symbol_file(symbols: &Symbols) -> Result<Vec<u8>, Error> {
+pub fn symbol_file(symbols: &Symbols) -> Result<Vec<u8>, String> {
     let file = symbols.file();
     let modules = modules(file);
     let sections: Vec<Stretch> = modules
@@ -109,6 +111,9 @@ pub fn symbol_file(symbols: &Symbols) -> Result<Vec<u8>, Error> {
         })
         .collect();
 
+    let text = |error: object::write::Error| error.to_string();
+    let debug = debug_sections(symbols).map_err(|error| error.to_string())?;
+
     let mut bytes = Vec::new();
     let mut writer = Writer::new(object::Endianness::Little, false, &mut bytes);
     writer.reserve_file_header();
@@ -121,6 +126,13 @@ pub fn symbol_file(symbols: &Symbols) -> Result<Vec<u8>, Error> {
         .iter()
         .map(|_| writer.reserve_section_index())
         .collect();
+    let debug_names: Vec<StringId> = debug
+        .iter()
+        .map(|(name, _)| writer.add_section_name(name.as_bytes()))
+        .collect();
+    for _ in &debug {
+        writer.reserve_section_index();
+    }
     writer.reserve_symtab_section_index();
     writer.reserve_strtab_section_index();
     writer.reserve_shstrtab_section_index();
@@ -132,19 +144,28 @@ pub fn symbol_file(symbols: &Symbols) -> Result<Vec<u8>, Error> {
             writer.reserve_symbol_index(Some(*index));
         }
     }
+    let debug_offsets: Vec<u64> = debug
+        .iter()
+        .map(|(_, data)| writer.reserve(data.len() as u64, 1))
+        .collect();
     writer.reserve_symtab();
-    writer.reserve_strtab()?;
-    writer.reserve_shstrtab()?;
+    writer.reserve_strtab().map_err(text)?;
+    writer.reserve_shstrtab().map_err(text)?;
     writer.reserve_section_headers();
 
-    writer.write_file_header(&FileHeader {
-        os_abi: elf::ELFOSABI_NONE,
-        abi_version: 0,
-        e_type: elf::ET_EXEC,
-        e_machine: elf::EM_386,
-        e_entry: 0xFFFF_FFF0,
-        e_flags: Default::default(),
-    })?;
+    writer
+        .write_file_header(&FileHeader {
+            os_abi: elf::ELFOSABI_NONE,
+            abi_version: 0,
+            e_type: elf::ET_EXEC,
+            e_machine: elf::EM_386,
+            e_entry: 0xFFFF_FFF0,
+            e_flags: Default::default(),
+        })
+        .map_err(text)?;
+    for (_, data) in &debug {
+        writer.write(data);
+    }
     writer.write_null_symbol();
     let mut string = strings.into_iter();
     for (list, index) in names.iter().zip(&indices) {
@@ -180,6 +201,20 @@ pub fn symbol_file(symbols: &Symbols) -> Result<Vec<u8>, Error> {
             sh_addr: section.begin.into(),
             sh_offset: 0,
             sh_size: section.end - u64::from(section.begin),
+            sh_link: 0,
+            sh_info: 0,
+            sh_addralign: 1,
+            sh_entsize: 0,
+        });
+    }
+    for (((_, data), name), offset) in debug.iter().zip(debug_names).zip(debug_offsets) {
+        writer.write_section_header(&SectionHeader {
+            sh_name: writer.section_name_offset(Some(name)),
+            sh_type: elf::SHT_PROGBITS,
+            sh_flags: Default::default(),
+            sh_addr: 0,
+            sh_offset: offset,
+            sh_size: data.len() as u64,
             sh_link: 0,
             sh_info: 0,
             sh_addralign: 1,
