@@ -275,6 +275,7 @@ impl Logic for Cpu {
         self.data.access_user.next = self.memory.access_user.val();
         self.data.access_blocked.next = self.memory.access_blocked.val();
         self.data.execute_empty.next = self.execute.empty.val();
+        self.data.hold_io_reads.next = self.events.debug_halts.val();
         self.data.memory_advance.next = self.hazard.execute_takes.val();
         self.data.store_valid.next = self.execute.store_valid.val();
         self.quad_store.next = bit_cast::<64, 32>(self.execute.result.val());

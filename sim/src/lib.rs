@@ -4,6 +4,8 @@
 #![cfg_attr(not(feature = "model"), allow(dead_code))]
 
 pub mod cli;
+#[cfg(feature = "model")]
+pub mod debug;
 mod files;
 pub mod image;
 pub mod journey;

@@ -5,7 +5,8 @@ use std::ffi::CString;
 use std::os::raw::c_void;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
-use verilator_sys::{self as raw, PortAccess, Retired, Settings, Status, Texts};
+use std::sync::Arc;
+use verilator_sys::{self as raw, PortAccess, Retired, Settings, Status, Texts, Watch};
 
 /// Clocks without a retirement, outside HLT, that count as a hang unless the configuration says otherwise.
 ///
@@ -64,6 +65,8 @@ pub enum Stop {
     Instructions,
     /// Halted by [`Machine::debug_halt`].
     DebugHalted,
+    /// An instruction has completed that a watch waits for; [`Machine::watches_hit`] says which.
+    Watch,
 }
 
 /// Something the machine was asked for and cannot do.
@@ -142,6 +145,18 @@ impl Clock<'_> {
     }
 }
 
+/// One page of RAM; the last may be shorter.
+type Page = [u8];
+
+/// The whole machine in one clock: [`Machine::save`] makes it, [`Machine::restore`] goes back to it.
+///
+/// Snapshots of one machine share the pages of RAM that are the same in them.
+#[derive(Clone)]
+pub struct Snapshot {
+    state: Vec<u8>,
+    pages: Vec<Arc<Page>>,
+}
+
 /// The chip, its memory and its terminal.
 ///
 /// ```no_run
@@ -152,8 +167,12 @@ impl Clock<'_> {
 /// ```
 pub struct Machine {
     raw: NonNull<raw::RawMachine>,
+    ram_bytes: usize,
     retired: Vec<Retired>,
     ports: Vec<PortAccess>,
+    /// RAM as it was at the last [`Machine::save`] or [`Machine::restore`]; empty before the first.
+    pages: Vec<Arc<Page>>,
+    wave_paused: bool,
     // Boxed twice so that the shim can hold a thin pointer that stays valid when the machine moves.
     lanes: Option<Box<Lanes>>,
 }
@@ -195,8 +214,11 @@ impl Machine {
             .ok_or(MachineError::OutOfMemory(config.ram_bytes))?;
         Ok(Self {
             raw,
+            ram_bytes: config.ram_bytes as usize,
             retired: Vec::new(),
             ports: Vec::new(),
+            pages: Vec::new(),
+            wave_paused: false,
             lanes: None,
         })
     }
@@ -224,6 +246,7 @@ impl Machine {
                 raw::STOP_BREAKPOINT => Stop::Breakpoint,
                 raw::STOP_INSTRUCTIONS => Stop::Instructions,
                 raw::STOP_DEBUG_HALTED => Stop::DebugHalted,
+                raw::STOP_WATCH => Stop::Watch,
                 _ => Stop::Cycles,
             };
         }
@@ -404,16 +427,116 @@ impl Machine {
         }
     }
 
-    /// Stops [`Self::run`] when the instruction at `eip` is next.
-    pub fn set_breakpoint(&mut self, eip: u32) {
+    /// Stops [`Self::run`] when the instruction at linear address `linear` is next.
+    pub fn set_breakpoint(&mut self, linear: u32) {
         // SAFETY: `raw` is a live machine.
-        unsafe { raw::sg_breakpoint(self.raw.as_ptr(), eip, true) }
+        unsafe { raw::sg_breakpoint(self.raw.as_ptr(), linear, true) }
     }
 
     /// Removes a breakpoint.
-    pub fn clear_breakpoint(&mut self, eip: u32) {
+    pub fn clear_breakpoint(&mut self, linear: u32) {
         // SAFETY: `raw` is a live machine.
-        unsafe { raw::sg_breakpoint(self.raw.as_ptr(), eip, false) }
+        unsafe { raw::sg_breakpoint(self.raw.as_ptr(), linear, false) }
+    }
+
+    /// Stops [`Self::run`] behind instructions that do one of these, at most 64; they replace those before.
+    pub fn set_watches(&mut self, watches: &[Watch]) {
+        assert!(watches.len() <= 64, "the shim has one bit each");
+        // SAFETY: `raw` is a live machine; the shim copies the watches.
+        unsafe { raw::sg_watches(self.raw.as_ptr(), watches.as_ptr(), watches.len()) }
+    }
+
+    /// Which watches the instruction hit at which [`Self::run`] stopped, one bit each.
+    pub fn watches_hit(&self) -> u64 {
+        // SAFETY: `raw` is a live machine.
+        unsafe { raw::sg_watches_hit(self.raw.as_ptr()) }
+    }
+
+    /// RAM, and a flag for each page that has been written since the flag was cleared.
+    fn ram(&mut self) -> (&mut [u8], &mut [u8]) {
+        // SAFETY: `raw` is a live machine; both live as long, are of these lengths, and are different objects.
+        unsafe {
+            let mut count = 0;
+            let written = raw::sg_pages_written(self.raw.as_ptr(), &mut count);
+            let ram = raw::sg_ram(self.raw.as_ptr());
+            (
+                std::slice::from_raw_parts_mut(ram, self.ram_bytes),
+                std::slice::from_raw_parts_mut(written, count),
+            )
+        }
+    }
+
+    /// Keeps everything that the further run depends on, in this clock. What the guest has sent and nobody has taken
+    /// yet, breakpoints, watches and the waveform are not of it.
+    pub fn save(&mut self) -> Snapshot {
+        let mut pages = std::mem::take(&mut self.pages);
+        let (ram, written) = self.ram();
+        if pages.is_empty() {
+            let zero: Arc<Page> = vec![0; raw::PAGE_BYTES].into();
+            let kept = |page: &[u8]| {
+                if *page == zero[..] {
+                    Arc::clone(&zero)
+                } else {
+                    page.into()
+                }
+            };
+            pages = ram.chunks(raw::PAGE_BYTES).map(kept).collect();
+        } else {
+            for (number, page) in ram.chunks(raw::PAGE_BYTES).enumerate() {
+                if written[number] != 0 {
+                    pages[number] = page.into();
+                }
+            }
+        }
+        written.fill(0);
+        self.pages = pages;
+        let mut bytes = std::ptr::null();
+        // SAFETY: `raw` is a live machine; the bytes are valid until the next call and are copied at once.
+        let state = unsafe {
+            let count = raw::sg_save(self.raw.as_ptr(), &mut bytes);
+            std::slice::from_raw_parts(bytes, count).to_vec()
+        };
+        Snapshot {
+            state,
+            pages: self.pages.clone(),
+        }
+    }
+
+    /// Goes back (or forward) to a snapshot of this machine.
+    pub fn restore(&mut self, snapshot: &Snapshot) {
+        let pages = std::mem::take(&mut self.pages);
+        let (ram, written) = self.ram();
+        for (number, page) in ram.chunks_mut(raw::PAGE_BYTES).enumerate() {
+            let kept = &snapshot.pages[number];
+            if written[number] != 0 || !Arc::ptr_eq(&pages[number], kept) {
+                page.copy_from_slice(kept);
+            }
+        }
+        written.fill(0);
+        self.pages = snapshot.pages.clone();
+        // SAFETY: `raw` is a live machine, and the bytes are what it gave for itself.
+        unsafe {
+            raw::sg_restore(
+                self.raw.as_ptr(),
+                snapshot.state.as_ptr(),
+                snapshot.state.len(),
+            )
+        }
+    }
+
+    /// Pages of RAM written since the last [`Self::save`] or [`Self::restore`], with their physical addresses.
+    pub fn written_pages(&mut self) -> Vec<(u32, Vec<u8>)> {
+        let (ram, written) = self.ram();
+        let pages = ram.chunks(raw::PAGE_BYTES).enumerate();
+        pages
+            .filter(|(number, _)| written[*number] != 0)
+            .map(|(number, page)| ((number * raw::PAGE_BYTES) as u32, page.to_vec()))
+            .collect()
+    }
+
+    /// Bytes of RAM from physical address 0.
+    pub fn ram_bytes(&self) -> usize {
+        self.ram_bytes
     }
 
     /// Halts the processor between two instructions, so that registers can be read and written.
@@ -496,10 +619,12 @@ impl Machine {
         unsafe { raw::sg_trace_close(self.raw.as_ptr()) }
     }
 
-    /// Stops writing to the waveform, or goes on. The signals seem to stand still in between.
-    pub fn pause_wave(&mut self, paused: bool) {
+    /// Stops writing to the waveform, or goes on. The signals seem to stand still in between, as they do while a run
+    /// goes again through clocks that have been written. Returns what it was before.
+    pub fn pause_wave(&mut self, paused: bool) -> bool {
         // SAFETY: `raw` is a live machine.
         unsafe { raw::sg_trace_pause(self.raw.as_ptr(), paused) }
+        std::mem::replace(&mut self.wave_paused, paused)
     }
 
     /// Fills the waveform's text lanes, the scopes `journey` and `pipeline`.

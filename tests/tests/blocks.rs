@@ -59,6 +59,7 @@ fn data_unit_is_the_same_in_verilog() {
             access_io,
             access_user,
             execute_empty,
+            hold_io_reads,
             store_data,
             fetch_user,
             fetch_walk_permitted

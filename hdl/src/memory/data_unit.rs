@@ -26,6 +26,8 @@ pub struct DataUnit {
     pub access_blocked: Signal<In, Bit>,
     /// No micro-op is in execute.
     pub execute_empty: Signal<In, Bit>,
+    /// The debugger is about to halt: no port read begins any more, for it could not be killed.
+    pub hold_io_reads: Signal<In, Bit>,
     /// The micro-op moves into execute at the end of this clock; only with `memory_ready`.
     pub memory_advance: Signal<In, Bit>,
     // to memory
@@ -151,6 +153,7 @@ impl Logic for DataUnit {
         self.memory.access_user.next = self.access_user.val();
         self.memory.access_blocked.next = self.access_blocked.val();
         self.memory.execute_empty.next = self.execute_empty.val();
+        self.memory.hold_io_reads.next = self.hold_io_reads.val();
         self.memory.memory_advance.next = self.memory_advance.val();
         self.memory.paging.next = self.paging.val();
         self.memory.write_protect.next = self.write_protect.val();

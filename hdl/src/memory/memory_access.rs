@@ -22,6 +22,7 @@ pub struct MemoryAccess {
     pub access_user: Signal<In, Bit>,
     pub access_blocked: Signal<In, Bit>,
     pub execute_empty: Signal<In, Bit>,
+    pub hold_io_reads: Signal<In, Bit>,
     pub memory_advance: Signal<In, Bit>,
     // to the pipeline
     pub memory_ready: Signal<Out, Bit>,
@@ -160,6 +161,7 @@ impl Logic for MemoryAccess {
         self.io_read_wanted.next = self.usable.val()
             & self.io_read.val()
             & self.certain.val()
+            & !self.hold_io_reads.val()
             & !self.io_read_begun_reg.q.val()
             & !self.io_read_done_reg.q.val();
         self.load_request.next = self.memory_read_wanted.val() | self.io_read_wanted.val();

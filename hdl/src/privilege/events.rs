@@ -14,6 +14,8 @@ pub struct Events {
     pub debug_halt: Signal<In, Bit>,
     pub debug_step: Signal<In, Bit>,
     pub debug_halted: Signal<Out, Bit>,
+    /// The debugger halts here unless an I/O access is under way: none begins now.
+    pub debug_halts: Signal<Out, Bit>,
     // from execute
     /// Nothing of the next micro-op's instruction has happened yet.
     pub interrupt_point: Signal<In, Bit>,
@@ -157,6 +159,7 @@ impl Logic for Events {
         // Priorities: debugger, single-step trap, NMI, interrupt, then the instruction's own fault.
         self.point.next = self.interrupt_point.val()
             & !(self.delivering.q.val() | self.reset_pending.q.val() | self.debug_reg.q.val());
+        self.debug_halts.next = self.debug_halt.val() & self.stepped.q.val() & self.point.val();
         self.takes_debug.next = self.debug_halt.val()
             & (self.stepped.q.val() | self.shutdown_reg.q.val())
             & (self.shutdown_reg.q.val() | (self.point.val() & !self.committed.val()))
@@ -328,7 +331,8 @@ impl Logic for Events {
             self.debug_reg.q.val() & (self.debug_step.val() | !self.debug_halt.val());
         if self.lets_go.val() {
             self.debug_reg.d.next = false;
-            self.stepped.d.next = false;
+            // A step completes an instruction before it halts again; whoever let go may halt at once.
+            self.stepped.d.next = !self.debug_halt.val();
         }
         self.stop.next = self.stops.val()
             | self.takes_debug.val()

@@ -27,7 +27,11 @@ pub struct Setup {
 }
 
 impl Setup {
-    fn build(&self) -> Result<Machine, Failure> {
+    /// Builds the machine and loads its RAM.
+    ///
+    /// # Errors
+    /// No memory, or something that does not lie in RAM.
+    pub fn build(&self) -> Result<Machine, Failure> {
         let mut machine = Machine::new(self.config.clone())?;
         for (address, bytes) in &self.loads {
             machine.write_memory(*address, bytes)?;

@@ -14,7 +14,7 @@ use std::process::Command;
 const VERILATOR_FLAGS: &[&str] = &[
     "--cc", "--top-module", "sysgate", "--prefix", "Vsysgate", "--Mdir", ".",
     "-O3", "--x-assign", "fast", "--x-initial", "fast", "--trace-fst", "--no-trace-params", "--trace-max-width", "4096",
-    "--output-split", "0", "--no-timing", "--quiet-stats",
+    "--savable", "--output-split", "0", "--no-timing", "--quiet-stats",
     "-Wall", "-Wno-DECLFILENAME", "-Wno-UNUSEDSIGNAL", "-Wno-UNUSEDPARAM",
 ];
 
@@ -52,7 +52,7 @@ pub fn build() -> Result<(), String> {
     // Verilator's runtime.
     let runtime = cache.join(format!(
         "runtime-{}",
-        key(&[&version, &compiler, "runtime 1"])
+        key(&[&version, &compiler, "runtime 2"])
     ));
     once(&runtime, |folder| {
         let mut build = compiler_for(folder, "2");
@@ -64,6 +64,7 @@ pub fn build() -> Result<(), String> {
         for source in [
             "verilated.cpp",
             "verilated_fst_c.cpp",
+            "verilated_save.cpp",
             "verilated_threads.cpp",
         ] {
             build.file(include.join(source));

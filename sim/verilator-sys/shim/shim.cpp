@@ -4,6 +4,7 @@
 #include "Vsysgate.h"
 #include "verilated.h"
 #include "verilated_fst_c.h"
+#include "verilated_save.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -11,8 +12,8 @@
 #include <deque>
 #include <memory>
 #include <new>
+#include <type_traits>
 #include <unordered_set>
-#include <utility>
 #include <vector>
 
 namespace {
@@ -34,6 +35,7 @@ constexpr uint8_t SYSTEM_CS_BASE = 0x31;
 constexpr uint8_t SYSTEM_CR0 = 0x60;
 constexpr uint8_t SYSTEM_CR3 = 0x63;
 constexpr uint8_t SYSTEM_CR4 = 0x64;
+constexpr uint32_t PAGE_BYTES = 1 << 12;  // in which RAM is saved
 constexpr uint32_t COM1 = 0x3F8;
 constexpr uint32_t COM1_LINE_CONTROL = COM1 + 3;
 
@@ -67,6 +69,7 @@ struct Memory {
     uint64_t rom_base = 1ull << 32;
     uint32_t mirror_base = 0x100000;
     uint32_t mirror_bytes = 0;
+    std::vector<uint8_t> written;  // per page of RAM: since it was cleared
 
     Memory(uint64_t size, const uint8_t* rom_from, uint64_t rom_size)
         : ram_bytes{size}, rom(rom_from, rom_from + rom_size) {
@@ -76,6 +79,7 @@ struct Memory {
         rom_base -= rom_size;
         mirror_bytes = static_cast<uint32_t>(std::min<uint64_t>(rom_size, 0x20000));
         mirror_base -= mirror_bytes;
+        written.resize((size + PAGE_BYTES - 1) / PAGE_BYTES);
     }
     ~Memory() { std::free(ram); }
     Memory(const Memory&) = delete;
@@ -99,6 +103,7 @@ struct Memory {
     void write(uint32_t address, uint8_t byte_enable, uint64_t data) {
         if (address >= ram_bytes || rom_at(address)) return;
         uint8_t* to = ram + address;
+        written[address / PAGE_BYTES] = 1;
         if (byte_enable == 0xFF) {
             std::memcpy(to, &data, 8);
             return;
@@ -178,12 +183,11 @@ void show(VlWide<WORDS>& lane, const char (&text)[CHARACTERS], const char (&show
 
 // Drives uart_rx.
 struct Transmitter {
-    std::deque<uint8_t> queue;
     int bit = -1;
     uint64_t next_edge = 0;
     uint8_t current = 0;
 
-    bool clock(uint64_t tick, uint64_t period_x256) {
+    bool clock(std::deque<uint8_t>& queue, uint64_t tick, uint64_t period_x256) {
         if (bit < 0) {
             if (queue.empty()) return true;
             current = queue.front();
@@ -204,33 +208,50 @@ struct Transmitter {
     }
 };
 
-}  // namespace
+// Verilator's two streams, into memory and back.
+struct Saver final : VerilatedSerialize {
+    std::vector<uint8_t>& bytes;
+    explicit Saver(std::vector<uint8_t>& into) : bytes{into} { m_isOpen = true; }
+    void flush() override {
+        bytes.insert(bytes.end(), m_bufp, m_cp);
+        m_cp = m_bufp;
+    }
+};
+struct Restorer final : VerilatedDeserialize {
+    const uint8_t* from;
+    size_t left;
+    Restorer(const uint8_t* bytes, size_t count) : from{bytes}, left{count} {
+        m_isOpen = true;
+        m_endp = m_cp;
+    }
+    void fill() override {
+        const size_t kept = m_endp - m_cp;
+        std::memmove(m_bufp, m_cp, kept);
+        const size_t count = std::min(left, bufferSize() - kept);
+        std::memcpy(m_bufp + kept, from, count);
+        from += count;
+        left -= count;
+        m_cp = m_bufp;
+        m_endp = m_bufp + kept + count;
+    }
+};
 
-struct sg_machine {
-    VerilatedContext context;
-    std::unique_ptr<Vsysgate> top;
-    std::unique_ptr<VerilatedFstC> trace;
-    bool trace_paused = false;
-    Memory memory;
+// What the run depends on or is known by, besides the model, RAM and what is still to be sent to the chip.
+struct State {
     Random random;
     Port instruction_port;
     Port data_port;
     Receiver receiver;
     Transmitter transmitter;
-    uint64_t bit_clocks_x256;  // at divisor 1
-    uint32_t divisor = 1;      // the terminal follows the speed that the guest chooses
+    uint32_t divisor = 1;  // the terminal follows the speed that the guest chooses
     bool divisor_latch = false;
     bool serial_used = false;
     uint64_t last_tick_in_use = 0;
-    uint64_t hang_clocks;
-    bool keep_retired;
-    bool keep_ports;
-
     uint64_t tick = 0;   // clocks since the first reset ended
     uint64_t cycle = 0;  // clocks since the last reset ended
     uint64_t instructions = 0;
     uint64_t micro_ops = 0;
-    uint64_t instruction_limit = UINT64_MAX;
+    uint64_t completed = 0;
     uint64_t last_retirement = 0;
     uint64_t halted_since = 0;
     bool is_halted = false;
@@ -243,13 +264,39 @@ struct sg_machine {
     uint32_t cr0 = 0;
     uint32_t cr3 = 0;
     uint32_t cr4 = 0;
+    uint8_t ring = 0;  // of the next instruction
     uint32_t exit_value = 0;
     bool exit_written = false;
-    std::pair<uint64_t, uint64_t> exit_since;  // cycle and instructions then
-    bool stop_at_debug_halt = false;
+    uint64_t exit_cycle = 0;  // when it was written
+    uint64_t exit_instructions = 0;
     bool breakpoint_hit = false;
+    uint64_t watches_hit = 0;  // by the instruction under way, one bit each
+    bool watch_stops = false;  // it has completed
+    bool stop_at_debug_halt = false;
+    sg_texts texts{};  // as the model's ports show them
+};
+static_assert(std::is_trivially_copyable_v<State>);
 
-    std::unordered_set<uint32_t> breakpoints;
+}  // namespace
+
+struct sg_machine : State {
+    VerilatedContext context;
+    std::unique_ptr<Vsysgate> top;
+    std::unique_ptr<VerilatedFstC> trace;
+    bool trace_paused = false;
+    uint64_t traced_until = 0;  // a waveform goes forward only
+    Memory memory;
+    std::deque<uint8_t> to_send;  // to the chip
+    uint64_t bit_clocks_x256;     // at divisor 1
+    uint64_t hang_clocks;
+    bool keep_retired;
+    bool keep_ports;
+    uint64_t instruction_limit = UINT64_MAX;
+
+    std::unordered_set<uint32_t> breakpoints;  // linear
+    std::vector<sg_watch> watches;
+    uint64_t watches_reported = 0;
+    std::vector<uint8_t> saved;
     Buffer<sg_retired> retired;
     Buffer<sg_port_access> ports;
     Buffer<uint32_t> posts;
@@ -257,7 +304,6 @@ struct sg_machine {
     Buffer<uint8_t> debug_console;
     sg_lane_callback lane_callback = nullptr;
     void* lane_context = nullptr;
-    sg_texts texts{};  // as the model's ports: zero until the first text
 
     explicit sg_machine(const sg_settings& settings)
         : memory{settings.ram_bytes, settings.rom, settings.rom_bytes},
@@ -309,10 +355,14 @@ struct sg_machine {
         cycle = 0;
         instructions = 0;
         micro_ops = 0;
+        completed = 0;
         last_retirement = 0;
         is_halted = false;
         exit_written = false;
         breakpoint_hit = false;
+        watches_hit = 0;
+        watch_stops = false;
+        ring = 0;
         divisor = 1;
         divisor_latch = false;
         serial_used = false;
@@ -329,14 +379,17 @@ struct sg_machine {
     void edge(bool may_trace = true) {
         top->clock = 1;
         top->eval();
-        const bool tracing = trace && may_trace && !trace_paused;
+        const bool tracing = trace && may_trace && !trace_paused && tick >= traced_until;
         if (tracing) {
             if (lane_callback) show_texts();
             trace->dump(10 * tick);
         }
         top->clock = 0;
         top->eval();
-        if (tracing) trace->dump(10 * tick + 5);
+        if (tracing) {
+            trace->dump(10 * tick + 5);
+            traced_until = tick + 1;
+        }
     }
 
     void show_texts() {
@@ -449,7 +502,7 @@ struct sg_machine {
         for (uint32_t port : CONTROL_PORTS_EXIT) {
             if (access.port == port) {
                 exit_value = access.data;
-                if (!exit_written) exit_since = {cycle, instructions};
+                if (!exit_written) exit_cycle = cycle, exit_instructions = instructions;
                 exit_written = true;
             }
         }
@@ -510,7 +563,33 @@ struct sg_machine {
         t.data_wait = waits;
         t.data_read_data = data_port.outstanding && !waits ? data_port.answer : POISON;
 
-        t.uart_rx = transmitter.clock(tick, bit_period_x256());
+        t.uart_rx = transmitter.clock(to_send, tick, bit_period_x256());
+    }
+
+    static bool overlap(const sg_watch& watch, uint32_t address, uint32_t size) {
+        return address - watch.address < watch.size || watch.address - address < size;
+    }
+    template <class Matches> void watch(Matches matches) {
+        for (size_t at = 0; at < watches.size(); ++at) {
+            if (matches(watches[at])) watches_hit |= 1ull << at;
+        }
+    }
+    void watch_retirement() {
+        const Vsysgate& t = *top;
+        watch([&](const sg_watch& w) {
+            const bool memory = !t.retire_access_io;
+            switch (w.kind) {
+            case SG_WATCH_READ: return memory && t.retire_load && overlap(w, t.retire_load_linear, t.retire_load_size);
+            case SG_WATCH_WRITE: return memory && t.retire_store && overlap(w, t.retire_store_linear, t.retire_store_size);
+            case SG_WATCH_ACCESS:
+                return memory && ((t.retire_load && overlap(w, t.retire_load_linear, t.retire_load_size))
+                                  || (t.retire_store && overlap(w, t.retire_store_linear, t.retire_store_size)));
+            case SG_WATCH_SYSTEM: return t.retire_system_write && t.retire_system_number == w.address;
+            case SG_WATCH_VECTOR:
+                return (t.retire_exception || t.retire_interrupt) && (w.size == 0 || t.retire_vector == w.address);
+            default: return false;
+            }
+        });
     }
 
     void observe() {
@@ -524,13 +603,30 @@ struct sg_machine {
             if (keep_retired) retired.push(retirement());
             eip = t.retire_next_eip;
             if (t.retire_system_write) system_written(t.retire_system_number, t.retire_system_data);
+            if (!watches.empty()) watch_retirement();
             // A delivered exception or interrupt is one with the routine behind it that enters the handler.
             if (t.retire_last && !t.retire_exception && !t.retire_interrupt) {
                 ++instructions;
-                if (!breakpoints.empty() && breakpoints.contains(eip)) breakpoint_hit = true;
+                completed = cycle;
+                if (!breakpoints.empty() && breakpoints.contains(cs_base + eip)) breakpoint_hit = true;
+                // In protected mode the privilege level is that of CS; virtual-8086 mode is ring 3.
+                const uint8_t now = mode & 1 ? (mode & 2 ? 3 : cs & 3) : 0;
+                if (!watches.empty()) {
+                    const bool changes = now != ring;
+                    const uint32_t next = cs_base + eip;
+                    watch([=](const sg_watch& w) {
+                        return (w.kind == SG_WATCH_RING && changes) || (w.kind == SG_WATCH_EXECUTE && w.address == next);
+                    });
+                    watch_stops = watches_hit != 0;
+                }
+                ring = now;
             }
         }
         if (t.io_valid) {
+            if (!watches.empty()) {
+                const uint32_t first = t.io_port, size = t.io_size;
+                watch([=](const sg_watch& w) { return w.kind == SG_WATCH_PORT && overlap(w, first, size); });
+            }
             port_access({cycle, t.io_data, t.io_port, t.io_size, t.io_write});
         }
         const int byte = receiver.clock(t.uart_tx, tick, bit_period_x256());
@@ -541,12 +637,14 @@ struct sg_machine {
         }
     }
 
+    // To the next clock, and looks at it. What happened in it is still on the pins when the run stops, so that the
+    // debugger's pins, set then, work before anything else happens.
     void clock() {
-        observe();
         answer();
         ++tick;
         ++cycle;
         edge();
+        observe();
     }
 
     bool uart_quiet() const {
@@ -561,13 +659,19 @@ struct sg_machine {
             if (retired.size() >= RING_CAPACITY || ports.size() >= RING_CAPACITY) return SG_STOP_BUFFER_FULL;
             clock();
             // The OUT itself retires a few clocks after its access.
-            if (exit_written && (instructions != exit_since.second || cycle - exit_since.first >= EXIT_CLOCKS)) {
+            if (exit_written && (instructions != exit_instructions || cycle - exit_cycle >= EXIT_CLOCKS)) {
                 exit_written = false;
                 return SG_STOP_EXIT_PORT;
             }
             if (breakpoint_hit) {
                 breakpoint_hit = false;
                 return SG_STOP_BREAKPOINT;
+            }
+            if (watch_stops) {
+                watch_stops = false;
+                watches_reported = watches_hit;
+                watches_hit = 0;
+                return SG_STOP_WATCH;
             }
             if (instructions >= instruction_limit) return SG_STOP_INSTRUCTIONS;
             if (top->shutdown) return SG_STOP_SHUTDOWN;
@@ -601,7 +705,7 @@ void sg_reset(sg_machine* machine) { machine->reset(); }
 uint32_t sg_run(sg_machine* machine, uint64_t max_cycles) { return machine->run(max_cycles); }
 
 void sg_status_get(const sg_machine* m, sg_status* status) {
-    *status = sg_status{m->cycle, m->instructions, m->micro_ops, m->eip, m->eflags, m->exit_value,
+    *status = sg_status{m->cycle, m->instructions, m->micro_ops, m->completed, m->eip, m->eflags, m->exit_value,
                         m->cpl, m->mode, static_cast<uint8_t>(m->top->halted), static_cast<uint8_t>(m->top->shutdown),
                         static_cast<uint8_t>(m->top->debug_halted), static_cast<uint8_t>(m->top->leds), m->cs, m->cs_base};
 }
@@ -622,10 +726,10 @@ size_t sg_debug_console_take(sg_machine* machine, uint8_t* into, size_t capacity
     return machine->debug_console.take(into, capacity);
 }
 void sg_console_send(sg_machine* machine, const uint8_t* bytes, size_t count) {
-    machine->transmitter.queue.insert(machine->transmitter.queue.end(), bytes, bytes + count);
+    machine->to_send.insert(machine->to_send.end(), bytes, bytes + count);
 }
 size_t sg_console_pending(const sg_machine* machine) {
-    return machine->transmitter.queue.size() + (machine->transmitter.bit >= 0 ? 1 : 0);
+    return machine->to_send.size() + (machine->transmitter.bit >= 0 ? 1 : 0);
 }
 
 // 0: part of the range is neither RAM nor ROM; nothing is copied then.
@@ -650,6 +754,7 @@ uint8_t sg_memory_write(sg_machine* machine, uint32_t physical, const uint8_t* f
         if (memory.rom_at(static_cast<uint32_t>(physical + at))) return 0;
     }
     std::memcpy(memory.ram + physical, from, count);
+    for (uint64_t page = physical / PAGE_BYTES; page * PAGE_BYTES < physical + count; ++page) memory.written[page] = 1;
     return 1;
 }
 
@@ -658,12 +763,49 @@ void sg_keep(sg_machine* machine, uint8_t retired, uint8_t ports) {
     machine->keep_ports = ports;
 }
 void sg_waits(sg_machine* machine, uint64_t seed) { machine->random.state = seed; }
-void sg_breakpoint(sg_machine* machine, uint32_t eip, uint8_t set) {
+void sg_breakpoint(sg_machine* machine, uint32_t linear, uint8_t set) {
     if (set) {
-        machine->breakpoints.insert(eip);
+        machine->breakpoints.insert(linear);
     } else {
-        machine->breakpoints.erase(eip);
+        machine->breakpoints.erase(linear);
     }
+}
+void sg_watches(sg_machine* machine, const sg_watch* watches, size_t count) {
+    machine->watches.assign(watches, watches + count);
+    machine->watches_hit = 0;
+    machine->watch_stops = false;
+}
+uint64_t sg_watches_hit(const sg_machine* machine) { return machine->watches_reported; }
+
+// The bytes stay valid until the next call.
+size_t sg_save(sg_machine* machine, const uint8_t** bytes) {
+    std::vector<uint8_t>& saved = machine->saved;
+    saved.clear();
+    {
+        Saver saver{saved};
+        saver.write(static_cast<State*>(machine), sizeof(State));
+        const uint64_t count = machine->to_send.size();
+        saver.write(&count, sizeof count);
+        for (uint8_t byte : machine->to_send) saver.write(&byte, 1);
+        saver << *machine->top;
+        saver.flush();
+    }
+    *bytes = saved.data();
+    return saved.size();
+}
+void sg_restore(sg_machine* machine, const uint8_t* bytes, size_t size) {
+    Restorer restorer{bytes, size};
+    restorer.read(static_cast<State*>(machine), sizeof(State));
+    uint64_t count = 0;
+    restorer.read(&count, sizeof count);
+    machine->to_send.resize(count);
+    for (uint8_t& byte : machine->to_send) restorer.read(&byte, 1);
+    restorer >> *machine->top;
+}
+uint8_t* sg_ram(sg_machine* machine) { return machine->memory.ram; }
+uint8_t* sg_pages_written(sg_machine* machine, size_t* count) {
+    *count = machine->memory.written.size();
+    return machine->memory.written.data();
 }
 void sg_instruction_limit(sg_machine* machine, uint64_t instructions) { machine->instruction_limit = instructions; }
 
@@ -718,6 +860,7 @@ uint8_t sg_trace_open(sg_machine* machine, const char* path) {
     machine->trace->set_time_resolution("1ns");
     machine->top->trace(machine->trace.get(), 99);
     machine->trace->open(path);
+    machine->traced_until = 0;
     if (!machine->trace->isOpen()) {
         machine->trace.reset();
         return 0;

@@ -75,6 +75,7 @@ struct sg_status {
     uint64_t cycle;
     uint64_t instructions;
     uint64_t micro_ops;
+    uint64_t completed;     // cycle in which the last instruction completed
     uint32_t eip;           // next instruction, as the last retirement left it
     uint32_t eflags;
     uint32_t exit_value;
@@ -87,7 +88,7 @@ struct sg_status {
     uint16_t cs;            // selector
     uint32_t cs_base;
 };
-static_assert(sizeof(sg_status) == 48, "src/lib.rs declares 48 bytes");
+static_assert(sizeof(sg_status) == 56, "src/lib.rs declares 56 bytes");
 
 enum sg_stop : uint32_t {
     SG_STOP_CYCLES = 0,
@@ -99,7 +100,25 @@ enum sg_stop : uint32_t {
     SG_STOP_BUFFER_FULL = 6,
     SG_STOP_INSTRUCTIONS = 7,
     SG_STOP_DEBUG_HALTED = 8,
+    SG_STOP_WATCH = 9,
 };
+
+enum sg_watch_kind : uint32_t {
+    SG_WATCH_EXECUTE = 0,  // the next instruction is at linear address `address`
+    SG_WATCH_READ = 1,     // memory, linear
+    SG_WATCH_WRITE = 2,
+    SG_WATCH_ACCESS = 3,
+    SG_WATCH_PORT = 4,
+    SG_WATCH_SYSTEM = 5,   // system register `address` is written
+    SG_WATCH_VECTOR = 6,   // exception or interrupt `address` is delivered; any if `size` is 0
+    SG_WATCH_RING = 7,     // the privilege level changes
+};
+struct sg_watch {
+    uint32_t kind;
+    uint32_t address;
+    uint32_t size;
+};
+static_assert(sizeof(sg_watch) == 12, "src/lib.rs declares 12 bytes");
 
 // The waveform's text lanes, each behind zeros, as Verilog keeps strings. build/ports.rs declares the same rows in the same order.
 struct sg_texts {
@@ -152,7 +171,14 @@ uint8_t sg_memory_read(const sg_machine* machine, uint32_t physical, uint8_t* in
 uint8_t sg_memory_write(sg_machine* machine, uint32_t physical, const uint8_t* from, uint64_t count);
 void sg_keep(sg_machine* machine, uint8_t retired, uint8_t ports);
 void sg_waits(sg_machine* machine, uint64_t seed);
-void sg_breakpoint(sg_machine* machine, uint32_t eip, uint8_t set);
+void sg_breakpoint(sg_machine* machine, uint32_t linear, uint8_t set);
+void sg_watches(sg_machine* machine, const sg_watch* watches, size_t count);  // at most 64, instead of those before
+uint64_t sg_watches_hit(const sg_machine* machine);                           // one bit each, after SG_STOP_WATCH
+// All but RAM: the model, the ports, the terminal, the counts. The bytes stay valid until the next call.
+size_t sg_save(sg_machine* machine, const uint8_t** bytes);
+void sg_restore(sg_machine* machine, const uint8_t* bytes, size_t size);
+uint8_t* sg_ram(sg_machine* machine);
+uint8_t* sg_pages_written(sg_machine* machine, size_t* count);  // one byte per 4 KB of RAM, set by each write
 void sg_instruction_limit(sg_machine* machine, uint64_t instructions);  // run stops there; UINT64_MAX: no limit
 void sg_debug_halt(sg_machine* machine, uint8_t level);
 void sg_debug_step(sg_machine* machine);

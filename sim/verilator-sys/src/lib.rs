@@ -143,6 +143,8 @@ pub struct Status {
     pub instructions: u64,
     /// Micro-ops retired since reset.
     pub micro_ops: u64,
+    /// Cycle in which the last instruction completed.
+    pub completed: u64,
     /// Offset of the next instruction, as the last retirement left it.
     pub eip: u32,
     /// EFLAGS after the last retirement.
@@ -166,7 +168,7 @@ pub struct Status {
     /// Base of CS: with `eip`, the linear address of the next instruction.
     pub cs_base: u32,
 }
-const _: () = assert!(size_of::<Status>() == 48);
+const _: () = assert!(size_of::<Status>() == 56);
 
 /// `max_cycles` have passed.
 pub const STOP_CYCLES: u32 = 0;
@@ -186,6 +188,41 @@ pub const STOP_BUFFER_FULL: u32 = 6;
 pub const STOP_INSTRUCTIONS: u32 = 7;
 /// Halted by the debug port.
 pub const STOP_DEBUG_HALTED: u32 = 8;
+/// An instruction that a watch waits for has completed.
+pub const STOP_WATCH: u32 = 9;
+
+/// Something to stop behind.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Watch {
+    /// One of the `WATCH_` constants.
+    pub kind: u32,
+    /// Linear address, port, number of a system register, or vector.
+    pub address: u32,
+    /// Bytes or ports; for [`WATCH_VECTOR`] 0 means any vector.
+    pub size: u32,
+}
+const _: () = assert!(size_of::<Watch>() == 12);
+
+/// The next instruction is at the address.
+pub const WATCH_EXECUTE: u32 = 0;
+/// Memory is read.
+pub const WATCH_READ: u32 = 1;
+/// Memory is written.
+pub const WATCH_WRITE: u32 = 2;
+/// Memory is read or written.
+pub const WATCH_ACCESS: u32 = 3;
+/// A port is read or written.
+pub const WATCH_PORT: u32 = 4;
+/// A system register is written.
+pub const WATCH_SYSTEM: u32 = 5;
+/// An exception or interrupt is delivered.
+pub const WATCH_VECTOR: u32 = 6;
+/// The privilege level changes.
+pub const WATCH_RING: u32 = 7;
+
+/// Bytes of RAM that one flag of `sg_pages_written` stands for.
+pub const PAGE_BYTES: usize = 4096;
 
 /// Verilog of the core alone; the module is called `core`.
 #[cfg(feature = "model")]
@@ -246,7 +283,7 @@ pub use functions::*;
 #[cfg(feature = "model")]
 #[allow(missing_docs, reason = "shim.h tells what they do")]
 mod functions {
-    use super::{PortAccess, Retired, Settings, Status, Texts};
+    use super::{PortAccess, Retired, Settings, Status, Texts, Watch};
     use std::ffi::{c_char, c_void};
 
     // The trace writer in the shim compresses with these.
@@ -316,7 +353,13 @@ mod functions {
         ) -> bool;
         pub fn sg_keep(machine: *mut RawMachine, retired: bool, ports: bool);
         pub fn sg_waits(machine: *mut RawMachine, seed: u64);
-        pub fn sg_breakpoint(machine: *mut RawMachine, eip: u32, set: bool);
+        pub fn sg_breakpoint(machine: *mut RawMachine, linear: u32, set: bool);
+        pub fn sg_watches(machine: *mut RawMachine, watches: *const Watch, count: usize);
+        pub fn sg_watches_hit(machine: *const RawMachine) -> u64;
+        pub fn sg_save(machine: *mut RawMachine, bytes: *mut *const u8) -> usize;
+        pub fn sg_restore(machine: *mut RawMachine, bytes: *const u8, size: usize);
+        pub fn sg_ram(machine: *mut RawMachine) -> *mut u8;
+        pub fn sg_pages_written(machine: *mut RawMachine, count: *mut usize) -> *mut u8;
         pub fn sg_instruction_limit(machine: *mut RawMachine, instructions: u64);
         pub fn sg_debug_halt(machine: *mut RawMachine, level: bool);
         pub fn sg_debug_step(machine: *mut RawMachine);
