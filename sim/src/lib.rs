@@ -16,6 +16,8 @@ pub mod paging;
 pub mod symbols;
 pub mod trace;
 #[cfg(feature = "model")]
+pub mod tui;
+#[cfg(feature = "model")]
 pub mod wave;
 
 pub use verilator_sys::{PortAccess, Retired};

@@ -1,5 +1,7 @@
 //! The program `sysgate`: arguments, exit codes, and one module per command.
 
+#[cfg(feature = "model")]
+mod guest;
 mod image;
 #[cfg(feature = "model")]
 mod journey;
@@ -9,6 +11,8 @@ mod opcodes;
 mod run;
 #[cfg(feature = "model")]
 mod session;
+#[cfg(feature = "model")]
+mod tui;
 #[cfg(feature = "model")]
 mod verilog;
 #[cfg(feature = "model")]
@@ -73,6 +77,10 @@ enum Command {
     #[cfg(feature = "model")]
     #[command(after_help = EXIT_CODES)]
     Run(run::RunArguments),
+    /// Step through the guest on a full screen: code, registers, pipeline, call path, console
+    #[cfg(feature = "model")]
+    #[command(after_help = EXIT_CODES)]
+    Tui(tui::TuiArguments),
     /// Write the Verilog
     #[cfg(feature = "model")]
     Verilog(verilog::VerilogArguments),
@@ -164,6 +172,8 @@ pub fn main() -> ExitCode {
         Some(Command::Journey(journey)) => journey.run(),
         #[cfg(feature = "model")]
         Some(Command::Run(run)) => run.run(),
+        #[cfg(feature = "model")]
+        Some(Command::Tui(tui)) => tui.run(),
         #[cfg(feature = "model")]
         Some(Command::Verilog(verilog)) => verilog.run(),
         Some(Command::Image(image)) => image.run(),
