@@ -1,0 +1,124 @@
+//! The options that say what the machine runs, shared by the commands that run it.
+
+use super::session::Setup;
+use super::{Failure, GateArgument, exit};
+use crate::files;
+use crate::image::{Image, ROM_LIMIT};
+use crate::machine::{DEFAULT_HANG_CLOCKS, MachineConfig};
+use crate::symbols::Symbols;
+use clap::Args;
+use spec::memory_map::{DEFAULT_RAM_BYTES, FOREIGN_RAM_BYTES};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What to run, and on what machine.
+#[derive(Args, Debug)]
+pub struct GuestArguments {
+    /// A ROM to boot; it is placed to end at FFFFFFFFh and is mirrored below 1 MB
+    #[arg(long, value_name = "FILE")]
+    bios: Option<PathBuf>,
+    /// Boot the image in this folder, as `sysgate image --out` writes it
+    #[arg(long, value_name = "DIR", conflicts_with = "bios")]
+    image: Option<PathBuf>,
+    /// How user code of the built-in image enters the kernel
+    #[arg(long, value_enum, default_value_t = GateArgument::Sysenter, conflicts_with_all = ["bios", "image"])]
+    gate: GateArgument,
+    /// A file to place in RAM before the start, at a hexadecimal physical address (repeatable)
+    #[arg(long, value_name = "FILE@ADDRESS", value_parser = load)]
+    load: Vec<(PathBuf, u32)>,
+    /// Size of RAM, for example 512K or 16M [default: 192K; 16M with --bios or --load]
+    #[arg(long, value_name = "SIZE", value_parser = files::size)]
+    ram: Option<u64>,
+    /// Count this many clock cycles without a retired instruction as a hang
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_HANG_CLOCKS)]
+    hang_cycles: u64,
+    /// Let memory answer after random wait states made from this seed
+    #[arg(long, value_name = "SEED")]
+    wait_states: Option<u64>,
+}
+
+fn load(text: &str) -> Result<(PathBuf, u32), String> {
+    let (file, address) = text.rsplit_once('@').ok_or("expected FILE@ADDRESS")?;
+    Ok((PathBuf::from(file), files::address(address)?))
+}
+
+impl GuestArguments {
+    /// Clock cycles without a retired instruction that count as a hang.
+    pub fn hang_cycles(&self) -> u64 {
+        self.hang_cycles.max(1)
+    }
+
+    /// Reads and builds what is to run; records of retired micro-ops and port accesses are not kept.
+    ///
+    /// # Errors
+    /// Bad files, addresses and sizes.
+    pub fn setup(&self) -> Result<Setup, Failure> {
+        let foreign = self.bios.is_some() || !self.load.is_empty();
+        let default_ram = if foreign {
+            FOREIGN_RAM_BYTES
+        } else {
+            DEFAULT_RAM_BYTES
+        };
+        let ram = self.ram.unwrap_or(default_ram.into());
+        if ram == 0 || ram > 0xC000_0000 {
+            return Err(Failure::new(
+                exit::USAGE,
+                format!("{ram} bytes of RAM: it must have 1 byte to 3 GB"),
+            ));
+        }
+        let ram_bytes = (ram as u32).next_multiple_of(8);
+        let (rom, symbols) = match (&self.bios, &self.image) {
+            (Some(path), _) => (files::read(path, ROM_LIMIT)?, Symbols::default()),
+            (None, Some(folder)) => {
+                let image = Image::read(folder)?;
+                (image.rom, Symbols::new(image.symbols))
+            }
+            (None, None) if foreign => {
+                return Err(Failure::new(
+                    exit::USAGE,
+                    "--load needs --bios or --image: nothing would start it",
+                ));
+            }
+            (None, None) => {
+                let image = Image::build(self.gate.into())?;
+                (image.rom, Symbols::new(image.symbols))
+            }
+        };
+        let mut loads: Vec<(u32, Vec<u8>)> = Vec::new();
+        for (path, address) in &self.load {
+            let bytes = files::read(path, ram)?;
+            let end = u64::from(*address) + bytes.len() as u64;
+            if end > ram {
+                let message = format!(
+                    "{} would end at {end:x}h, RAM ends at {ram:x}h (see --ram)",
+                    path.display()
+                );
+                return Err(Failure::new(exit::ERROR, message));
+            }
+            let overlaps = |(other, others): &&(u32, Vec<u8>)| {
+                u64::from(*address) < u64::from(*other) + others.len() as u64
+                    && u64::from(*other) < end
+            };
+            if let Some((other, _)) = loads.iter().find(overlaps) {
+                let message = format!(
+                    "{} at {address:x}h overlaps the file at {other:x}h",
+                    path.display()
+                );
+                return Err(Failure::new(exit::ERROR, message));
+            }
+            loads.push((*address, bytes));
+        }
+        Ok(Setup {
+            config: MachineConfig {
+                ram_bytes,
+                rom,
+                wait_seed: self.wait_states,
+                hang_clocks: self.hang_cycles(),
+                keep_retired: false,
+                keep_ports: false,
+            },
+            loads,
+            symbols: Arc::new(symbols),
+        })
+    }
+}
