@@ -28,6 +28,12 @@ fn read_only(guest: &mut Guest) {
 fn beyond(guest: &mut Guest) {
     ebx_at(guest, BEYOND_DIRECTORY);
 }
+/// The debug console five times, which any level may use.
+fn ports(guest: &mut Guest) {
+    guest.set(number::EFLAGS, spec::flags::RESET | spec::flags::IOPL);
+    guest.set(1, 5);
+    guest.set(2, spec::ports::DEBUG_CONSOLE.into());
+}
 fn write_protect(guest: &mut Guest) {
     read_only(guest);
     guest.set(number::CR0, CR0_PE | CR0_ET | CR0_PG | CR0_WP);
@@ -263,7 +269,7 @@ fn a_gate_in_an_absent_page_is_a_page_fault_of_the_supervisor() {
 #[test]
 fn an_instruction_restarts_when_the_handler_has_mapped_its_page() {
     #[rustfmt::skip]
-    let rows: [(&str, Prepare, Code); 9] = [
+    let rows: &[(&str, Prepare, Code)] = &[
         ("load", absent, |a| a.mov(eax, dword_ptr(ebx))),
         ("store over the edge", |g| ebx_at(g, ABSENT_PAGE - 2), |a| a.mov(dword_ptr(ebx), eax)),
         ("add m,r", absent, |a| { a.add(dword_ptr(ebx), eax)?; a.add(dword_ptr(ebx), eax) }),
@@ -273,9 +279,25 @@ fn an_instruction_restarts_when_the_handler_has_mapped_its_page() {
         ("rep movs", |g| { g.set(7, ABSENT_PAGE - 6); g.set(1, 5) }, |a| a.rep().movsd()),
         ("jmp", |g| { g.poke_bytes(ABSENT_PAGE, &[0xFF, 0xE1]); g.set(0, ABSENT_PAGE); g.set(1, CODE + 2) }, |a| a.jmp(eax)),
         ("jmp over the edge", |g| { g.poke_bytes(ABSENT_PAGE - 1, &[0xFF, 0xE1]); g.set(0, ABSENT_PAGE - 1); g.set(1, CODE + 2) }, |a| a.jmp(eax)),
+        ("bound: the upper bound", |g| { ebx_at(g, ABSENT_PAGE - 4); g.set(1, 0) }, |a| a.bound(ecx, qword_ptr(ebx))),
+        ("les: the selector", |g| ebx_at(g, ABSENT_PAGE - 4), |a| a.les(ebx, fword_ptr(ebx))),
+        ("lgs: the offset", absent, |a| a.lgs(ebx, fword_ptr(ebx))),
+        ("lss: the selector", |g| { ebx_at(g, ABSENT_PAGE - 4); g.poke(ABSENT_PAGE - 4, USER_STACK_TOP); g.poke(ABSENT_PAGE, selector::DATA_3.into()) }, |a| a.lss(esp, fword_ptr(ebx))),
+        ("arpl", absent, |a| a.arpl(word_ptr(ebx), cx)),
+        ("lar", absent, |a| a.lar(ebx, dword_ptr(ebx))),
+        ("cmpxchg8b over the edge", |g| ebx_at(g, ABSENT_PAGE - 4), |a| a.cmpxchg8b(qword_ptr(ebx))),
+        ("xadd over the edge", |g| ebx_at(g, ABSENT_PAGE - 3), |a| a.xadd(dword_ptr(ebx), ecx)),
+        ("enter of two levels", |g| { g.set(4, ABSENT_PAGE + 0x1008); g.set(5, ABSENT_PAGE + 0x1040) }, |a| a.enter(8, 2)),
+        ("leave", |g| g.set(5, ABSENT_PAGE), |a| a.leave()),
+        ("pop of memory", absent, |a| a.pop(dword_ptr(ebx))),
+        ("sgdt over the edge", |g| ebx_at(g, ABSENT_PAGE - 4), |a| a.sgdt(ptr(ebx))),
+        ("insb", |g| { g.set(7, ABSENT_PAGE); ports(g) }, |a| a.insb()),
+        ("rep insb", |g| { g.set(7, ABSENT_PAGE - 2); ports(g) }, |a| a.rep().insb()),
+        ("rep outsb", |g| { g.set(6, ABSENT_PAGE - 2); ports(g) }, |a| a.rep().outsb()),
+        ("rep cmpsb", |g| { g.set(6, ABSENT_PAGE - 2); g.set(7, LAST_PAGE); g.set(1, 5) }, |a| a.repe().cmpsb()),
     ];
     for seed in [None, Some(5)] {
-        for (label, prepare, code) in rows {
+        for &(label, prepare, code) in rows {
             let outcome = |mapped: bool| {
                 let mut guest = Guest::new(seed);
                 guest.begin(3);
