@@ -1,4 +1,4 @@
-//! Which guest to start: the built-in image, one in a folder, or foreign software.
+//! The options that say what the machine runs, shared by the commands that run it.
 
 use super::session::Setup;
 use super::{Failure, GateArgument, exit};
@@ -11,7 +11,7 @@ use spec::memory_map::{DEFAULT_RAM_BYTES, FOREIGN_RAM_BYTES};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The options that choose the guest and its machine.
+/// What to run, and on what machine.
 #[derive(Args, Debug)]
 pub struct GuestArguments {
     /// A ROM to boot; it is placed to end at FFFFFFFFh and is mirrored below 1 MB
@@ -43,15 +43,15 @@ fn load(text: &str) -> Result<(PathBuf, u32), String> {
 }
 
 impl GuestArguments {
-    /// Clocks without a retirement that count as a hang.
+    /// Clock cycles without a retired instruction that count as a hang.
     pub fn hang_cycles(&self) -> u64 {
         self.hang_cycles.max(1)
     }
 
-    /// Reads or builds what the machine starts with. Nothing is kept for traces.
+    /// Reads and builds what is to run; records of retired micro-ops and port accesses are not kept.
     ///
     /// # Errors
-    /// Bad files, sizes and addresses.
+    /// Bad files, addresses and sizes.
     pub fn setup(&self) -> Result<Setup, Failure> {
         let foreign = self.bios.is_some() || !self.load.is_empty();
         let default_ram = if foreign {

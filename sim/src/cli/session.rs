@@ -3,7 +3,7 @@
 use super::wave::{Window, Windows};
 use super::{Failure, exit, interrupted};
 use crate::files;
-use crate::machine::{Machine, MachineConfig, Stop};
+use crate::machine::{Lanes, Machine, MachineConfig, Stop};
 use crate::symbols::Symbols;
 use crate::trace::{Instruction, Instructions, disassemble, micro_op_line, retire_line};
 use std::fs::File;
@@ -255,15 +255,20 @@ pub fn replay(
     Ok(())
 }
 
-fn open_wave(machine: &mut Machine, path: &std::path::Path, setup: &Setup) -> Result<(), Failure> {
-    let symbols = Arc::clone(&setup.symbols);
-    machine.set_lanes(Box::new(move |retired, cs_base| {
+/// The text lanes of a waveform: ring and place, and the instruction.
+pub fn lanes(symbols: &Arc<Symbols>) -> Lanes {
+    let symbols = Arc::clone(symbols);
+    Box::new(move |retired, cs_base| {
         let place = symbols.at(cs_base.wrapping_add(retired.eip));
         let length = usize::from(retired.length).min(retired.bytes.len());
         let text = disassemble(&retired.bytes[..length], retired.eip, retired.mode & 8 != 0);
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         (format!("{} {place}", retired.cpl), text)
-    }));
+    })
+}
+
+fn open_wave(machine: &mut Machine, path: &std::path::Path, setup: &Setup) -> Result<(), Failure> {
+    machine.set_lanes(lanes(&setup.symbols));
     machine.open_wave(path)?;
     Ok(())
 }
