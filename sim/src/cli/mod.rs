@@ -88,14 +88,14 @@ enum Command {
     #[cfg(feature = "model")]
     #[command(after_help = EXIT_CODES)]
     Run(run::RunArguments),
-    /// Wait for gdb (or whatever speaks its protocol) and let it debug the guest, forwards and backwards
-    #[cfg(feature = "model")]
-    #[command(after_help = EXIT_CODES)]
-    Gdb(gdb::GdbArguments),
     /// Debug the default image or foreign software with cdb's commands, forwards and backwards
     #[cfg(feature = "model")]
     #[command(after_help = debug::AFTER_HELP)]
     Debug(debug::DebugArguments),
+    /// Wait for gdb (or whatever speaks its protocol) and let it debug the guest, forwards and backwards
+    #[cfg(feature = "model")]
+    #[command(after_help = EXIT_CODES)]
+    Gdb(gdb::GdbArguments),
     /// Write the Verilog
     #[cfg(feature = "model")]
     Verilog(verilog::VerilogArguments),
@@ -204,9 +204,9 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "model")]
         Some(Command::Run(run)) => run.run(),
         #[cfg(feature = "model")]
-        Some(Command::Gdb(gdb)) => gdb.run(),
-        #[cfg(feature = "model")]
         Some(Command::Debug(debug)) => debug.run(),
+        #[cfg(feature = "model")]
+        Some(Command::Gdb(gdb)) => gdb.run(),
         #[cfg(feature = "model")]
         Some(Command::Verilog(verilog)) => verilog.run(),
         #[cfg(feature = "model")]
