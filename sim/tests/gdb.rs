@@ -524,6 +524,62 @@ fn ctrl_c_stops_a_guest_that_runs() {
 }
 
 #[test]
+fn the_65th_breakpoint_is_refused_and_the_others_stay() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    let first = address("ntdll!ZwWriteFile");
+    for number in 0..64 {
+        assert_eq!(client.ask(&format!("Z1,{:x},1", first + number)), "OK");
+    }
+    assert_eq!(client.ask(&format!("Z1,{:x},1", first + 64)), "E16");
+    assert!(client.monitor("stop ring").contains("no more"));
+    assert!(client.go().contains("hwbreak"));
+    assert_eq!(client.register("eip"), first);
+    assert_eq!(client.ask(&format!("z1,{first:x},1")), "OK");
+    assert!(
+        client
+            .monitor("stop ring")
+            .contains("stop at a ring change")
+    );
+}
+
+#[test]
+fn ctrl_c_stops_a_monitor_command_that_runs() {
+    let server = Server::start(&["--bios", &rom("goto.rom", &[0xEB, 0xFE])]);
+    let mut client = server.connect();
+    let digits: String = "goto cycle 0xffffffffffff"
+        .bytes()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    client.send(&format!("qRcmd,{digits}"));
+    std::thread::sleep(Duration::from_millis(200));
+    client.stream.write_all(&[3]).unwrap();
+    assert_eq!(client.answer(), "OK");
+    assert!(
+        client.output.starts_with("interrupted: fffffff0"),
+        "{}",
+        client.output
+    );
+    assert_eq!(client.step(), "S05");
+}
+
+#[test]
+fn what_the_guest_prints_comes_out_once_however_often_it_runs_by() {
+    let mut server = Server::start(&["--once"]);
+    let mut client = server.connect();
+    for _ in 0..2 {
+        assert!(client.go().contains("replaylog:end"));
+        assert!(client.ask("bc").contains("replaylog:begin"));
+    }
+    assert!(client.go().contains("replaylog:end"));
+    assert_eq!(client.ask("D"), "OK");
+    let mut text = String::new();
+    let stdout = server.child.stdout.as_mut().unwrap();
+    stdout.read_to_string(&mut text).unwrap();
+    assert_eq!(text.matches("hello from ring 3").count(), 1, "{text}");
+}
+
+#[test]
 fn the_end_of_the_guest_is_said_and_the_way_back_is_open() {
     // mov al,15h; out F4h,al
     let exit = rom("exit.rom", &[0xB0, 0x15, 0xE6, 0xF4]);
