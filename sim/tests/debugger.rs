@@ -581,6 +581,39 @@ fn a_program_that_is_not_in_the_image_and_files_that_are_not_there_are_named() {
     );
 }
 
+#[test]
+fn the_stack_leads_from_an_interrupt_through_the_kernel_to_the_program() {
+    let printed = session(&["ba v 34", "g", "kv", "r cpl"]);
+    let rows: Vec<&str> = printed
+        .lines()
+        .skip_while(|line| !line.starts_with("ChildEBP"))
+        .skip(1)
+        .take_while(|line| command(line).is_none())
+        .collect();
+    assert!(
+        rows[0].contains("nt!KiCom1Interrupt (Interrupt frame @ "),
+        "{rows:#?}"
+    );
+    assert!(!rows[1].contains("KiCom1Interrupt"), "{rows:#?}");
+    assert!(
+        rows.iter()
+            .any(|row| row.contains("(FPO: [0,3] TrapFrame @ ")),
+        "{rows:#?}"
+    );
+    assert!(
+        rows.last()
+            .unwrap()
+            .ends_with("ntdll!RtlUserThreadStart+0x3"),
+        "{rows:#?}"
+    );
+}
+
+#[test]
+fn a_step_onto_a_breakpoint_names_it() {
+    let printed = session(&["bp winlogon!WinMain", "t"]);
+    assert!(printed.contains("Breakpoint 0 hit"), "{printed}");
+}
+
 /// xorshift64*: the same seed gives the same numbers everywhere.
 struct Random(u64);
 

@@ -181,6 +181,7 @@ impl Debugger {
             if !self.advance(name == "p")? {
                 break;
             }
+            self.name_breakpoint_here();
             self.print_position();
         }
         Ok(())
