@@ -7,6 +7,8 @@ mod debug;
 #[cfg(feature = "model")]
 mod flash;
 #[cfg(feature = "model")]
+mod gdb;
+#[cfg(feature = "model")]
 mod guest;
 mod image;
 #[cfg(feature = "model")]
@@ -90,6 +92,10 @@ enum Command {
     #[cfg(feature = "model")]
     #[command(after_help = debug::AFTER_HELP)]
     Debug(debug::DebugArguments),
+    /// Wait for gdb (or whatever speaks its protocol) and let it debug the guest, forwards and backwards
+    #[cfg(feature = "model")]
+    #[command(after_help = EXIT_CODES)]
+    Gdb(gdb::GdbArguments),
     /// Write the Verilog
     #[cfg(feature = "model")]
     Verilog(verilog::VerilogArguments),
@@ -199,6 +205,8 @@ pub fn main() -> ExitCode {
         Some(Command::Run(run)) => run.run(),
         #[cfg(feature = "model")]
         Some(Command::Debug(debug)) => debug.run(),
+        #[cfg(feature = "model")]
+        Some(Command::Gdb(gdb)) => gdb.run(),
         #[cfg(feature = "model")]
         Some(Command::Verilog(verilog)) => verilog.run(),
         #[cfg(feature = "model")]

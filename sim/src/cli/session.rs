@@ -273,7 +273,7 @@ fn open_wave(machine: &mut Machine, path: &std::path::Path, setup: &Setup) -> Re
     Ok(())
 }
 
-fn show(bytes: &[u8]) -> std::io::Result<()> {
+pub(super) fn show(bytes: &[u8]) -> std::io::Result<()> {
     if bytes.is_empty() {
         return Ok(());
     }

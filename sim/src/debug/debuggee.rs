@@ -225,6 +225,14 @@ impl Debuggee {
         self.interrupt = flag;
     }
 
+    /// Does something that is not given up when the interrupt flag is set; the flag stays for what comes behind.
+    pub fn undisturbed<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let flag = std::mem::take(&mut self.interrupt);
+        let result = work(self);
+        self.interrupt = flag;
+        result
+    }
+
     // Looking.
 
     /// The registers as the last completed instruction left them, or the last repetition of a string instruction.
@@ -234,7 +242,7 @@ impl Debuggee {
 
     fn look(&mut self) -> &Look {
         if self.look.is_none() {
-            self.look = Some(self.halt_and_look());
+            self.look = Some(self.undisturbed(Self::halt_and_look));
         }
         self.look.as_ref().expect("set above")
     }
@@ -559,6 +567,12 @@ impl Debuggee {
         self.advance(Some(end), None, &[])
     }
 
+    /// Completes one instruction, as [`Self::step`], and says which of `watches` (at most 64) it hit.
+    pub fn step_watching(&mut self, watches: &[Watch]) -> Stopped {
+        let end = self.position().instructions.saturating_add(1);
+        self.advance(Some(end), None, watches)
+    }
+
     /// Runs so many clock cycles.
     pub fn step_cycles(&mut self, cycles: u64) -> Stopped {
         let end = self.position().cycle.saturating_add(cycles);
@@ -657,6 +671,10 @@ impl Debuggee {
 
     /// The micro-ops that retired behind `from` and up to `to`, in order. The position stays.
     pub fn retired_between(&mut self, from: Position, to: Position) -> Vec<Retired> {
+        self.undisturbed(|debuggee| debuggee.replay_between(from, to))
+    }
+
+    fn replay_between(&mut self, from: Position, to: Position) -> Vec<Retired> {
         let here = self.leave();
         let look = self.look.take();
         self.go_to_cycle(from.cycle);
