@@ -609,9 +609,22 @@ fn the_stack_leads_from_an_interrupt_through_the_kernel_to_the_program() {
 }
 
 #[test]
-fn a_step_onto_a_breakpoint_names_it() {
-    let printed = session(&["bp winlogon!WinMain", "t"]);
-    assert!(printed.contains("Breakpoint 0 hit"), "{printed}");
+fn steps_end_at_a_breakpoint_of_any_kind_and_name_it() {
+    let printed = session(&[
+        "bp winlogon!WinMain+1",
+        "bp winlogon!WinMain+2",
+        "t 5",
+        "ba w4 esp-4",
+        "t 5",
+        "r eip",
+    ]);
+    for fact in ["Breakpoint 1 hit", "Breakpoint 2 hit", "eip=0100121b\n"] {
+        assert!(printed.contains(fact), "{fact} is missing in\n{printed}");
+    }
+    assert!(
+        !printed.contains("Breakpoint 0 hit"),
+        "no instruction begins there: {printed}"
+    );
 }
 
 /// xorshift64*: the same seed gives the same numbers everywhere.

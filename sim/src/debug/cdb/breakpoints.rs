@@ -407,19 +407,6 @@ impl Debugger {
         stops
     }
 
-    /// Says which breakpoint a step has come to.
-    pub(super) fn name_breakpoint_here(&mut self) {
-        let linear = self.eip();
-        let here = |breakpoint: &Option<Breakpoint>| {
-            breakpoint.as_ref().is_some_and(|breakpoint| {
-                breakpoint.enabled && breakpoint.event == Event::Execute { linear }
-            })
-        };
-        if let Some(number) = self.breakpoints.iter().position(here) {
-            self.line(format!("Breakpoint {number} hit"));
-        }
-    }
-
     /// Whether a breakpoint's condition is not zero. One that cannot be evaluated stops, and says why.
     pub(super) fn condition_holds(&mut self, number: usize) -> bool {
         let Some(breakpoint) = &self.breakpoints[number] else {
