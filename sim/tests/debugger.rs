@@ -249,7 +249,7 @@ fn the_articles_session_prints_its_facts_at_its_address() {
         "-y",
         r"SRV*c:\Symbols*http://example.invalid",
         "-v",
-        "winlogon.exe",
+        r".\winlogon.exe",
         "-c",
         ARTICLE,
     ];
