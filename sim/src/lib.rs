@@ -15,7 +15,13 @@ pub mod image;
 pub mod journey;
 #[cfg(feature = "model")]
 pub mod machine;
+#[cfg(feature = "model")]
+pub mod paging;
 pub mod symbols;
 pub mod trace;
+#[cfg(feature = "model")]
+pub mod tui;
+#[cfg(feature = "model")]
+pub mod wave;
 
 pub use verilator_sys::{PortAccess, Retired};

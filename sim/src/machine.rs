@@ -1,11 +1,12 @@
 //! The one safe wrapper around the Verilated chip.
 
+use crate::paging::Paging;
 use std::ffi::CString;
 use std::os::raw::c_void;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use verilator_sys::{self as raw, PortAccess, Retired, Settings, Status, Watch};
+use verilator_sys::{self as raw, PortAccess, Retired, Settings, Status, Texts, Watch};
 
 /// Clocks without a retirement, outside HLT, that count as a hang unless the configuration says otherwise.
 ///
@@ -97,10 +98,52 @@ pub enum MachineError {
     NotHalted(Stop),
 }
 
-/// Makes the waveform's text for a micro-op and the base of its CS: where it is, and what it is.
-///
-/// 32 characters each are shown.
-pub type Lanes = Box<dyn FnMut(&Retired, u32) -> (String, String) + Send>;
+/// Makes the waveform's texts: called in every clock that is written, with the texts of the clock before.
+pub type Lanes = Box<dyn FnMut(&Clock, &mut Texts) + Send>;
+
+/// One clock as [`Lanes`] see it.
+pub struct Clock<'a> {
+    /// What retires in this clock.
+    pub retired: Option<&'a Retired>,
+    /// What the stages hold.
+    pub pipeline: Pipeline,
+    /// Base of CS before the retirement.
+    pub cs_base: u32,
+    /// Code segments are of 32 bits, before the retirement.
+    pub is_32_bit: bool,
+    paging: Paging,
+    machine: *const raw::RawMachine,
+}
+
+impl Clock<'_> {
+    /// Up to 15 bytes of code from a linear address on, as far as there is memory.
+    pub fn code(&self, linear: u32) -> Vec<u8> {
+        let read = |physical: u32, into: &mut [u8]| {
+            // SAFETY: the shim lends the machine to the callback that made this clock, and the clock does not outlive
+            // it. The shim writes all of `into` or nothing.
+            unsafe {
+                raw::sg_memory_read(self.machine, physical, into.as_mut_ptr(), into.len() as u64)
+            }
+        };
+        let mut code = Vec::with_capacity(15);
+        while code.len() < 15 {
+            let at = linear.wrapping_add(code.len() as u32);
+            let count = (15 - code.len()).min(0x1000 - (at as usize & 0xFFF));
+            let word = |physical: u32| {
+                let mut bytes = [0; 4];
+                read(physical, &mut bytes).then(|| u32::from_le_bytes(bytes))
+            };
+            let mut bytes = [0; 15];
+            match self.paging.translate(at, word) {
+                Some(physical) if read(physical, &mut bytes[..count]) => {
+                    code.extend_from_slice(&bytes[..count]);
+                }
+                _ => break,
+            }
+        }
+        code
+    }
+}
 
 /// One page of RAM; the last may be shorter.
 type Page = [u8];
@@ -591,7 +634,7 @@ impl Machine {
         std::mem::replace(&mut self.wave_paused, paused)
     }
 
-    /// Fills the waveform's text lanes `journey.where` and `journey.instruction`.
+    /// Fills the waveform's text lanes, the scopes `journey` and `pipeline`.
     pub fn set_lanes(&mut self, lanes: Lanes) {
         let mut lanes = Box::new(lanes);
         let context: *mut Lanes = &mut *lanes;
@@ -606,17 +649,7 @@ impl Machine {
         let mut words = [0u32; 14];
         // SAFETY: `raw` is a live machine; the shim writes 14 words.
         unsafe { raw::sg_pipeline_get(self.raw.as_ptr(), words.as_mut_ptr()) };
-        let stage = |at: usize| (words[at] != 0).then_some(words[at + 1]);
-        Pipeline {
-            fetch_bytes: words[0],
-            decode: stage(1),
-            issue: stage(3),
-            address: stage(5),
-            memory: stage(7),
-            execute: stage(9),
-            micro_address: words[11],
-            stall: words[12],
-        }
+        Pipeline::new(&words)
     }
 }
 
@@ -641,25 +674,48 @@ pub struct Pipeline {
     pub stall: u32,
 }
 
+impl Pipeline {
+    /// From the shim's words.
+    fn new(words: &[u32; 14]) -> Self {
+        let stage = |at: usize| (words[at] != 0).then_some(words[at + 1]);
+        Self {
+            fetch_bytes: words[0],
+            decode: stage(1),
+            issue: stage(3),
+            address: stage(5),
+            memory: stage(7),
+            execute: stage(9),
+            micro_address: words[11],
+            stall: words[12],
+        }
+    }
+}
+
 /// Called by the shim while tracing.
 ///
 /// # Safety
-/// `context` is the pointer given to `sg_lanes`, `retired` a record, the texts 32 bytes each.
+/// `context` is the pointer given to `sg_lanes`; clock and texts are valid through the call.
 unsafe extern "C" fn write_lanes(
     context: *mut c_void,
-    retired: *const Retired,
-    cs_base: u32,
-    where_: *mut u8,
-    instruction: *mut u8,
+    clock: *const raw::RawClock,
+    texts: *mut Texts,
 ) {
     // SAFETY: see above.
-    let (lanes, retired) = unsafe { (&mut *context.cast::<Lanes>(), &*retired) };
-    let (place, text) = lanes(retired, cs_base);
-    for (from, to) in [(place, where_), (text, instruction)] {
-        let count = from.len().min(32);
-        // SAFETY: the shim's buffer has 32 bytes.
-        unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), to, count) };
-    }
+    let (lanes, clock, texts) = unsafe { (&mut *context.cast::<Lanes>(), &*clock, &mut *texts) };
+    let clock = Clock {
+        // SAFETY: null, or a record that lives through the call.
+        retired: unsafe { clock.retired.as_ref() },
+        pipeline: Pipeline::new(&clock.pipeline),
+        cs_base: clock.cs_base,
+        is_32_bit: clock.mode & 8 != 0,
+        paging: Paging {
+            cr0: clock.cr0,
+            cr3: clock.cr3,
+            cr4: clock.cr4,
+        },
+        machine: clock.machine,
+    };
+    lanes(&clock, texts);
 }
 
 impl Drop for Machine {

@@ -389,14 +389,14 @@ fn the_journeys_waveform_names_the_instructions_beside_the_wires() {
     let mut wave: Waveform = wellen::simple::read(&path).unwrap();
     for (lane, texts) in [
         (
-            "where",
+            "symbol",
             [
-                "3 ntdll!KiFastSystemCall",
-                "0 nt!KiFastCallEntry",
-                "3 winlogon!WinMain+0x",
+                "ntdll!KiFastSystemCall",
+                "nt!KiFastCallEntry",
+                "winlogon!WinMain+0x",
             ],
         ),
-        ("instruction", ["sysenter", "sysexit", "mov eax,18Ch"]),
+        ("disassembly", ["sysenter", "sysexit", "mov eax,18Ch"]),
     ] {
         let scope = ["TOP", "sysgate", "journey"];
         let variable = wave
@@ -413,7 +413,9 @@ fn the_journeys_waveform_names_the_instructions_beside_the_wires() {
             .map(|bits| {
                 let byte = |bits: &[u8]| bits.iter().fold(0, |byte, bit| byte << 1 | (bit & 1));
                 let text: Vec<u8> = bits.as_bytes().chunks(8).map(byte).collect();
-                String::from_utf8_lossy(&text).trim_end().to_string()
+                String::from_utf8_lossy(&text)
+                    .trim_start_matches('\0')
+                    .to_string()
             })
             .collect();
         for text in texts {

@@ -1,7 +1,6 @@
 //! `sysgate debug`: the prompt, the log and the options of the debugger.
 
 use super::guest::GuestArguments;
-use super::session::lanes;
 use super::{DEBUGGER, Failure, exit, print};
 use crate::debug::Debuggee;
 use crate::debug::cdb::{COMMANDS, Debugger, Start};
@@ -100,8 +99,6 @@ impl DebugArguments {
         let debuggee = Debuggee::new(setup.build()?, Arc::clone(&setup.symbols));
         let mut debugger = Debugger::new(debuggee, Arc::clone(&setup.symbols));
         let _ = DEBUGGER.set(debugger.interrupt());
-        let symbols = Arc::clone(&setup.symbols);
-        debugger.set_lanes(Box::new(move || lanes(&symbols)));
         let start = Start {
             program,
             symbol_path: self

@@ -22,6 +22,8 @@ mod session;
 #[cfg(feature = "model")]
 mod synth;
 #[cfg(feature = "model")]
+mod tui;
+#[cfg(feature = "model")]
 mod verilog;
 #[cfg(feature = "model")]
 mod wave;
@@ -96,6 +98,10 @@ enum Command {
     #[cfg(feature = "model")]
     #[command(after_help = EXIT_CODES)]
     Gdb(gdb::GdbArguments),
+    /// Step through the guest on a full screen: code, registers, pipeline, call path, console
+    #[cfg(feature = "model")]
+    #[command(after_help = EXIT_CODES)]
+    Tui(tui::TuiArguments),
     /// Write the Verilog
     #[cfg(feature = "model")]
     Verilog(verilog::VerilogArguments),
@@ -207,6 +213,8 @@ pub fn main() -> ExitCode {
         Some(Command::Debug(debug)) => debug.run(),
         #[cfg(feature = "model")]
         Some(Command::Gdb(gdb)) => gdb.run(),
+        #[cfg(feature = "model")]
+        Some(Command::Tui(tui)) => tui.run(),
         #[cfg(feature = "model")]
         Some(Command::Verilog(verilog)) => verilog.run(),
         #[cfg(feature = "model")]

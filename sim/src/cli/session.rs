@@ -3,9 +3,10 @@
 use super::wave::{Window, Windows};
 use super::{Failure, exit, interrupted};
 use crate::files;
-use crate::machine::{Lanes, Machine, MachineConfig, Stop};
+use crate::machine::{Machine, MachineConfig, Stop};
 use crate::symbols::Symbols;
-use crate::trace::{Instruction, Instructions, disassemble, micro_op_line, retire_line};
+use crate::trace::{Instruction, Instructions, micro_op_line, retire_line};
+use crate::wave::Wave;
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Read, Write};
 use std::path::PathBuf;
@@ -148,8 +149,9 @@ pub fn run(
         None => Windows::none(),
     };
     let second_run = windows.look_back();
+    let mut wave = None;
     if let Some((path, _)) = options.wave.as_ref().filter(|_| !second_run) {
-        open_wave(&mut machine, path, setup)?;
+        wave = Some(Wave::open(&mut machine, path, &setup.symbols)?);
     }
     for address in windows.addresses() {
         machine.set_breakpoint(address);
@@ -197,7 +199,9 @@ pub fn run(
             _ => break Some(stop),
         }
     };
-    machine.close_wave();
+    if let Some(wave) = wave {
+        wave.close(&mut machine)?;
+    }
     logs.flush()?;
     let status = machine.status();
     let linear = status.cs_base.wrapping_add(status.eip);
@@ -235,7 +239,7 @@ pub fn replay(
 ) -> Result<(), Failure> {
     let mut machine = setup.build()?;
     machine.keep(false, false);
-    open_wave(&mut machine, path, setup)?;
+    let wave = Wave::open(&mut machine, path, &setup.symbols)?;
     let mut input = end.input.iter().peekable();
     let last = windows.last().min(end.cycle);
     loop {
@@ -251,25 +255,7 @@ pub fn replay(
         let next_input = input.peek().map_or(u64::MAX, |(at, _)| *at);
         machine.run(SLICE_CYCLES.min(until.min(next_input).min(last) - cycle));
     }
-    machine.close_wave();
-    Ok(())
-}
-
-/// The text lanes of a waveform: ring and place, and the instruction.
-pub fn lanes(symbols: &Arc<Symbols>) -> Lanes {
-    let symbols = Arc::clone(symbols);
-    Box::new(move |retired, cs_base| {
-        let place = symbols.at(cs_base.wrapping_add(retired.eip));
-        let length = usize::from(retired.length).min(retired.bytes.len());
-        let text = disassemble(&retired.bytes[..length], retired.eip, retired.mode & 8 != 0);
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        (format!("{} {place}", retired.cpl), text)
-    })
-}
-
-fn open_wave(machine: &mut Machine, path: &std::path::Path, setup: &Setup) -> Result<(), Failure> {
-    machine.set_lanes(lanes(&setup.symbols));
-    machine.open_wave(path)?;
+    wave.close(&mut machine)?;
     Ok(())
 }
 

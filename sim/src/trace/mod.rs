@@ -2,8 +2,14 @@
 
 mod disassembly;
 mod instructions;
+#[cfg(feature = "model")]
+mod microcode;
 mod retire_log;
 
 pub use disassembly::disassemble;
-pub use instructions::{Delivered, Instruction, Instructions, Write};
+pub use instructions::{Delivered, Instruction, Instructions, Write, register_name};
+#[cfg(feature = "model")]
+pub use microcode::microcode_name;
+#[cfg(feature = "model")]
+pub(crate) use microcode::microcode_names;
 pub use retire_log::{micro_op_line, retire_line};

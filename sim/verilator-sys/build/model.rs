@@ -186,7 +186,7 @@ pub fn build() -> Result<(), String> {
     Ok(())
 }
 
-/// Emits both tops and the list of opcodes that are built into OUT_DIR, where `src/lib.rs` includes them; returns the
+/// Emits both tops, the list of opcodes that are built and the microcode's labels into OUT_DIR, where `src/lib.rs` includes them; returns the
 /// chip.
 ///
 /// Written here, they need not be made again by the program: `hdl` and all of rust-hdl are built only once.
@@ -222,6 +222,14 @@ fn emit() -> Result<Verilog, String> {
     write("chip.v", &chip.text)?;
     let built: Vec<bool> = spec::opcodes::all().map(hdl::decode::is_built).collect();
     write("opcodes.rs", &format!("&{built:?}"))?;
+    let mut routines: Vec<(usize, String)> = hdl::microcode::image()
+        .labels
+        .into_iter()
+        .map(|(name, address)| (address, name))
+        .collect();
+    routines.sort();
+    write("microcode.rs", &format!("&{routines:?}"))?;
+    write("lanes.rs", &format!("&{:?}", ports::LANES))?;
     Ok(chip)
 }
 

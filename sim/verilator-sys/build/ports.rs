@@ -98,6 +98,25 @@ pub const PORTS: &[(Direction, &str, u32)] = &[
     (Out, "io_data", 32),
 ];
 
+/// The text lanes of the waveform: scope, name, characters. `sg_texts` in `shim/shim.h` has the same rows in the same order.
+///
+/// More than 8 characters each: what is narrower is no array of words in Verilator's C++.
+#[rustfmt::skip]
+pub const LANES: &[(&str, &str, u32)] = &[
+    ("journey",  "symbol", 48),
+    ("journey",  "disassembly", 48),
+    ("journey",  "ring", 12),
+    ("journey",  "module_name", 16),
+    ("journey",  "microcode", 32),
+    ("pipeline", "fetch", 16),
+    ("pipeline", "decode", 40),
+    ("pipeline", "issue", 40),
+    ("pipeline", "address", 40),
+    ("pipeline", "memory", 40),
+    ("pipeline", "execute", 40),
+    ("pipeline", "stall", 96),
+];
+
 /// The ports of the emitted top: name to direction and width.
 ///
 /// # Errors
@@ -157,16 +176,35 @@ pub fn wrapper(
         let keyword = if direction == In { "input" } else { "output" };
         writeln!(text, "    {keyword} wire {}{name},", range(width)).unwrap();
     }
-    // Text lanes for the waveform, written by the shim.
-    text +=
-        "    input wire [255:0] journey_where,\n    input wire [255:0] journey_instruction\n);\n";
+    // Written by the shim as ASCII text, the first character in the most significant byte.
+    let lanes: Vec<String> = LANES
+        .iter()
+        .map(|(_, name, characters)| format!("    input wire {}text_{name}", range(8 * characters)))
+        .collect();
+    text += &lanes.join(",\n");
+    text += "\n);\n";
     for &(direction, name, width) in PORTS {
         if direction == In && name != "clock" {
             writeln!(text, "    reg {}{name}_reg;", range(width)).unwrap();
             writeln!(text, "    always @(posedge clock) {name}_reg <= {name};").unwrap();
         }
     }
-    text += "    journey journey(.where(journey_where), .instruction(journey_instruction));\n";
+    let mut lane_modules = String::new();
+    for scope in LANES.chunk_by(|a, b| a.0 == b.0) {
+        let module = scope[0].0;
+        let lines = |line: &dyn Fn(&str, u32) -> String| {
+            let lines: Vec<String> = scope
+                .iter()
+                .map(|(_, name, characters)| line(name, *characters))
+                .collect();
+            lines.join(",\n")
+        };
+        let connections = lines(&|name, _| format!("        .{name}(text_{name})"));
+        writeln!(text, "    {module}_lanes {module}(\n{connections}\n    );").unwrap();
+        let ports =
+            lines(&|name, characters| format!("    input wire {}{name}", range(8 * characters)));
+        lane_modules += &format!("\nmodule {module}_lanes(\n{ports}\n);\nendmodule\n");
+    }
     writeln!(text, "    {chip_module} chip(").unwrap();
     let connections: Vec<String> = chip
         .iter()
@@ -178,8 +216,7 @@ pub fn wrapper(
         .collect();
     text += &connections.join(",\n");
     text += "\n    );\nendmodule\n\n";
-    text += "// What the retiring instruction is, as ASCII text beside the wires.\n";
-    text +=
-        "module journey(input wire [255:0] where, input wire [255:0] instruction);\nendmodule\n";
+    text += "// Text beside the wires, in scopes of its own.";
+    text += &lane_modules;
     Ok(text)
 }

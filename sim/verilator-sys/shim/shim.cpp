@@ -32,6 +32,9 @@ constexpr uint32_t INTERRUPT_FLAG = 0x200;  // in EFLAGS
 constexpr uint8_t PAGE_FAULT = 14;
 constexpr uint8_t SYSTEM_CS_SELECTOR = 0x21;  // spec::registers::SELECTOR + CS
 constexpr uint8_t SYSTEM_CS_BASE = 0x31;
+constexpr uint8_t SYSTEM_CR0 = 0x60;
+constexpr uint8_t SYSTEM_CR3 = 0x63;
+constexpr uint8_t SYSTEM_CR4 = 0x64;
 constexpr uint32_t PAGE_BYTES = 1 << 12;  // in which RAM is saved
 constexpr uint32_t COM1 = 0x3F8;
 constexpr uint32_t COM1_LINE_CONTROL = COM1 + 3;
@@ -164,6 +167,20 @@ struct Receiver {
     }
 };
 
+// Shows `text` in a lane, the first character in the most significant byte.
+template <size_t WORDS, size_t CHARACTERS>
+void show(VlWide<WORDS>& lane, const char (&text)[CHARACTERS], const char (&shown)[CHARACTERS]) {
+    static_assert(4 * WORDS == CHARACTERS, "the lane is as wide as build/ports.rs says");
+    if (std::memcmp(text, shown, CHARACTERS) == 0) return;
+    for (size_t word = 0; word < WORDS; ++word) {
+        uint32_t bits = 0;
+        for (size_t character = 0; character < 4; ++character) {
+            bits = bits << 8 | static_cast<uint8_t>(text[4 * word + character]);
+        }
+        lane[WORDS - 1 - word] = bits;
+    }
+}
+
 // Drives uart_rx.
 struct Transmitter {
     int bit = -1;
@@ -244,6 +261,9 @@ struct State {
     uint8_t mode = 0;
     uint16_t cs = 0xF000;
     uint32_t cs_base = 0xFFFF'0000;
+    uint32_t cr0 = 0;
+    uint32_t cr3 = 0;
+    uint32_t cr4 = 0;
     uint8_t ring = 0;  // of the next instruction
     uint32_t exit_value = 0;
     bool exit_written = false;
@@ -253,6 +273,7 @@ struct State {
     uint64_t watches_hit = 0;  // by the instruction under way, one bit each
     bool watch_stops = false;  // it has completed
     bool stop_at_debug_halt = false;
+    sg_texts texts{};  // as the model's ports show them
 };
 static_assert(std::is_trivially_copyable_v<State>);
 
@@ -348,6 +369,7 @@ struct sg_machine : State {
         eip = 0xFFF0;
         cs = 0xF000;
         cs_base = 0xFFFF'0000;
+        cr0 = cr3 = cr4 = 0;
         eflags = 2;
         cpl = 0;
         mode = 0;
@@ -359,21 +381,7 @@ struct sg_machine : State {
         top->eval();
         const bool tracing = trace && may_trace && !trace_paused && tick >= traced_until;
         if (tracing) {
-            if (lane_callback && top->retire_valid) {
-                const sg_retired record = retirement();
-                char where[32], instruction[32];
-                std::memset(where, ' ', sizeof where);
-                std::memset(instruction, ' ', sizeof instruction);
-                lane_callback(lane_context, &record, cs_base, where, instruction);
-                // The first character is the most significant byte.
-                for (unsigned character = 0; character < 32; ++character) {
-                    const unsigned word = 7 - character / 4, shift = 24 - 8 * (character % 4);
-                    const uint32_t mask = ~(0xFFu << shift);
-                    top->journey_where[word] = (top->journey_where[word] & mask) | uint32_t(uint8_t(where[character])) << shift;
-                    top->journey_instruction[word]
-                        = (top->journey_instruction[word] & mask) | uint32_t(uint8_t(instruction[character])) << shift;
-                }
-            }
+            if (lane_callback) show_texts();
             trace->dump(10 * tick);
         }
         top->clock = 0;
@@ -381,6 +389,52 @@ struct sg_machine : State {
         if (tracing) {
             trace->dump(10 * tick + 5);
             traced_until = tick + 1;
+        }
+    }
+
+    void show_texts() {
+        Vsysgate& t = *top;
+        sg_retired record;
+        sg_clock clock{};
+        clock.machine = this;
+        if (t.retire_valid) {
+            record = retirement();
+            clock.retired = &record;
+        }
+        clock.cs_base = cs_base;
+        clock.mode = mode;
+        clock.cr0 = cr0;
+        clock.cr3 = cr3;
+        clock.cr4 = cr4;
+        sg_pipeline_get(this, clock.pipeline);
+        const sg_texts shown = texts;
+        lane_callback(lane_context, &clock, &texts);
+        show(t.text_symbol, texts.symbol, shown.symbol);
+        show(t.text_disassembly, texts.disassembly, shown.disassembly);
+        show(t.text_ring, texts.ring, shown.ring);
+        show(t.text_module_name, texts.module_name, shown.module_name);
+        show(t.text_microcode, texts.microcode, shown.microcode);
+        show(t.text_fetch, texts.fetch, shown.fetch);
+        show(t.text_decode, texts.decode, shown.decode);
+        show(t.text_issue, texts.issue, shown.issue);
+        show(t.text_address, texts.address, shown.address);
+        show(t.text_memory, texts.memory, shown.memory);
+        show(t.text_execute, texts.execute, shown.execute);
+        show(t.text_stall, texts.stall, shown.stall);
+    }
+
+    // A system register that the shim follows has a new value.
+    void system_written(uint8_t number, uint32_t data) {
+        switch (number) {
+        case SYSTEM_CS_SELECTOR:
+            cs = static_cast<uint16_t>(data);
+            // Protected mode: zero unless a record says otherwise. Else 16 times the selector.
+            cs_base = (mode & 3) == 1 ? 0 : uint32_t{cs} << 4;
+            break;
+        case SYSTEM_CS_BASE: cs_base = data; break;
+        case SYSTEM_CR0: cr0 = data; break;
+        case SYSTEM_CR3: cr3 = data; break;
+        case SYSTEM_CR4: cr4 = data; break;
         }
     }
 
@@ -548,14 +602,7 @@ struct sg_machine : State {
             mode = t.retire_mode;
             if (keep_retired) retired.push(retirement());
             eip = t.retire_next_eip;
-            if (t.retire_system_write) {
-                if (t.retire_system_number == SYSTEM_CS_SELECTOR) {
-                    cs = static_cast<uint16_t>(t.retire_system_data);
-                    // Protected mode: zero unless a record says otherwise. Else 16 times the selector.
-                    cs_base = (mode & 3) == 1 ? 0 : uint32_t{cs} << 4;
-                }
-                if (t.retire_system_number == SYSTEM_CS_BASE) cs_base = t.retire_system_data;
-            }
+            if (t.retire_system_write) system_written(t.retire_system_number, t.retire_system_data);
             if (!watches.empty()) watch_retirement();
             // A delivered exception or interrupt is one with the routine behind it that enters the handler.
             if (t.retire_last && !t.retire_exception && !t.retire_interrupt) {
@@ -789,6 +836,7 @@ void sg_register_write(sg_machine* machine, uint8_t number, uint32_t data) {
     machine->clock();
     machine->top->debug_write = 0;
     machine->clock();
+    if (number == SYSTEM_CR0 || number == SYSTEM_CR3 || number == SYSTEM_CR4) machine->system_written(number, data);
 }
 void sg_invalidate(sg_machine* machine) {
     machine->top->debug_invalidate = 1;
@@ -807,6 +855,9 @@ void sg_nmi(sg_machine* machine) {
 uint8_t sg_trace_open(sg_machine* machine, const char* path) {
     machine->trace_close();
     machine->trace = std::make_unique<VerilatedFstC>();
+    // The model's constructor has set picoseconds.
+    machine->trace->set_time_unit("1ns");
+    machine->trace->set_time_resolution("1ns");
     machine->top->trace(machine->trace.get(), 99);
     machine->trace->open(path);
     machine->traced_until = 0;

@@ -120,9 +120,39 @@ struct sg_watch {
 };
 static_assert(sizeof(sg_watch) == 12, "src/lib.rs declares 12 bytes");
 
-// Writes 32 characters of `where` and of `instruction` for the micro-op in `retired`; called while tracing.
-typedef void (*sg_lane_callback)(void* context, const sg_retired* retired, uint32_t cs_base, char* where,
-                                 char* instruction);
+// The waveform's text lanes, each behind zeros, as Verilog keeps strings. build/ports.rs declares the same rows in the same order.
+struct sg_texts {
+    char symbol[48];
+    char disassembly[48];
+    char ring[12];
+    char module_name[16];
+    char microcode[32];
+    char fetch[16];
+    char decode[40];
+    char issue[40];
+    char address[40];
+    char memory[40];
+    char execute[40];
+    char stall[96];
+};
+static_assert(sizeof(sg_texts) == 468, "src/lib.rs declares 468 bytes");
+
+// One clock, for the text lanes.
+struct sg_clock {
+    const struct sg_machine* machine;
+    const sg_retired* retired;  // what retires in it, or null
+    uint32_t cs_base;           // this and the following as before that retirement
+    uint32_t mode;
+    uint32_t cr0;
+    uint32_t cr3;
+    uint32_t cr4;
+    uint32_t pipeline[14];      // as sg_pipeline_get
+    uint32_t padding;
+};
+static_assert(sizeof(sg_clock) == 96, "src/lib.rs declares 96 bytes");
+
+// Changes the texts of a clock; called in every clock that is written to the waveform.
+typedef void (*sg_lane_callback)(void* context, const sg_clock* clock, sg_texts* texts);
 
 struct sg_machine;
 sg_machine* sg_new(const sg_settings* settings);

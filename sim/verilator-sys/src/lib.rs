@@ -237,13 +237,56 @@ pub const ULX3S_VERILOG: &[(u64, &str)] = include!(concat!(env!("OUT_DIR"), "/ul
 #[cfg(feature = "model")]
 pub const OPCODES_BUILT: &[bool] = include!(concat!(env!("OUT_DIR"), "/opcodes.rs"));
 
+/// Routines of the microcode: address in its ROM and name, by address and then by name.
+///
+/// A micro-op's address with bit 11 set is one of these plus 800h; without it the micro-op is an opcode row's.
+#[cfg(feature = "model")]
+pub const MICROCODE_ROUTINES: &[(u16, &str)] = include!(concat!(env!("OUT_DIR"), "/microcode.rs"));
+
+/// The text lanes of the waveform: scope below `TOP.sysgate`, name, characters.
+#[cfg(feature = "model")]
+pub const LANES: &[(&str, &str, u32)] = include!(concat!(env!("OUT_DIR"), "/lanes.rs"));
+
+/// The texts of all lanes: ASCII behind zeros, as Verilog keeps strings.
+///
+/// The first five tell of the micro-op that retires, or retired last; the others of what is in the pipeline now.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Texts {
+    /// Where the instruction lies.
+    pub symbol: [u8; 48],
+    /// The instruction.
+    pub disassembly: [u8; 48],
+    /// Its ring.
+    pub ring: [u8; 12],
+    /// The module that holds it.
+    pub module_name: [u8; 16],
+    /// The routine of the microcode, if the micro-op is of one.
+    pub microcode: [u8; 32],
+    /// What fetch holds.
+    pub fetch: [u8; 16],
+    /// The instruction in decode.
+    pub decode: [u8; 40],
+    /// The instruction in issue.
+    pub issue: [u8; 40],
+    /// The instruction in address.
+    pub address: [u8; 40],
+    /// The instruction in memory.
+    pub memory: [u8; 40],
+    /// The instruction in execute.
+    pub execute: [u8; 40],
+    /// Why stages wait.
+    pub stall: [u8; 96],
+}
+const _: () = assert!(size_of::<Texts>() == 468);
+
 #[cfg(feature = "model")]
 pub use functions::*;
 
 #[cfg(feature = "model")]
 #[allow(missing_docs, reason = "shim.h tells what they do")]
 mod functions {
-    use super::{PortAccess, Retired, Settings, Status, Watch};
+    use super::{PortAccess, Retired, Settings, Status, Texts, Watch};
     use std::ffi::{c_char, c_void};
 
     // The trace writer in the shim compresses with these.
@@ -255,14 +298,24 @@ mod functions {
         _private: [u8; 0],
     }
 
-    /// Writes the two text lanes, 32 characters each, for a micro-op.
-    pub type LaneCallback = unsafe extern "C" fn(
-        context: *mut c_void,
-        retired: *const Retired,
-        cs_base: u32,
-        where_: *mut u8,
-        instruction: *mut u8,
-    );
+    /// One clock, for the text lanes.
+    #[repr(C)]
+    pub struct RawClock {
+        pub machine: *const RawMachine,
+        pub retired: *const Retired,
+        pub cs_base: u32,
+        pub mode: u32,
+        pub cr0: u32,
+        pub cr3: u32,
+        pub cr4: u32,
+        pub pipeline: [u32; 14],
+        pub padding: u32,
+    }
+    const _: () = assert!(size_of::<RawClock>() == 96);
+
+    /// Changes the text lanes.
+    pub type LaneCallback =
+        unsafe extern "C" fn(context: *mut c_void, clock: *const RawClock, texts: *mut Texts);
 
     unsafe extern "C" {
         pub fn sg_new(settings: *const Settings) -> *mut RawMachine;

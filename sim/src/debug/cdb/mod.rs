@@ -54,9 +54,6 @@ impl Target for Debuggee {
     }
 }
 
-/// Makes the text lanes of a waveform.
-pub type MakeLanes = Box<dyn Fn() -> crate::machine::Lanes>;
-
 /// A debugging session.
 pub struct Debugger {
     debuggee: Debuggee,
@@ -78,8 +75,7 @@ pub struct Debugger {
     last_line: String,
     console_shown: usize,
     interrupt: Arc<AtomicBool>,
-    lanes: Option<MakeLanes>,
-    wave_open: bool,
+    wave: Option<crate::wave::Wave>,
     quit: bool,
 }
 
@@ -104,8 +100,7 @@ impl Debugger {
             last_line: String::new(),
             console_shown: 0,
             interrupt,
-            lanes: None,
-            wave_open: false,
+            wave: None,
             quit: false,
         }
     }
@@ -113,11 +108,6 @@ impl Debugger {
     /// Set to end a movement; the debugger says so and goes on.
     pub fn interrupt(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.interrupt)
-    }
-
-    /// How the text lanes of `.wave on` are made.
-    pub fn set_lanes(&mut self, lanes: MakeLanes) {
-        self.lanes = Some(lanes);
     }
 
     /// Whether `q` has ended the session.

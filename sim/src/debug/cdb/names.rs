@@ -67,7 +67,7 @@ impl Names {
     }
 
     /// The symbols themselves.
-    pub fn symbols(&self) -> &Symbols {
+    pub fn symbols(&self) -> &Arc<Symbols> {
         &self.symbols
     }
 

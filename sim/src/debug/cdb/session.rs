@@ -2,6 +2,7 @@
 
 use super::{Debugger, Outcome, modules};
 use crate::debug::{Stopped, Watch};
+use crate::wave::Wave;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -116,7 +117,7 @@ impl Debugger {
 
     /// `q`, `qq`, `qd`.
     pub(super) fn end_session(&mut self, _: &str, _: &str) -> Outcome {
-        if self.wave_open {
+        if self.wave.is_some() {
             self.wave("", "off")?;
         }
         self.quit = true;
@@ -169,23 +170,15 @@ impl Debugger {
         match word {
             "on" => {
                 let file = if file.is_empty() { "debug.fst" } else { file };
-                if self.wave_open {
-                    self.debuggee.machine().close_wave();
-                }
-                if let Some(lanes) = &self.lanes {
-                    let lanes = lanes();
-                    self.debuggee.machine().set_lanes(lanes);
-                }
-                self.debuggee
-                    .machine()
-                    .open_wave(Path::new(file))
+                self.close_wave()?;
+                let symbols = self.names.symbols();
+                let wave = Wave::open(self.debuggee.machine(), Path::new(file), symbols)
                     .map_err(|error| error.to_string())?;
-                self.wave_open = true;
+                self.wave = Some(wave);
                 self.line(format!("Writing every clock from here to {file}"));
             }
-            "off" if self.wave_open => {
-                self.debuggee.machine().close_wave();
-                self.wave_open = false;
+            "off" if self.wave.is_some() => {
+                self.close_wave()?;
                 self.line("The waveform is complete");
             }
             "off" => self.line("No waveform is being written"),
@@ -196,6 +189,16 @@ impl Debugger {
             }
         }
         Ok(())
+    }
+
+    /// Ends the waveform that is being written, if one is.
+    pub(super) fn close_wave(&mut self) -> Outcome {
+        match self.wave.take() {
+            Some(wave) => wave.close(self.debuggee.machine()).map_err(|error| {
+                format!("The waveform is complete, but not what shows it: {error}")
+            }),
+            None => Ok(()),
+        }
     }
 
     /// `.type TEXT`: types a line at the guest's console.
