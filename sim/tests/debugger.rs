@@ -525,7 +525,7 @@ fn a_waveform_of_a_stretch_holds_the_names_of_its_instructions() {
     std::fs::remove_dir_all(&folder).unwrap();
     let lane = wave
         .hierarchy()
-        .lookup_var(&["TOP", "sysgate", "journey"], "where")
+        .lookup_var(&["TOP", "sysgate", "journey"], "symbol")
         .expect("the lane of names");
     let signal = wave.hierarchy()[lane].signal_ref();
     wave.load_signals(&[signal]);
