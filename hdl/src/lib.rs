@@ -12,6 +12,7 @@
     clippy::collapsible_match
 )]
 
+pub mod board;
 pub mod bundles;
 pub mod constants;
 pub mod cpu;

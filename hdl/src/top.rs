@@ -1,4 +1,5 @@
-//! The two tops as Verilog.
+//! The tops as Verilog.
+use crate::board::Ulx3s;
 use crate::cpu::Cpu;
 use crate::emit::{EmitError, Verilog, emit};
 use crate::soc::chip::{Chip, ChipOptions};
@@ -12,6 +13,17 @@ pub fn core() -> Result<Verilog, Vec<EmitError>> {
     let mut core = Cpu::new();
     core.connect_all();
     emit("core", &core)
+}
+
+/// The ULX3S board's top with the chip on a clock of `pll`; the module is called `ulx3s`. Its ROM is read from
+/// [`crate::soc::block_ram::ROM_FILE`].
+///
+/// # Errors
+/// What the emitter found.
+pub fn ulx3s(pll: spec::clock::Pll) -> Result<Verilog, Vec<EmitError>> {
+    let mut board = Ulx3s::new(pll);
+    board.connect_all();
+    emit("ulx3s", &board)
 }
 
 /// The core with its devices; the module is called `chip`.

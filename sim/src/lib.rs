@@ -3,6 +3,8 @@
 // Without the model only a part of the tools uses these.
 #![cfg_attr(not(feature = "model"), allow(dead_code))]
 
+#[cfg(feature = "model")]
+pub mod board;
 pub mod cli;
 #[cfg(feature = "model")]
 pub mod debug;

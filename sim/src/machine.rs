@@ -797,12 +797,13 @@ mod tests {
         let mut machine = machine(&[0xF4]);
         assert_eq!(machine.read_memory(0xFFFF_FFF0, 1).unwrap(), [0xF4]);
         assert_eq!(machine.read_memory(0x000F_FFF0, 1).unwrap(), [0xF4]);
-        assert!(machine.read_memory(0x0004_0000, 1).is_err());
-        assert!(machine.read_memory(0x0003_FFFF, 2).is_err());
+        let end = spec::memory_map::DEFAULT_RAM_BYTES;
+        assert!(machine.read_memory(end, 1).is_err());
+        assert!(machine.read_memory(end - 1, 2).is_err());
         assert!(machine.write_memory(0x000F_FFF0, &[0]).is_err());
         assert!(machine.write_memory(0xFFFF_FFFF, &[0, 0]).is_err());
-        machine.write_memory(0x0003_FFFE, &[1, 2]).unwrap();
-        assert_eq!(machine.read_memory(0x0003_FFFE, 2).unwrap(), [1, 2]);
+        machine.write_memory(end - 2, &[1, 2]).unwrap();
+        assert_eq!(machine.read_memory(end - 2, 2).unwrap(), [1, 2]);
     }
 
     #[test]

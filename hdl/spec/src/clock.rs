@@ -1,13 +1,43 @@
 //! The one clock of the chip, and the rates that are made from it.
 
-/// Clocks per second of the chip, on the board and in simulation.
-///
-/// The board's PLL makes it from [`OSCILLATOR_HZ`].
-pub const CLOCK_HZ: u64 = 40_000_000;
+/// Clocks per second of the chip, on the board and in simulation: one of [`PLLS`].
+pub const CLOCK_HZ: u64 = 35_000_000;
 /// The board's oscillator.
 pub const OSCILLATOR_HZ: u64 = 25_000_000;
-/// Reference divider, feedback multiplier and output divider of the board's PLL.
-pub const PLL: (u64, u64, u64) = (5, 8, 15);
+
+/// How the board's PLL makes a clock from [`OSCILLATOR_HZ`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pll {
+    /// The clock that comes out, in Hz.
+    pub clock_hz: u64,
+    /// Divides the oscillator.
+    pub reference_divider: u64,
+    /// Multiplies that.
+    pub feedback_multiplier: u64,
+    /// Divides the PLL's own oscillation, which is this much faster than what comes out.
+    pub output_divider: u64,
+}
+
+/// The clocks that a board can be built for.
+pub const PLLS: [Pll; 4] = [
+    pll(25, 1, 1, 24),
+    pll(35, 5, 7, 17),
+    pll(40, 5, 8, 15),
+    pll(50, 1, 2, 12),
+];
+
+const fn pll(mhz: u64, reference: u64, feedback: u64, output: u64) -> Pll {
+    let clock_hz = mhz * 1_000_000;
+    // The figures and the clock are one fact; the oscillation of an ECP5's PLL is between 400 and 800 MHz.
+    assert!(OSCILLATOR_HZ / reference * feedback == clock_hz);
+    assert!(clock_hz * output >= 400_000_000 && clock_hz * output <= 800_000_000);
+    Pll {
+        clock_hz,
+        reference_divider: reference,
+        feedback_multiplier: feedback,
+        output_divider: output,
+    }
+}
 
 /// What the crystal of a PC's serial port gives: 16 times the baud rate at divisor 1.
 pub const UART_HZ: u64 = 1_843_200;
@@ -27,6 +57,3 @@ pub const PHASE_BITS: u32 = 32;
 pub const fn phase_increment(tick_hz: u64, clock_hz: u64) -> u64 {
     ((tick_hz << PHASE_BITS) + clock_hz / 2) / clock_hz
 }
-
-// The PLL's figures and the clock are one fact.
-const _: () = assert!(OSCILLATOR_HZ / PLL.0 * PLL.1 == CLOCK_HZ);

@@ -2,8 +2,9 @@
 
 /// RAM begins here.
 pub const RAM_BASE: u32 = 0;
-/// RAM of the board and of the default simulation, in bytes.
-pub const DEFAULT_RAM_BYTES: u32 = 256 << 10;
+/// RAM of the board and of the default simulation, in bytes. With the ROM and the core's own tables it leaves some of the
+/// FPGA's 416 KB of block RAM.
+pub const DEFAULT_RAM_BYTES: u32 = 192 << 10;
 /// RAM that foreign software gets by default, in bytes.
 pub const FOREIGN_RAM_BYTES: u32 = 16 << 20;
 

@@ -23,17 +23,30 @@ pub struct BlockRam {
     /// Keeps its value while the port writes.
     pub data_read_data: Signal<Out, Bits<64>>,
     _words: Vec<u64>,
+    _file: Option<&'static str>,
 }
 
 impl BlockRam {
-    /// A memory of `bytes` (a power of two, at least 16) that begins with `contents` and goes on with zeros.
+    /// A memory of `bytes` whose contents synthesis reads from this file: a word in hexadecimal per line. Here it is
+    /// zero.
     ///
     /// # Panics
-    /// If the size is no power of two or the contents do not fit.
+    /// As [`Self::new`].
+    pub fn from_file(bytes: u32, file: &'static str) -> Self {
+        Self {
+            _file: Some(file),
+            ..Self::new(bytes, &[])
+        }
+    }
+
+    /// A memory of `bytes` (a multiple of 8, at least 16) that begins with `contents` and goes on with zeros.
+    ///
+    /// # Panics
+    /// If the size is no such number or the contents do not fit.
     pub fn new(bytes: u32, contents: &[u8]) -> Self {
         assert!(
-            bytes.is_power_of_two() && bytes >= 16,
-            "a block RAM of {bytes} bytes: the size must be a power of two from 16"
+            bytes.is_multiple_of(8) && bytes >= 16,
+            "a block RAM of {bytes} bytes: the size must be a multiple of 8 from 16"
         );
         assert!(
             contents.len() <= bytes as usize,
@@ -56,6 +69,7 @@ impl BlockRam {
             data_write_data: Default::default(),
             data_read_data: Default::default(),
             _words: words,
+            _file: None,
         }
     }
 }
@@ -68,18 +82,19 @@ fn bits64(value: Bits<64>) -> u64 {
 impl Logic for BlockRam {
     fn update(&mut self) {
         if self.clock.pos_edge() {
-            let mask = self._words.len() - 1;
+            let mask = self._words.len().next_power_of_two() - 1;
+            let word = |index: usize| self._words.get(index).copied().unwrap_or(0);
             let index = self.data_index.val().index() & mask;
-            self.read_data.next = self._words[self.read_index.val().index() & mask].into();
-            if self.data_write.val() {
+            self.read_data.next = word(self.read_index.val().index() & mask).into();
+            if !self.data_write.val() {
+                self.data_read_data.next = word(index).into();
+            } else if index < self._words.len() {
                 let enable = self.data_byte_enable.val().index();
                 let lanes = (0..8)
                     .filter(|lane| enable >> lane & 1 == 1)
                     .fold(0, |lanes, lane| lanes | 0xFF << (8 * lane));
                 let written = bits64(self.data_write_data.val());
                 self._words[index] = self._words[index] & !lanes | written & lanes;
-            } else {
-                self.data_read_data.next = self._words[index].into();
             }
         }
     }
@@ -91,7 +106,7 @@ impl Logic for BlockRam {
         // Words that are zero are left out: block RAM powers up as zero, and the time that synthesis takes grows with
         // the square of the number of words here (yosys 0.70: a minute for 64 KB).
         let words = self._words.len();
-        let high = words.trailing_zeros() - 1;
+        let high = words.next_power_of_two().trailing_zeros() - 1;
         let mut text = format!(
             "\
 (* no_rw_check *) reg [63:0] words [0:{last}];
@@ -102,6 +117,9 @@ initial begin
 ",
             last = words - 1
         );
+        if let Some(file) = self._file {
+            text += &format!("  $readmemh(\"{file}\", words);\n");
+        }
         for (index, word) in self._words.iter().enumerate() {
             if *word != 0 {
                 text += &format!("  words[{index}] = 64'h{word:x};\n");
@@ -124,6 +142,9 @@ end
         Verilog::Custom(text)
     }
 }
+
+/// The ROM's contents for synthesis.
+pub const ROM_FILE: &str = "rom.hex";
 
 /// RAM from address 0 and ROM up to 4 GB, its end mirrored below 1 MB; all else reads as ones.
 #[derive(LogicBlock)]
@@ -160,12 +181,28 @@ pub struct BoardMemory {
 }
 
 impl BoardMemory {
-    /// Memory of `ram_bytes` and with this ROM, both powers of two from 16.
+    /// Memory of `ram_bytes` and with this ROM, both multiples of 8 from 16.
     ///
     /// # Panics
-    /// If a size is no power of two.
+    /// If a size is no such number.
     pub fn new(ram_bytes: u32, rom: &[u8]) -> Self {
         let rom_bytes = rom.len() as u32;
+        Self::with_rom(ram_bytes, BlockRam::new(rom_bytes, rom), rom_bytes)
+    }
+
+    /// Memory of `ram_bytes` and with a ROM of `rom_bytes` from [`ROM_FILE`].
+    ///
+    /// # Panics
+    /// If a size is no multiple of 8 from 16.
+    pub fn from_file(ram_bytes: u32, rom_bytes: u32) -> Self {
+        Self::with_rom(
+            ram_bytes,
+            BlockRam::from_file(rom_bytes, ROM_FILE),
+            rom_bytes,
+        )
+    }
+
+    fn with_rom(ram_bytes: u32, rom: BlockRam, rom_bytes: u32) -> Self {
         let mirror_bytes = rom_bytes.min(spec::memory_map::ROM_MIRROR_BYTES);
         let mirror_end = spec::memory_map::ROM_MIRROR_END;
         let constant = |value: u32| Constant::new((value as u64).into());
@@ -186,7 +223,7 @@ impl BoardMemory {
             data_from_ram_reg: Default::default(),
             data_from_rom_reg: Default::default(),
             ram: BlockRam::new(ram_bytes, &[]),
-            rom: BlockRam::new(rom_bytes, rom),
+            rom,
             ram_bytes: constant(ram_bytes),
             rom_base: constant(rom_bytes.wrapping_neg()),
             mirror_base: constant(mirror_end - mirror_bytes),
@@ -231,8 +268,11 @@ impl Logic for BoardMemory {
             self.data_request.val() & self.data_write.val() & self.data_in_ram.val();
         self.ram.data_byte_enable.next = self.data_byte_enable.val();
         self.ram.data_write_data.next = self.data_write_data.val();
-        self.rom.read_index.next = self.instruction_address.val().get_bits::<29>(3);
-        self.rom.data_index.next = self.data_address.val().get_bits::<29>(3);
+        // Of the difference only the bits that the ROM has count, and they are the same for the mirror.
+        self.rom.read_index.next =
+            (self.instruction_address.val() - self.rom_base.val()).get_bits::<29>(3);
+        self.rom.data_index.next =
+            (self.data_address.val() - self.rom_base.val()).get_bits::<29>(3);
         self.rom.data_write.next = false;
         self.rom.data_byte_enable.next = 0.into();
         self.rom.data_write_data.next = 0.into();

@@ -26,7 +26,7 @@ pub struct GuestArguments {
     /// A file to place in RAM before the start, at a hexadecimal physical address (repeatable)
     #[arg(long, value_name = "FILE@ADDRESS", value_parser = load)]
     load: Vec<(PathBuf, u32)>,
-    /// Size of RAM, for example 512K or 16M [default: 256K; 16M with --bios or --load]
+    /// Size of RAM, for example 512K or 16M [default: 192K; 16M with --bios or --load]
     #[arg(long, value_name = "SIZE", value_parser = files::size)]
     ram: Option<u64>,
     /// Count this many clock cycles without a retired instruction as a hang

@@ -1,6 +1,10 @@
 //! The program `sysgate`: arguments, exit codes, and one module per command.
 
 #[cfg(feature = "model")]
+mod console;
+#[cfg(feature = "model")]
+mod flash;
+#[cfg(feature = "model")]
 mod guest;
 mod image;
 #[cfg(feature = "model")]
@@ -11,6 +15,8 @@ mod opcodes;
 mod run;
 #[cfg(feature = "model")]
 mod session;
+#[cfg(feature = "model")]
+mod synth;
 #[cfg(feature = "model")]
 mod tui;
 #[cfg(feature = "model")]
@@ -38,6 +44,8 @@ pub mod exit {
     pub const MAX_CYCLES: u8 = 24;
     /// The guest ended well, but no journey was completed.
     pub const NO_JOURNEY: u8 = 26;
+    /// The bitstream is written, but the clock is not met.
+    pub const TIMING: u8 = 28;
     /// Interrupted by the user.
     pub const INTERRUPTED: u8 = 130;
 }
@@ -84,6 +92,15 @@ enum Command {
     /// Write the Verilog
     #[cfg(feature = "model")]
     Verilog(verilog::VerilogArguments),
+    /// Make a bitstream for a board, or size and clock of the core alone
+    #[cfg(feature = "model")]
+    Synth(synth::SynthArguments),
+    /// Load a bitstream into a board
+    #[cfg(feature = "model")]
+    Flash(flash::FlashArguments),
+    /// Show what a board sends on its serial line
+    #[cfg(feature = "model")]
+    Console(console::ConsoleArguments),
     /// Write or list the default image
     Image(image::ImageArguments),
     #[cfg(feature = "model")]
@@ -176,6 +193,12 @@ pub fn main() -> ExitCode {
         Some(Command::Tui(tui)) => tui.run(),
         #[cfg(feature = "model")]
         Some(Command::Verilog(verilog)) => verilog.run(),
+        #[cfg(feature = "model")]
+        Some(Command::Synth(synth)) => synth.run(),
+        #[cfg(feature = "model")]
+        Some(Command::Flash(flash)) => flash.run(),
+        #[cfg(feature = "model")]
+        Some(Command::Console(console)) => console.run(),
         Some(Command::Image(image)) => image.run(),
         #[cfg(feature = "model")]
         Some(Command::Opcodes(opcodes)) => opcodes.run(),

@@ -269,7 +269,7 @@ fn show(bytes: &[u8]) -> std::io::Result<()> {
 }
 
 /// Bytes typed or piped into stdin, from a thread of their own: reading blocks.
-fn console_input() -> Receiver<Vec<u8>> {
+pub fn console_input() -> Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     let terminal = std::io::stdin().is_terminal();
     std::thread::spawn(move || {

@@ -206,6 +206,18 @@ fn emit() -> Result<Verilog, String> {
     };
     let core = hdl::top::core().map_err(|errors| refused("core", errors))?;
     let chip = hdl::top::chip().map_err(|errors| refused("chip", errors))?;
+    for pll in spec::clock::PLLS {
+        let board = hdl::top::ulx3s(pll).map_err(|errors| refused("board", errors))?;
+        write(&format!("ulx3s-{}.v", pll.clock_hz), &board.text)?;
+    }
+    let rows: String = spec::clock::PLLS
+        .iter()
+        .map(|pll| {
+            let clock = pll.clock_hz;
+            format!("({clock}, include_str!(concat!(env!(\"OUT_DIR\"), \"/ulx3s-{clock}.v\"))),")
+        })
+        .collect();
+    write("ulx3s.rs", &format!("&[{rows}]"))?;
     write("core.v", &core.text)?;
     write("chip.v", &chip.text)?;
     let built: Vec<bool> = spec::opcodes::all().map(hdl::decode::is_built).collect();

@@ -230,6 +230,9 @@ pub const CORE_VERILOG: &str = include_str!(concat!(env!("OUT_DIR"), "/core.v"))
 /// Verilog of the chip; the module is called `chip`.
 #[cfg(feature = "model")]
 pub const CHIP_VERILOG: &str = include_str!(concat!(env!("OUT_DIR"), "/chip.v"));
+/// Verilog of the ULX3S board's top for each clock of `spec::clock::PLLS`; the module is called `ulx3s`.
+#[cfg(feature = "model")]
+pub const ULX3S_VERILOG: &[(u64, &str)] = include!(concat!(env!("OUT_DIR"), "/ulx3s.rs"));
 /// For each row of `spec::opcodes::all()`, whether the core builds it; what it does not build raises #UD.
 #[cfg(feature = "model")]
 pub const OPCODES_BUILT: &[bool] = include!(concat!(env!("OUT_DIR"), "/opcodes.rs"));

@@ -1,0 +1,317 @@
+//! The stages from Verilog to a bitstream. Each is done again only if what it depends on has changed.
+
+use super::report::{Cells, Report};
+use super::tools::{Tool, Tools};
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+/// Nearly all of a path's delay is routing, so placement weighs timing more than by default (10 and 2).
+const PLACEMENT: [&str; 4] = [
+    "--placer-heap-timingweight",
+    "30",
+    "--placer-heap-critexp",
+    "4",
+];
+
+/// Pins of the board.
+const ULX3S_PINS: &str = include_str!("../../../constraints/ulx3s/ulx3s.lpf");
+
+/// Ports that a board leaves open; inputs among them are 0.
+const NOT_ON_A_BOARD: [&str; 5] = ["debug_", "retire_", "pipeline_", "nmi", "io_"];
+
+/// Bytes of a word of the ROM, and its words.
+const ROM_WORD_BYTES: usize = 8;
+const ROM_WORDS: usize = spec::memory_map::DEFAULT_ROM_BYTES as usize / ROM_WORD_BYTES;
+
+/// What is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Top {
+    /// The core alone, without pins.
+    Core,
+    /// The core with its devices, without pins.
+    Chip,
+    /// The ULX3S with an LFE5U-85F.
+    Ulx3s,
+}
+
+impl Top {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Core => "core",
+            Self::Chip => "chip",
+            Self::Ulx3s => "ulx3s",
+        }
+    }
+}
+
+/// A build in its folder.
+pub struct Synthesis {
+    tools: Tools,
+    top: Top,
+    clock_hz: u64,
+    folder: PathBuf,
+}
+
+/// A design that was placed and routed.
+#[derive(Debug)]
+pub struct Routed {
+    /// Its seed.
+    pub seed: u64,
+    /// Its figures.
+    pub report: Report,
+}
+
+impl Synthesis {
+    /// A build of `top` for a clock of `clock_hz`, in `folder`, which is created.
+    ///
+    /// # Errors
+    /// Tools that cannot be laid, a folder that cannot be written.
+    pub fn new(top: Top, clock_hz: u64, folder: &Path) -> Result<Self, String> {
+        fs::create_dir_all(folder)
+            .map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
+        Ok(Self {
+            tools: Tools::lay()?,
+            top,
+            clock_hz,
+            folder: folder
+                .canonicalize()
+                .map_err(|error| format!("cannot use {}: {error}", folder.display()))?,
+        })
+    }
+
+    /// Makes the netlist; its cells.
+    ///
+    /// # Errors
+    /// What the tool says.
+    pub fn netlist(&self) -> Result<Cells, String> {
+        let name = self.top.name();
+        let (verilog, top) = match self.top {
+            Top::Core => with_wrapper(verilator_sys::CORE_VERILOG, "core")?,
+            Top::Chip => with_wrapper(verilator_sys::CHIP_VERILOG, "chip")?,
+            Top::Ulx3s => {
+                let row = verilator_sys::ULX3S_VERILOG
+                    .iter()
+                    .find(|(clock, _)| *clock == self.clock_hz);
+                let (_, text) = row.ok_or("there is no board's Verilog for this clock")?;
+                ((*text).to_string(), "ulx3s")
+            }
+        };
+        if self.top == Top::Ulx3s && !self.path("random.hex").is_file() {
+            // Words that are all different, by which the ROM's blocks are found again in the routed design.
+            let arguments = ["-g", "making.hex", "-s", "1", "-w", "64", "-d"].map(String::from);
+            let arguments = [&arguments[..], &[ROM_WORDS.to_string()]].concat();
+            self.tools
+                .run(Tool::Ecpbram, "ecpbram-random", &self.folder, &arguments)?;
+            self.rename("making.hex", "random.hex")?;
+        }
+        let key = key(&[&verilog, &Tools::versions(), "netlist 2"]);
+        if !self.is_done("netlist", &key) {
+            self.write(&format!("{name}.v"), &verilog)?;
+            if self.top == Top::Ulx3s {
+                let random = self.read("random.hex")?;
+                self.write("rom.hex", &random)?;
+            }
+            let passes = [
+                format!("read_verilog -sv {name}.v"),
+                // ABC9 proves its own result by default, which takes longer than the mapping.
+                "scratchpad -set abc9.verify 0".into(),
+                format!("synth_ecp5 -top {top} -json netlist.json"),
+                "tee -o cells.json stat -json".into(),
+            ];
+            self.tools
+                .run(Tool::Yosys, "yosys", &self.folder, &passes)?;
+            self.done("netlist", &key)?;
+        }
+        Cells::parse(&self.read("cells.json")?, &self.read("netlist.json")?)
+    }
+
+    /// Places and routes the netlist.
+    ///
+    /// # Errors
+    /// What the tool says; a design that does not fit.
+    pub fn route(&self, seed: u64) -> Result<Routed, String> {
+        let mhz = self.clock_hz as f64 / 1e6;
+        let stage = format!("routed-{seed}");
+        let netlist = self.read("netlist.key")?;
+        let key = key(&[
+            &netlist,
+            &PLACEMENT.join(" "),
+            ULX3S_PINS,
+            &mhz.to_string(),
+            "routed 1",
+        ]);
+        let report = format!("{stage}.json");
+        if !self.is_done(&stage, &key) {
+            let mut arguments: Vec<String> = [
+                "--85k",
+                "--speed",
+                "6",
+                "--package",
+                "CABGA381",
+                "--json",
+                "netlist.json",
+                "--timing-allow-fail",
+                "--seed",
+                &seed.to_string(),
+                "--report",
+                &report,
+                // Above what is wanted: the router stops to improve at its aim.
+                "--freq",
+                &(mhz * 1.2).to_string(),
+            ]
+            .map(String::from)
+            .to_vec();
+            arguments.extend(PLACEMENT.map(String::from));
+            if self.top == Top::Ulx3s {
+                self.write("ulx3s.lpf", ULX3S_PINS)?;
+                let config = format!("{stage}.config");
+                arguments.extend(["--lpf", "ulx3s.lpf", "--textcfg", &config].map(String::from));
+            } else {
+                arguments.push("--out-of-context".into());
+            }
+            self.tools.run(
+                Tool::Nextpnr,
+                &format!("nextpnr-{seed}"),
+                &self.folder,
+                &arguments,
+            )?;
+            self.done(&stage, &key)?;
+        }
+        let report = Report::parse(&self.read(&report)?)?;
+        Ok(Routed { seed, report })
+    }
+
+    /// Puts a ROM into the routed design and packs it: the paths of the bitstream and of its SVF.
+    ///
+    /// # Errors
+    /// A ROM of another size, a design that was not routed, what the tools say.
+    pub fn pack(&self, seed: u64, rom: &[u8]) -> Result<[PathBuf; 2], String> {
+        let config = format!("routed-{seed}.config");
+        if !self.path(&config).is_file() || !self.path("random.hex").is_file() {
+            return Err(format!(
+                "{} has no routed design of seed {seed}; run `sysgate synth --board ulx3s-85f` without --firmware-only first",
+                self.folder.display()
+            ));
+        }
+        if rom.len() != ROM_WORDS * ROM_WORD_BYTES {
+            return Err(format!(
+                "a ROM of {} bytes: the board's has {}",
+                rom.len(),
+                ROM_WORDS * ROM_WORD_BYTES
+            ));
+        }
+        let words: String = rom
+            .chunks(ROM_WORD_BYTES)
+            .map(|word| {
+                let bytes: String = word
+                    .iter()
+                    .rev()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect();
+                bytes + "\n"
+            })
+            .collect();
+        self.write("firmware.hex", &words)?;
+        let arguments = |text: &str| text.split(' ').map(String::from).collect::<Vec<_>>();
+        let with_firmware = format!("-i {config} -o firmware.config -f random.hex -t firmware.hex");
+        self.tools.run(
+            Tool::Ecpbram,
+            "ecpbram",
+            &self.folder,
+            &arguments(&with_firmware),
+        )?;
+        let pack = "--compress --svf making.svf firmware.config making.bit";
+        self.tools
+            .run(Tool::Ecppack, "ecppack", &self.folder, &arguments(pack))?;
+        self.rename("making.bit", "ulx3s.bit")?;
+        self.rename("making.svf", "ulx3s.svf")?;
+        Ok([self.path("ulx3s.bit"), self.path("ulx3s.svf")])
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn read(&self, name: &str) -> Result<String, String> {
+        let path = self.path(name);
+        fs::read_to_string(&path)
+            .map_err(|error| format!("cannot read {}: {error}", path.display()))
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<(), String> {
+        let path = self.path(name);
+        fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), String> {
+        fs::rename(self.path(from), self.path(to))
+            .map_err(|error| format!("cannot write {}: {error}", self.path(to).display()))
+    }
+
+    fn is_done(&self, stage: &str, key: &str) -> bool {
+        self.read(&format!("{stage}.key"))
+            .is_ok_and(|done| done == key)
+    }
+
+    fn done(&self, stage: &str, key: &str) -> Result<(), String> {
+        self.write(&format!("{stage}.key"), key)
+    }
+}
+
+fn key(parts: &[&str]) -> String {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// The module in a top that has the ports of a board: what a board leaves open is left to synthesis to remove.
+fn with_wrapper(verilog: &str, module: &str) -> Result<(String, &'static str), String> {
+    let unexpected =
+        || format!("the port list of module `{module}` has another form than expected");
+    let header = format!("module {module}(");
+    let begin = verilog.find(&header).ok_or_else(unexpected)? + header.len();
+    let end = begin + verilog[begin..].find(");").ok_or_else(unexpected)?;
+    let mut outer = Vec::new();
+    let mut inner = Vec::new();
+    for port in verilog[begin..end].split(',').map(str::trim) {
+        let name = port.split_whitespace().last().ok_or_else(unexpected)?;
+        let left_open = NOT_ON_A_BOARD.iter().any(|prefix| name.starts_with(prefix));
+        match (port.starts_with("input"), left_open) {
+            (_, false) => {
+                outer.push(port.replace(" reg ", " wire "));
+                inner.push(format!(".{name}({name})"));
+            }
+            (true, true) => inner.push(format!(".{name}('0)")),
+            (false, true) => {}
+        }
+    }
+    let text = format!(
+        "{verilog}\nmodule board({});\n  {module} {module}({});\nendmodule\n",
+        outer.join(", "),
+        inner.join(", ")
+    );
+    Ok((text, "board"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrapper_keeps_the_ports_of_a_board_only() {
+        let verilog = "module core(\n  input wire clock,\n  input wire [7:0] debug_register,\n  output reg [3:0] retire_length,\n  output wire [31:0] data_address);\nendmodule\n";
+        let (text, top) = with_wrapper(verilog, "core").unwrap();
+        assert_eq!(top, "board");
+        assert!(
+            text.contains("module board(input wire clock, output wire [31:0] data_address);"),
+            "{text}"
+        );
+        assert!(
+            text.contains(
+                "core core(.clock(clock), .debug_register('0), .data_address(data_address));"
+            ),
+            "{text}"
+        );
+    }
+}
