@@ -59,7 +59,9 @@ impl Debugger {
             self.print_position();
             return Ok(());
         }
-        let Some(module) = self.names.module(&start.program).cloned() else {
+        // As the article has it: .\winlogon.exe
+        let file = start.program.rsplit(['\\', '/']).next();
+        let Some(module) = file.and_then(|file| self.names.module(file)).cloned() else {
             let files: Vec<String> = modules
                 .iter()
                 .filter(|module| !module.file.is_empty())
