@@ -256,6 +256,8 @@ pub enum StaticCondition {
     HasErrorCode,
     /// Protected mode at a level that IOPL does not admit to I/O ports.
     PortsRestricted,
+    /// The stack segment is of 16 bits: SP alone moves.
+    Stack16,
 }
 
 /// What a micro-op does besides computing a result.
@@ -300,6 +302,8 @@ pub enum Control {
     SetDirection,
     /// Begins a software interrupt with the vector in operand b.
     SoftwareInterrupt,
+    /// The same for INT1, which any gate admits.
+    InterruptOne,
     Halt,
     ClearTaskSwitched,
     InvalidatePage,
@@ -337,6 +341,10 @@ pub enum Condition {
     SystemDescriptor,
     /// A string comparison ends by its REPE or REPNE prefix.
     CompareEnds,
+    /// The stack segment being entered is of 16 bits.
+    NewStack16,
+    /// The rule in `check` is a question, and its answer is no.
+    Refused,
 }
 
 /// Checks of descriptors, selectors and levels; what fails raises the fault that the manual names.
@@ -388,6 +396,23 @@ pub enum Check {
     /// CR0 value: PG needs PE, NW needs CD.
     ControlRegister0,
     ControlRegister4,
+    /// Always #UD.
+    Undefined,
+    /// CPL 0 or CR4.TSD clear, else #GP(0).
+    TimeStamp,
+    /// Always #GP(0): a performance counter, of which there is none.
+    NoCounter,
+    /// An x87 instruction: #NM with CR0.EM or TS set, else #UD.
+    Coprocessor,
+    /// WAIT: #NM with CR0.MP and TS set.
+    Wait,
+    /// Bit 31 of operand a is clear, else #BR.
+    Bounds,
+    /// Questions about the descriptor of selector a, for `Condition::Refused`: LAR, LSL, VERR and VERW.
+    AccessRights,
+    SegmentLimit,
+    Readable,
+    Writable,
 }
 
 /// One micro-instruction: a word of the microcode and the body of an opcode row.

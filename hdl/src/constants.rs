@@ -87,7 +87,7 @@ constants! {
     CODE_LEVEL = 0xC8;
     SYSENTER_STACK_SELECTOR = 0xC9;
     /// The MSR chosen by `Control::SelectMsr`, and its upper half.
-    SELECTED_MSR = 0xCA;
+    SELECTED_MSR = spec::registers::SELECTED_MSR;
     SELECTED_MSR_HIGH = 0xCB;
     CPUID_VENDOR_EBX = 0xD0;
     CPUID_VENDOR_EDX = 0xD1;

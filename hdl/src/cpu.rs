@@ -259,6 +259,8 @@ impl Logic for Cpu {
         self.memory.leaves.next = self.hazard.execute_takes.val();
         self.memory.flush.next = self.hazard.flush_back.val();
         self.memory.real_mode.next = self.real_mode.val();
+        self.memory.checks_alignment.next =
+            self.system.cr0.val().get_bit(18) & self.state.eflags.val().get_bit(18);
         self.memory.cpl.next = self.state.cpl.val();
         self.memory.page_fault.next = self.data.page_fault.val();
         self.memory.page_fault_code.next = self.data.page_fault_code.val();
@@ -283,11 +285,13 @@ impl Logic for Cpu {
         self.data.paging.next = self.paging.val();
         self.data.write_protect.next = self.system.cr0.val().get_bit(16);
         self.data.page_size_extension.next = self.system.cr4.val().get_bit(4);
+        self.data.page_global_enable.next = self.system.cr4.val().get_bit(7);
         self.data.cr3.next = self.system.cr3.val();
         self.invalidates_page.next =
             self.execute.retires.val() & (self.op.val().control == Control::InvalidatePage);
         self.data.tlb_flush.next =
             self.system.flush_translations.val() | self.debug_invalidate.val();
+        self.data.tlb_flush_local.next = self.system.flush_local_translations.val();
         self.data.tlb_flush_linear.next = self.invalidates_page.val();
         self.data.tlb_flush_address.next = self.execute.linear_address.val();
         self.data.fetch_valid.next = self.fetch.translate_valid.val();
@@ -323,6 +327,7 @@ impl Logic for Cpu {
         self.execute.sysenter_eip.next = self.system.sysenter_eip.val();
         self.execute.msr_unknown.next = self.system.msr_unknown.val();
         self.execute.check_fault.next = self.check.fault.val();
+        self.execute.check_refused.next = self.check.refused.val();
         self.execute.check_vector.next = self.check.fault_vector.val();
         self.execute.check_code.next = self.check.fault_code.val();
         self.execute.external.next = self.events.external.val();
@@ -332,6 +337,7 @@ impl Logic for Cpu {
         self.execute.descriptor.next = self.state.descriptor.val();
         self.execute.code_level.next = self.state.code_level.val();
         self.execute.new_stack_selector.next = self.state.new_stack_selector.val();
+        self.execute.new_stack32.next = self.state.new_stack32.val();
         self.execute.task_selector.next = self.state.task_selector.val();
         self.execute.debug_halted.next = self.debugger.val();
         self.execute.debug_register.next = self.debug_register.val();
@@ -427,6 +433,8 @@ impl Logic for Cpu {
         self.check.iopl.next = self.state.iopl.val();
         self.check.nested.next = self.state.eflags.val().get_bit(14);
         self.check.sysenter_cs.next = self.system.sysenter_cs.val();
+        self.check.status_word.next = self.system.cr0.val().get_bits::<4>(0);
+        self.check.time_stamp_disabled.next = self.system.cr4.val().get_bit(2);
         self.check.vector.next = self.events.vector.val();
         self.check.software.next = self.events.software.val();
         self.check.external.next = self.events.external.val();
@@ -445,8 +453,10 @@ impl Logic for Cpu {
         self.events.fault.next = self.execute.fault.val();
         self.events.fault_vector.next = self.execute.fault_vector.val();
         self.events.fault_code.next = self.execute.fault_code.val();
-        self.events.software_interrupt.next =
-            self.execute.retires.val() & (self.op.val().control == Control::SoftwareInterrupt);
+        self.events.interrupt_one.next = self.op.val().control == Control::InterruptOne;
+        self.events.software_interrupt.next = self.execute.retires.val()
+            & ((self.op.val().control == Control::SoftwareInterrupt)
+                | (self.op.val().control == Control::InterruptOne));
         self.events.software_vector.next = self.execute.result.val().get_bits::<8>(0);
         self.events.software_eip.next = self.op.val().next_eip;
         self.events.retires_last.next = self.execute.retires.val() & self.op.val().last;

@@ -45,6 +45,9 @@ impl Logic for WritesSegment {
                 // The vector is part of the address of its gate.
                 self.writes.next = self.valid.val();
             }
+            Control::InterruptOne => {
+                self.writes.next = self.valid.val();
+            }
             _ => {}
         }
     }

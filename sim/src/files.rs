@@ -32,6 +32,11 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// Writes a whole file.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    fs::write(path, bytes).map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
 /// A new file to write lines to.
 pub fn create(path: &Path) -> Result<BufWriter<File>, String> {
     let file =

@@ -78,8 +78,7 @@ impl Image {
             .map(|(name, bytes)| (name.as_str(), bytes));
         for (name, bytes) in own.into_iter().chain(files) {
             let path = folder.join(name);
-            fs::write(&path, bytes)
-                .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+            crate::files::write(&path, bytes)?;
         }
         Ok(())
     }

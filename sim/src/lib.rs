@@ -9,6 +9,8 @@ pub mod cli;
 #[cfg(feature = "model")]
 pub mod debug;
 mod files;
+#[cfg(feature = "model")]
+pub mod gdb;
 pub mod image;
 pub mod journey;
 #[cfg(feature = "model")]

@@ -560,9 +560,16 @@ impl Machine {
     }
 
     fn until_debug_halted(&mut self) -> Result<(), MachineError> {
-        match self.run(DEBUG_CLOCKS) {
-            Stop::DebugHalted => Ok(()),
-            other => Err(MachineError::NotHalted(other)),
+        let end = self.status().cycle + DEBUG_CLOCKS;
+        loop {
+            let left = end.saturating_sub(self.status().cycle);
+            match self.run(left) {
+                Stop::DebugHalted => return Ok(()),
+                // A processor that has shut down halts, too; each clock until then is a stop of its own.
+                Stop::Shutdown if self.status().debug_halted => return Ok(()),
+                Stop::Shutdown => {}
+                other => return Err(MachineError::NotHalted(other)),
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The test bench: what the whole machine is checked with.
 #![warn(missing_docs)]
 
+pub mod decode;
 pub mod differential;
 pub mod guest;
 pub mod random;

@@ -11,6 +11,11 @@ impl Random {
         Random(seed)
     }
 
+    /// The sequence of a seed that has been printed already.
+    pub fn silent(seed: u64) -> Random {
+        Random(seed)
+    }
+
     /// 64 random bits.
     pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -71,6 +71,7 @@ fn data_unit_is_the_same_in_verilog() {
             access_write,
             write_protect,
             page_size_extension,
+            page_global_enable,
             data_read_data
         );
         // Few pages, so that translations are found again; tables mostly say "present".
@@ -93,6 +94,7 @@ fn data_unit_is_the_same_in_verilog() {
         top.store_valid.next = random.one_in(3);
         top.fetch_valid.next = !random.one_in(4);
         top.tlb_flush.next = random.one_in(200);
+        top.tlb_flush_local.next = random.one_in(100);
         top.tlb_flush_linear.next = random.one_in(40);
         top.data_wait.next = random.one_in(3);
     });
@@ -162,7 +164,8 @@ const CHECKS: &[Check] = {
     use Check::*;
     &[None, Ring0, InputOutput, Protected, DataSegment, StackSegment, NewStack, ReturnStack, JumpCode, ReturnCode,
       GateCode, GateJump, EventGate, CallGate, LocalTable, TaskState, CodeTarget, NotNull, NotNullTask,
-      PortPermitted, NotNested, SysenterSet, SysexitAllowed, ControlRegister0, ControlRegister4]
+      PortPermitted, NotNested, SysenterSet, SysexitAllowed, ControlRegister0, ControlRegister4,
+      Undefined, TimeStamp, NoCounter, Coprocessor, Wait, Bounds, AccessRights, SegmentLimit, Readable, Writable]
 };
 
 #[test]
@@ -177,7 +180,16 @@ fn descriptor_checks_are_the_same_in_verilog() {
         draw_inputs!(
             top, random, a, b, descriptor, code_limit, code_level, real_mode, cpl, iopl, nested
         );
-        draw_inputs!(top, random, sysenter_cs, vector, software, external);
+        draw_inputs!(
+            top,
+            random,
+            sysenter_cs,
+            vector,
+            software,
+            external,
+            status_word,
+            time_stamp_disabled
+        );
         top.rule.next = random.variant(CHECKS);
     });
 }
@@ -209,6 +221,7 @@ fn events_are_the_same_in_verilog() {
             retires_last,
             counts,
             interrupts_enabled,
+            interrupt_one,
             real_mode
         );
         top.reset.next = clock == 0;

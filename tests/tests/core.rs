@@ -18,6 +18,8 @@ const OPCODES: &[u8] = &[
     0x9C, 0x9D, 0xA4, 0xA5, 0xA6, 0xAA, 0xAB, 0xAC, 0xAE, 0xB0, 0xB8, 0xC0, 0xC1, 0xC2, 0xC3, 0xC4, 0xC7, 0xC9, 0xCC,
     0xCD, 0xCF, 0xD0, 0xD3, 0xE2, 0xE4, 0xE6, 0xE8, 0xE9, 0xEA, 0xEB, 0xEC, 0xEE, 0xF6, 0xF7, 0xFA, 0xFB, 0xFE, 0xFF,
     0x20, 0x22, 0x30, 0x32, 0x34, 0x35, 0xA2, 0xAF, 0xB6, 0xBC, 0xC8, 0x84, 0x94, 0x02,
+    0x03, 0x00, 0x27, 0x2F, 0x37, 0x3F, 0x62, 0x63, 0x6C, 0x6D, 0x6E, 0x6F, 0x9B, 0xB2, 0xB4, 0xC5, 0xD4, 0xD5, 0xD6,
+    0xD9, 0xF1,
 ];
 
 /// What the reset vector holds: AL = 36h, 76h, B6h to port 43h (a mode for each of the timer's counters), jump away.
@@ -99,7 +101,7 @@ fn page_table_entry(random: &mut Random) -> u64 {
 
 /// What the debugger writes before the core runs on: a mode, wide segments, tables, and registers at random.
 fn state(random: &mut Random) -> Vec<(u8, u64)> {
-    let control = [0x10, 0x11, 0x8000_0011, 0x8001_0011][random.below(4) as usize];
+    let control = [0x10, 0x11, 0x8000_0011, 0x8005_0011][random.below(4) as usize];
     let level = if control == 0x10 {
         0
     } else {
@@ -108,7 +110,7 @@ fn state(random: &mut Random) -> Vec<(u8, u64)> {
     let mut writes = vec![
         (CR0, control),
         (CR3, 0x8000),
-        (CR4, random.bits(5)),
+        (CR4, random.bits(8)),
         (EIP, random.bits(13)),
         (CPL, level),
     ];
@@ -126,7 +128,8 @@ fn state(random: &mut Random) -> Vec<(u8, u64)> {
         ));
     }
     writes.extend((0..8).map(|register| (register, random.bits(16))));
-    writes.push((EFLAGS, random.bits(12) & 0xEFF));
+    let alignment_check = random.below(2) << 18;
+    writes.push((EFLAGS, random.bits(12) & 0xEFF | alignment_check));
     // Written first, for the last is taken first: the level changes whatever the random ones are.
     writes.push((CPL, 3));
     writes

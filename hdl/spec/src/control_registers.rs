@@ -46,13 +46,13 @@ pub const CR4_PCE: u32 = 1 << 8;
 #[rustfmt::skip]
 pub const CR0_BITS: &[ControlBit] = &[
     bit("pe",  0, true),
-    bit("mp",  1, false),
-    bit("em",  2, false),
-    bit("ts",  3, false),
+    bit("mp",  1, true),
+    bit("em",  2, true),
+    bit("ts",  3, true),
     bit("et",  4, true),
     bit("ne",  5, false),
     bit("wp", 16, true),
-    bit("am", 18, false),
+    bit("am", 18, true),
     bit("nw", 29, false),
     bit("cd", 30, false),
     bit("pg", 31, true),
@@ -62,12 +62,12 @@ pub const CR0_BITS: &[ControlBit] = &[
 pub const CR4_BITS: &[ControlBit] = &[
     bit("vme", 0, false),
     bit("pvi", 1, false),
-    bit("tsd", 2, false),
+    bit("tsd", 2, true),
     bit("de",  3, false),
     bit("pse", 4, true),
     bit("pae", 5, false),
     bit("mce", 6, false),
-    bit("pge", 7, false),
+    bit("pge", 7, true),
     bit("pce", 8, false),
 ];
 

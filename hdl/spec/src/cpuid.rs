@@ -45,7 +45,7 @@ pub const FEATURES: &[Feature] = &[
     feature( 9, "apic", false),
     feature(11, "sep",  true),
     feature(12, "mtrr", false),
-    feature(13, "pge",  false),
+    feature(13, "pge",  true),
     feature(14, "mca",  false),
     feature(15, "cmov", true),
     feature(23, "mmx",  false),

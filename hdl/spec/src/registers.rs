@@ -59,6 +59,9 @@ pub const SYSENTER_EIP: u8 = 0x72;
 pub const TSC_LOW: u8 = 0x74;
 pub const TSC_HIGH: u8 = 0x75;
 
+/// What a retire record says WRMSR wrote: the low half of the register that ECX selects.
+pub const SELECTED_MSR: u8 = 0xCA;
+
 /// Performance counters (read-only): clocks lost to each reason, and so on; see `COUNTERS`.
 pub const COUNTER: u8 = 0x80;
 

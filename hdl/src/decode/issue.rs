@@ -167,6 +167,9 @@ impl Logic for Issue {
             StaticCondition::PortsRestricted => {
                 self.static_taken.next = self.ports_restricted.val();
             }
+            StaticCondition::Stack16 => {
+                self.static_taken.next = !self.stack32.val();
+            }
         }
         self.left_out.next = self.static_taken.val() & !self.in_routine.q.val();
         self.last.next = (self.word.val().last & !self.static_taken.val()) | self.faults.val();

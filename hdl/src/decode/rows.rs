@@ -60,7 +60,7 @@ pub fn is_built(opcode: &Opcode) -> bool {
         opcodes::Form::MemoryOnly => vec![false],
         opcodes::Form::RegisterOnly => vec![true],
     };
-    opcode.kind == Kind::Instruction
+    matches!(opcode.kind, Kind::Instruction | Kind::Coprocessor)
         && registers
             .clone()
             .any(|reg| forms.iter().any(|form| row(opcode, reg, *form).is_some()))
@@ -252,8 +252,10 @@ fn suffix(width: WidthSelect) -> &'static str {
 /// The row of one encoding, or `None` if it is not built.
 fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
     use Operand::*;
-    if opcode.kind != Kind::Instruction {
-        return Option::None;
+    match opcode.kind {
+        Kind::Instruction => {}
+        Kind::Coprocessor => return Some(nothing().check(Check::Coprocessor).last().into()),
+        _ => return Option::None,
     }
     let [first, second, third] = opcode.operands;
     let width = width_of(first);
@@ -410,7 +412,36 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
                     .then(format!("exchange_{suffix}"))
             }
         }
-        "nop" if opcode.map == Map::OneByte => nothing().last().into(),
+        // Those with ModRM do not look at their operand.
+        "nop" => nothing().last().into(),
+        "wait" => nothing().check(Check::Wait).last().into(),
+        // Not in system-management mode, of which there is none.
+        "ud0" | "ud1" | "ud2" | "rsm" => nothing().check(Check::Undefined).last().into(),
+        "aaa" | "aas" | "daa" | "das" => step(ExecuteOp::Lahf).to(R::T0).then(name),
+        "aam" => step(ExecuteOp::ZeroExtendByte)
+            .b(R::Eax)
+            .to(R::T0)
+            .then("aam"),
+        "aad" => step(ExecuteOp::Mul)
+            .a(R::Ah)
+            .immediate()
+            .width(Byte)
+            .to(R::T0)
+            .then("aad"),
+        // AL - AL - CF
+        "salc" => step(ExecuteOp::Sbb)
+            .a(R::Eax)
+            .b(R::Eax)
+            .width(Byte)
+            .to(R::Eax)
+            .last()
+            .into(),
+        "bound" => copy(R::T0)
+            .b_load()
+            .access_width(Full)
+            .memory(MemoryOp::Load)
+            .operand(0)
+            .then("bound"),
         "xadd" => {
             let suffix = suffix(width);
             let base = copy(R::T0).width(width);
@@ -442,8 +473,10 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
                     .then(format!("compare_exchange_{suffix}"))
             }
         }
+        // Eight bytes at once, for limit, page and alignment.
         "cmpxchg8b" => copy(R::T0)
             .b_load()
+            .access_width(WidthSelect::Quad)
             .memory(MemoryOp::LoadForWrite)
             .operand(0)
             .then("cmpxchg8b"),
@@ -539,6 +572,62 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             .serialize()
             .last()
             .into(),
+        "lds" | "les" | "lfs" | "lgs" | "lss" => {
+            let s = match name {
+                "lds" => numbers::DS,
+                "les" => numbers::ES,
+                "lfs" => numbers::FS,
+                "lgs" => numbers::GS,
+                _ => numbers::SS,
+            };
+            copy(R::T1)
+                .b_load()
+                .access_width(Full)
+                .memory(MemoryOp::Load)
+                .operand(0)
+                .then(segments::far_pointer_routine(s))
+        }
+        "lar" | "lsl" => with_source(
+            step(ExecuteOp::ZeroExtendWord).to(R::T0),
+            second,
+            register_form,
+        )?
+        .access_width(Word)
+        .unless(StaticCondition::RealMode, "undefined")
+        .then(name),
+        "verr" | "verw" => with_source(
+            step(ExecuteOp::ZeroExtendWord).to(R::T0),
+            first,
+            register_form,
+        )?
+        .access_width(Word)
+        .unless(StaticCondition::RealMode, "undefined")
+        .then(name),
+        "arpl" if memory => copy(R::T0)
+            .b_load()
+            .access_width(Word)
+            .memory(MemoryOp::LoadForWrite)
+            .operand(0)
+            .unless(StaticCondition::RealMode, "undefined")
+            .then("arpl_memory"),
+        "arpl" => step(ExecuteOp::ZeroExtendWord)
+            .b(R::Rm)
+            .to(R::T0)
+            .unless(StaticCondition::RealMode, "undefined")
+            .then("arpl_register"),
+        "lmsw" => nothing().check(Check::Ring0).then(if memory {
+            "lmsw_memory"
+        } else {
+            "lmsw_register"
+        }),
+        "smsw" => {
+            let base = step(ExecuteOp::PassB).system(CR0).last();
+            if memory {
+                base.width(Word).memory(MemoryOp::Store).operand(0).into()
+            } else {
+                base.width(Full).to(R::Rm).into()
+            }
+        }
         "enter" => step(ExecuteOp::PassB)
             .b(R::Ebp)
             .width(Full)
@@ -586,6 +675,10 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             .constant(3)
             .control(Control::SoftwareInterrupt)
             .then("deliver"),
+        "int1" => step(ExecuteOp::PassB)
+            .constant(1)
+            .control(Control::InterruptOne)
+            .then("deliver"),
         "into" => copy(R::T0).system(EFLAGS).then("into"),
         "iret" => nothing()
             .unless(StaticCondition::RealMode, "iret_real")
@@ -607,6 +700,18 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
                 )
                 .into()
         }
+        "ins" | "outs" => {
+            let routine = strings::routine(name, if opcode.byte & 1 == 0 { Byte } else { Full });
+            nothing()
+                .unless(
+                    StaticCondition::PortsRestricted,
+                    &format!("{routine}_restricted"),
+                )
+                .then(routine)
+        }
+        "rdpmc" => nothing().check(Check::NoCounter).last().into(),
+        // There is no cache.
+        "invd" | "wbinvd" => nothing().check(Check::Ring0).last().into(),
         "hlt" => nothing()
             .check(Check::Ring0)
             .control(Control::Halt)
@@ -625,7 +730,10 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             .last()
             .into(),
         "cpuid" => nothing().then("cpuid"),
-        "rdtsc" => copy(R::Eax).system(TSC_LOW).then("rdtsc"),
+        "rdtsc" => copy(R::Eax)
+            .system(TSC_LOW)
+            .check(Check::TimeStamp)
+            .then("rdtsc"),
         "rdmsr" => nothing()
             .a(R::Ecx)
             .check(Check::Ring0)
@@ -646,11 +754,7 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             .check(Check::SysexitAllowed)
             .control(Control::SysexitStack)
             .then("sysexit"),
-        "lgdt" | "lidt" => copy(R::T0)
-            .b_load()
-            .access_width(Word)
-            .memory(MemoryOp::Load)
-            .operand(0)
+        "lgdt" | "lidt" => nothing()
             .check(Check::Ring0)
             .then(format!("load_{}", &name[1..4])),
         "sgdt" | "sidt" => {
@@ -659,11 +763,8 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             } else {
                 numbers::IDTR
             };
-            step(ExecuteOp::PassB)
-                .system((numbers::LIMIT + s) as u64)
-                .width(Word)
-                .memory(MemoryOp::Store)
-                .operand(0)
+            copy(R::T0)
+                .system((numbers::BASE + s) as u64)
                 .then(format!("store_{}", &name[1..4]))
         }
         "sldt" | "str" => {
@@ -674,7 +775,7 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             };
             let base = step(ExecuteOp::PassB)
                 .system(selector(s))
-                .check(Check::Protected)
+                .unless(StaticCondition::RealMode, "undefined")
                 .last();
             if memory {
                 base.width(Word).memory(MemoryOp::Store).operand(0).into()
@@ -683,12 +784,11 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             }
         }
         "lldt" | "ltr" => {
-            let base = step(ExecuteOp::ZeroExtendWord)
-                .to(R::T0)
-                .check(Check::Ring0);
-            with_source(base, first, register_form)?
-                .access_width(Word)
-                .then(name)
+            let form = if memory { "memory" } else { "register" };
+            nothing()
+                .check(Check::Ring0)
+                .unless(StaticCondition::RealMode, "undefined")
+                .then(format!("{name}_{form}"))
         }
         _ => return Option::None,
     })

@@ -33,6 +33,7 @@ pub struct ExecuteStage {
     pub msr_unknown: Signal<In, Bit>,
     pub sysenter_eip: Signal<In, Bits<32>>,
     pub check_fault: Signal<In, Bit>,
+    pub check_refused: Signal<In, Bit>,
     pub check_vector: Signal<In, Bits<5>>,
     pub check_code: Signal<In, Bits<16>>,
     pub external: Signal<In, Bit>,
@@ -43,6 +44,7 @@ pub struct ExecuteStage {
     pub descriptor: Signal<In, Bits<64>>,
     pub code_level: Signal<In, Bits<2>>,
     pub new_stack_selector: Signal<In, Bits<16>>,
+    pub new_stack32: Signal<In, Bit>,
     pub task_selector: Signal<In, Bits<16>>,
     // from the debugger
     pub debug_halted: Signal<In, Bit>,
@@ -286,6 +288,12 @@ impl Logic for ExecuteStage {
             Condition::CompareEnds => {
                 self.condition_holds.next =
                     self.eflags.val().get_bit(6) == self.op.val().repeat_not_equal;
+            }
+            Condition::NewStack16 => {
+                self.condition_holds.next = !self.new_stack32.val();
+            }
+            Condition::Refused => {
+                self.condition_holds.next = self.check_refused.val();
             }
         }
 

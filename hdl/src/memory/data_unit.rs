@@ -63,9 +63,13 @@ pub struct DataUnit {
     pub write_protect: Signal<In, Bit>,
     /// CR4.PSE.
     pub page_size_extension: Signal<In, Bit>,
+    /// CR4.PGE.
+    pub page_global_enable: Signal<In, Bit>,
     pub cr3: Signal<In, Bits<32>>,
     /// Drops all translations at the end of this clock.
     pub tlb_flush: Signal<In, Bit>,
+    /// Drops those of pages that are not global.
+    pub tlb_flush_local: Signal<In, Bit>,
     /// Drops the translations of the page of `tlb_flush_address`.
     pub tlb_flush_linear: Signal<In, Bit>,
     pub tlb_flush_address: Signal<In, Bits<32>>,
@@ -247,6 +251,7 @@ impl Logic for DataUnit {
         self.walker.directory_frame.next = self.cr3.val().get_bits::<20>(12);
         self.walker.write_protect.next = self.write_protect.val();
         self.walker.page_size_extension.next = self.page_size_extension.val();
+        self.walker.page_global_enable.next = self.page_global_enable.val();
         self.walker.port_accepted.next = self.port.walk_accepted.val();
         self.walker.port_answered.next = self.port.walk_answered.val();
         self.walker.port_read_data.next = self.data_read_data.val();
@@ -261,7 +266,9 @@ impl Logic for DataUnit {
         self.data_tlb.fill_writable.next = self.walker.writable.val();
         self.data_tlb.fill_dirty.next = self.walker.dirty.val();
         self.data_tlb.fill_large.next = self.walker.four_megabytes.val();
+        self.data_tlb.fill_global.next = self.walker.global.val();
         self.data_tlb.flush.next = self.tlb_flush.val();
+        self.data_tlb.flush_local.next = self.tlb_flush_local.val();
         self.data_tlb.flush_one.next = self.tlb_flush_linear.val();
         self.data_tlb.flush_page.next = self.tlb_flush_address.val().get_bits::<20>(12);
         self.instruction_tlb.lookup_page.next = self.fetch_linear.val().get_bits::<20>(12);
@@ -273,13 +280,17 @@ impl Logic for DataUnit {
         self.instruction_tlb.fill_writable.next = self.walker.writable.val();
         self.instruction_tlb.fill_dirty.next = self.walker.dirty.val();
         self.instruction_tlb.fill_large.next = self.walker.four_megabytes.val();
+        self.instruction_tlb.fill_global.next = self.walker.global.val();
         self.instruction_tlb.flush.next = self.tlb_flush.val();
+        self.instruction_tlb.flush_local.next = self.tlb_flush_local.val();
         self.instruction_tlb.flush_one.next = self.tlb_flush_linear.val();
         self.instruction_tlb.flush_page.next = self.tlb_flush_address.val().get_bits::<20>(12);
 
         // Fetch.
-        self.fetch.forget.next =
-            self.flush.val() | self.tlb_flush.val() | self.tlb_flush_linear.val();
+        self.fetch.forget.next = self.flush.val()
+            | self.tlb_flush.val()
+            | self.tlb_flush_local.val()
+            | self.tlb_flush_linear.val();
         self.fetch.fetch_valid.next = self.fetch_valid.val();
         self.fetch.fetch_linear.next = self.fetch_linear.val();
         self.fetch.fetch_user.next = self.fetch_user.val();

@@ -48,6 +48,7 @@ pub struct PageWalker {
     pub directory_frame: Signal<In, Bits<20>>,
     pub write_protect: Signal<In, Bit>,
     pub page_size_extension: Signal<In, Bit>,
+    pub page_global_enable: Signal<In, Bit>,
     // the port
     pub port_request: Signal<Out, Bit>,
     pub port_write: Signal<Out, Bit>,
@@ -71,6 +72,8 @@ pub struct PageWalker {
     pub writable: Signal<Out, Bit>,
     pub dirty: Signal<Out, Bit>,
     pub four_megabytes: Signal<Out, Bit>,
+    /// Loads of CR3 leave the translation alone.
+    pub global: Signal<Out, Bit>,
     /// With `fault_valid`: the page is present (bit 0 of the error code).
     pub fault_present: Signal<Out, Bit>,
     // state
@@ -156,11 +159,14 @@ impl Logic for PageWalker {
         self.fault_present.next = self.present.val();
         self.frame.next = self.table_reg.q.val().get_bits::<20>(12);
         self.dirty.next = self.table_marked.val().get_bit(6);
+        self.global.next = self.table_reg.q.val().get_bit(8) & self.page_global_enable.val();
         if self.large_page.val() {
             self.frame.next = (bit_cast::<20, 10>(self.directory_reg.q.val().get_bits::<10>(22))
                 << 10)
                 | bit_cast::<20, 10>(self.page_reg.q.val().get_bits::<10>(0));
             self.dirty.next = self.directory_marked.val().get_bit(6);
+            self.global.next =
+                self.directory_reg.q.val().get_bit(8) & self.page_global_enable.val();
         }
 
         // One request at a time; which half of the word answers is address bit 2.

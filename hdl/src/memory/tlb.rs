@@ -35,14 +35,19 @@ pub struct Tlb {
     pub fill_dirty: Signal<In, Bit>,
     /// The page is a piece of a 4 MB page.
     pub fill_large: Signal<In, Bit>,
+    /// The entry survives `flush_local`.
+    pub fill_global: Signal<In, Bit>,
     // from the control registers
     /// Drops every entry.
     pub flush: Signal<In, Bit>,
+    /// Drops every entry that is not global.
+    pub flush_local: Signal<In, Bit>,
     /// Drops the entry of `flush_page` (INVLPG).
     pub flush_one: Signal<In, Bit>,
     pub flush_page: Signal<In, Bits<20>>,
     // state
     valid_reg: DFF<Bits<32>>,
+    global_reg: DFF<Bits<32>>,
     /// An entry may be a piece of a 4 MB page: then INVLPG, which has to drop all its pieces, drops everything.
     large_reg: DFF<Bit>,
     // units
@@ -57,7 +62,7 @@ pub struct Tlb {
 impl Logic for Tlb {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, valid_reg, large_reg);
+        dff_setup!(self, clock, valid_reg, global_reg, large_reg);
         clock!(self, clock, entries);
         self.entries.read_index.next = self.lookup_page.val().get_bits::<5>(0);
         self.entry.next = self.entries.read_data.val();
@@ -81,6 +86,13 @@ impl Logic for Tlb {
         if self.fill_valid.val() {
             self.valid_reg.d.next = self.valid_reg.q.val() | self.fill_bit.val();
             self.large_reg.d.next = self.large_reg.q.val() | self.fill_large.val();
+            self.global_reg.d.next = self.global_reg.q.val() & !self.fill_bit.val();
+            if self.fill_global.val() {
+                self.global_reg.d.next = self.global_reg.q.val() | self.fill_bit.val();
+            }
+        }
+        if self.flush_local.val() {
+            self.valid_reg.d.next = self.valid_reg.q.val() & self.global_reg.q.val();
         }
         if self.flush_one.val() {
             self.valid_reg.d.next = self.valid_reg.q.val() & !self.drop_bit.val();
@@ -188,6 +200,27 @@ mod tests {
         for page in 0x40..0x60 {
             assert_eq!(look_up(&mut tlb, page), None);
         }
+    }
+
+    #[test]
+    fn a_local_flush_leaves_global_pages_until_another_takes_their_place() {
+        let mut tlb = full_tlb();
+        tlb.fill_global.next = true;
+        fill(&mut tlb, 0x45, 0x1045);
+        fill(&mut tlb, 0x46, 0x1046);
+        tlb.fill_global.next = false;
+        fill(&mut tlb, 0x66, 0x1066);
+        tlb.flush_local.next = true;
+        edge(&mut tlb);
+        tlb.flush_local.next = false;
+        for page in 0x40..0x80 {
+            let expected = (page == 0x45).then_some(0x1045);
+            assert_eq!(look_up(&mut tlb, page), expected, "{page:02X}");
+        }
+        tlb.flush.next = true;
+        edge(&mut tlb);
+        tlb.flush.next = false;
+        assert_eq!(look_up(&mut tlb, 0x45), None);
     }
 
     #[test]

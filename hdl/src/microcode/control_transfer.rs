@@ -262,13 +262,13 @@ fn far_return(routines: &mut Assembler) {
     routines.routine(
         "far_return_stack",
         [
-            nothing().a(T5).control(Control::LoadNewStack),
+            copy(T7).b(Esp).a(T5).control(Control::LoadNewStack),
             nothing().control(Control::CommitStack),
-            step(ExecuteOp::Add)
-                .a(T4)
-                .immediate()
-                .to(Esp)
-                .goto("return_outer"),
+            step(ExecuteOp::Add).a(T4).immediate().to(T4),
+            copy(Esp)
+                .b(T4)
+                .branch(Condition::NewStack16, "return_stack16"),
+            nothing().goto("return_outer"),
         ],
     );
     routines.routine(

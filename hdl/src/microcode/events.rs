@@ -238,13 +238,23 @@ fn interrupt_return(routines: &mut Assembler) {
     routines.routine(
         "iret_stack",
         [
-            nothing().a(T5).control(Control::LoadNewStack),
+            copy(T7).b(Esp).a(T5).control(Control::LoadNewStack),
             nothing().b(T3).control(Control::ReturnFlags),
             nothing().control(Control::CommitStack),
-            copy(Esp).b(T4),
+            copy(Esp)
+                .b(T4)
+                .branch(Condition::NewStack16, "return_stack16"),
         ],
     );
     routines.routine("return_outer", drop_segments());
+    // A stack of 16 bits takes SP only. T7 = ESP before the return
+    routines.routine(
+        "return_stack16",
+        [
+            copy(T7).b(T4).width(Word),
+            copy(Esp).b(T7).goto("return_outer"),
+        ],
+    );
     routines.routine("iret_stack_accessed", [set_accessed(T5, "iret_stack")]);
     routines.routine(
         "iret_real",

@@ -2,13 +2,16 @@
 mod arithmetic;
 pub mod assembler;
 mod control_transfer;
+mod decimal;
 pub mod events;
 pub mod ports;
+mod protection;
 pub mod segments;
 mod stack;
 pub mod strings;
 mod system;
 
+use crate::prelude::Check;
 use assembler::Assembler;
 pub use assembler::{Image, Step, copy, nothing, step};
 
@@ -18,6 +21,7 @@ pub fn image() -> Image {
     routines.routine("event", [nothing().goto("deliver")]);
     routines.routine("reset_vector", [nothing().goto("reset")]);
     routines.routine("nothing", [nothing().last()]);
+    routines.routine("undefined", [nothing().check(Check::Undefined).last()]);
     events::add(&mut routines);
     control_transfer::add(&mut routines);
     segments::add(&mut routines);
@@ -26,6 +30,8 @@ pub fn image() -> Image {
     arithmetic::add(&mut routines);
     system::add(&mut routines);
     ports::add(&mut routines);
+    decimal::add(&mut routines);
+    protection::add(&mut routines);
     let image = routines.finish();
     assert!(
         image.words.len() <= 2048,

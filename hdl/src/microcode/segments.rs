@@ -1,9 +1,9 @@
 //! Loads of segment registers, LDTR and TR (SDM Vol. 2A, "MOV", "LLDT", "LTR").
-use super::assembler::{Assembler, copy, nothing, step};
+use super::assembler::{Assembler, Step, copy, nothing, step};
 use super::events::{load_descriptor, set_accessed};
 use crate::prelude::*;
 use RegisterSelect::*;
-use WidthSelect::Byte;
+use WidthSelect::{Byte, Operand, Word};
 use spec::registers::{DS, ES, FS, GS, LDTR, SEGMENT, SS, TR};
 
 /// Routine that loads segment `s` from the selector in T0.
@@ -11,61 +11,75 @@ pub fn routine(s: u8) -> String {
     format!("load_{}", SEGMENT[s as usize])
 }
 
-pub fn add(routines: &mut Assembler) {
-    for s in [ES, DS, FS, GS] {
-        let name = routine(s);
-        let (number, part) = (s as u64, |part: &str| format!("{name}_{part}"));
-        routines.routine(
-            &name,
-            [
-                nothing().unless(StaticCondition::RealMode, &part("now")),
-                nothing()
-                    .a(T0)
-                    .branch(Condition::NullSelector, &part("null")),
-                load_descriptor(T0),
-                nothing().a(T0).check(Check::DataSegment),
-                nothing().branch(Condition::NotAccessed, &part("accessed")),
-            ],
-        );
-        routines.routine(
-            &part("now"),
-            [nothing()
-                .a(T0)
-                .control_of(Control::LoadSegment, number)
-                .stack(AddressMode::Stack)
-                .last()],
-        );
-        routines.routine(
-            &part("null"),
-            [nothing()
-                .a(T0)
-                .control_of(Control::ClearSegment, number)
-                .stack(AddressMode::Stack)
-                .last()],
-        );
-        routines.routine(&part("accessed"), [set_accessed(T0, &part("now"))]);
-    }
-    // SS: the instruction behind is shielded from interrupts, and decoded with the new stack size.
-    routines.routine(
-        &routine(SS),
-        [
-            nothing().unless(StaticCondition::RealMode, "load_ss_now"),
+/// Routine that loads segment `s` from a far pointer in memory, whose offset is in T1.
+pub fn far_pointer_routine(s: u8) -> String {
+    format!("load_far_{}", SEGMENT[s as usize])
+}
+
+/// Loads segment `s` from the selector in T0; `finish` adds to the last step what else changes with it.
+fn load(routines: &mut Assembler, s: u8, name: &str, finish: impl Fn(Step) -> Step) {
+    let part = |part: &str| format!("{name}_{part}");
+    let end = |control| {
+        let step = finish(nothing()).a(T0).control_of(control, s as u64).last();
+        // What follows is decoded with the new stack size.
+        if s == SS { step.serialize() } else { step }
+    };
+    let null = nothing().a(T0);
+    let mut steps = vec![nothing().unless(StaticCondition::RealMode, &part("now"))];
+    if s == SS {
+        steps.extend([
             load_descriptor(T0).a(T0).check(Check::NotNull),
             nothing().a(T0).check(Check::StackSegment),
-            nothing().branch(Condition::NotAccessed, "load_ss_accessed"),
+        ]);
+    } else {
+        steps.extend([
+            null.branch(Condition::NullSelector, &part("null")),
+            load_descriptor(T0),
+            nothing().a(T0).check(Check::DataSegment),
+        ]);
+        routines.routine(&part("null"), [end(Control::ClearSegment)]);
+    }
+    steps.push(nothing().branch(Condition::NotAccessed, &part("accessed")));
+    routines.routine(name, steps);
+    routines.routine(&part("now"), [end(Control::LoadSegment)]);
+    routines.routine(&part("accessed"), [set_accessed(T0, &part("now"))]);
+}
+
+/// LDS, LES, LFS, LGS and LSS: the register changes with the segment.
+fn far_pointer(routines: &mut Assembler, s: u8) {
+    let name = far_pointer_routine(s);
+    let selected = format!("{name}_selected");
+    let selector = |displacement| {
+        copy(T0)
+            .b_load()
+            .access_width(Word)
+            .memory(MemoryOp::Load)
+            .operand(displacement)
+            .goto(&selected)
+    };
+    routines.routine(
+        &name,
+        [
+            nothing().unless(StaticCondition::OperandSize16, &format!("{name}_word")),
+            selector(4),
         ],
     );
-    routines.routine(
-        "load_ss_now",
-        [nothing()
-            .a(T0)
-            .control_of(Control::LoadSegment, SS as u64)
-            .stack(AddressMode::Stack)
-            .shadow()
-            .serialize()
-            .last()],
-    );
-    routines.routine("load_ss_accessed", [set_accessed(T0, "load_ss_now")]);
+    routines.routine(&format!("{name}_word"), [selector(2)]);
+    load(routines, s, &selected, |mut step| {
+        step.word.op = ExecuteOp::PassB;
+        step.b(T1).to(Reg).width(Operand)
+    });
+}
+
+pub fn add(routines: &mut Assembler) {
+    for s in [ES, SS, DS, FS, GS] {
+        load(routines, s, &routine(s), |step| {
+            let step = step.stack(AddressMode::Stack);
+            // The instruction behind is shielded from interrupts.
+            if s == SS { step.shadow() } else { step }
+        });
+        far_pointer(routines, s);
+    }
     for s in [ES, SS, DS, FS, GS] {
         // The selector was popped to T0, with 16 or 32 bits.
         routines.routine(
@@ -74,10 +88,25 @@ pub fn add(routines: &mut Assembler) {
         );
     }
 
+    // The level is checked before the operand is read. T0 = the selector
+    for name in ["lldt", "ltr"] {
+        routines.routine(
+            &format!("{name}_memory"),
+            [copy(T0)
+                .b_load()
+                .access_width(Word)
+                .memory(MemoryOp::Load)
+                .operand(0)
+                .goto(name)],
+        );
+        routines.routine(
+            &format!("{name}_register"),
+            [step(ExecuteOp::ZeroExtendWord).b(Rm).to(T0).goto(name)],
+        );
+    }
     routines.routine(
         "lldt",
         [
-            nothing().check(Check::Protected),
             nothing().a(T0).branch(Condition::NullSelector, "lldt_null"),
             load_descriptor(T0),
             nothing().a(T0).check(Check::LocalTable),
@@ -104,7 +133,6 @@ pub fn add(routines: &mut Assembler) {
     routines.routine(
         "ltr",
         [
-            nothing().check(Check::Protected),
             load_descriptor(T0).a(T0).check(Check::NotNull),
             nothing().a(T0).check(Check::TaskState),
             copy(None)

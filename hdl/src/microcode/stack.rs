@@ -64,13 +64,18 @@ pub fn add(routines: &mut Assembler) {
         "enter",
         [
             top(T1),
-            copy(T3).b_from(BSource::SecondImmediate),
-            step(ExecuteOp::And)
-                .a(T3)
-                .constant(31)
-                .to(T3)
-                .branch(Condition::NotZero, "enter_nested"),
+            copy(T3)
+                .b_from(BSource::SecondImmediate)
+                .unless(StaticCondition::Stack16, "enter16"),
         ],
+    );
+    routines.routine(
+        "enter_levels",
+        [step(ExecuteOp::And)
+            .a(T3)
+            .constant(31)
+            .to(T3)
+            .branch(Condition::NotZero, "enter_nested")],
     );
     routines.routine(
         "enter_frame",
@@ -82,9 +87,25 @@ pub fn add(routines: &mut Assembler) {
                 .access_width(Operand)
                 .memory(MemoryOp::LoadForWrite)
                 .at(SegmentSelect::Ss, T4, 0),
-            copy(Ebp).b(T1).width(Operand),
+            copy(Ebp)
+                .b(T1)
+                .width(Operand)
+                .unless(StaticCondition::Stack16, "enter_frame16"),
             copy(Esp).b(T4).last(),
         ],
+    );
+    // On a stack of 16 bits SP alone moves; the frame is the whole of ESP.
+    routines.routine(
+        "enter16",
+        [
+            copy(T7).b(Esp),
+            copy(T7).b(T1).width(WidthSelect::Word),
+            copy(T1).b(T7).goto("enter_levels"),
+        ],
+    );
+    routines.routine(
+        "enter_frame16",
+        [copy(Esp).b(T4).width(WidthSelect::Word).last()],
     );
     routines.routine("enter_nested", [copy(T2).b(Ebp)]);
     routines.routine(

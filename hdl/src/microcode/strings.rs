@@ -1,5 +1,6 @@
 //! String instructions and their REP forms: interruptible before each repetition.
 use super::assembler::{Assembler, Step, copy, nothing, step};
+use super::ports::{ask_bitmap, through_dx};
 use crate::prelude::*;
 use RegisterSelect::*;
 use WidthSelect::{Address, Byte, Operand};
@@ -57,6 +58,21 @@ pub fn body(mnemonic: &str, width: WidthSelect) -> Vec<Step> {
         "stos" => vec![to_destination(width, Eax), advance(width, Edi)],
         "lods" => vec![from_source(width, Eax), advance(width, Esi)],
         "scas" => vec![compare(width, Eax), advance(width, Edi)],
+        // The port is read only if what it gives can be stored.
+        "ins" => vec![
+            nothing()
+                .access_width(width)
+                .memory(MemoryOp::LoadForWrite)
+                .at(SegmentSelect::Es, Edi, 0),
+            through_dx(copy(T0).b_load().access_width(width).memory(MemoryOp::Load)),
+            to_destination(width, T0),
+            advance(width, Edi),
+        ],
+        "outs" => vec![
+            from_source(width, T0),
+            through_dx(copy(None).b(T0).width(width).memory(MemoryOp::Store)),
+            advance(width, Esi),
+        ],
         _ => panic!("{mnemonic} is no string instruction"),
     }
 }
@@ -69,11 +85,28 @@ pub fn routine(mnemonic: &str, width: WidthSelect) -> String {
     )
 }
 
+/// INS and OUTS at a level that IOPL does not admit: the port is the same for all repetitions.
+fn permission(routines: &mut Assembler, name: &str, width: WidthSelect) {
+    let number = step(ExecuteOp::ZeroExtendWord).b(Edx).to(T1);
+    let restricted = format!("{name}_restricted");
+    ask_bitmap(routines, &restricted, width, number, || {
+        nothing().goto(name)
+    });
+}
+
 pub fn add(routines: &mut Assembler) {
-    for mnemonic in ["movs", "cmps", "stos", "lods", "scas"] {
+    for mnemonic in ["movs", "cmps", "stos", "lods", "scas", "ins", "outs"] {
         for width in [Byte, Operand] {
             let name = routine(mnemonic, width);
-            let mut rest = body(mnemonic, width).split_off(1);
+            let mut rest = body(mnemonic, width);
+            if matches!(mnemonic, "ins" | "outs") {
+                let repeated = format!("rep_{name}");
+                rest.insert(0, nothing().unless(StaticCondition::Repeat, &repeated));
+                permission(routines, &name, width);
+            } else {
+                // The opcode row is the first.
+                rest.remove(0);
+            }
             let end = rest
                 .pop()
                 .expect("a string instruction has two steps or more")

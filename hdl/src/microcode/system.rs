@@ -7,10 +7,15 @@ use spec::registers::{BASE, GDTR, IDTR, LIMIT};
 pub fn add(routines: &mut Assembler) {
     for (name, s) in [("gdt", GDTR), ("idt", IDTR)] {
         let (limit, base) = ((LIMIT + s) as u64, (BASE + s) as u64);
-        // T0 = limit. A 16-bit operand size takes 24 bits of the base.
+        // The level has been checked. A 16-bit operand size takes 24 bits of the base.
         routines.routine(
             &format!("load_{name}"),
             [
+                copy(T0)
+                    .b_load()
+                    .access_width(WidthSelect::Word)
+                    .memory(MemoryOp::Load)
+                    .operand(0),
                 copy(T1).b_load().memory(MemoryOp::Load).operand(2),
                 nothing().unless(StaticCondition::OperandSize16, &format!("load_{name}16")),
             ],
@@ -39,13 +44,22 @@ pub fn add(routines: &mut Assembler) {
                     .goto(&format!("load_{name}_now")),
             ],
         );
+        // T0 = base. Two aligned accesses where the operand is aligned.
         routines.routine(
             &format!("store_{name}"),
-            [step(ExecuteOp::PassB)
-                .system(base)
-                .memory(MemoryOp::Store)
-                .operand(2)
-                .last()],
+            [
+                step(ExecuteOp::PackWords)
+                    .a(T0)
+                    .system(limit)
+                    .memory(MemoryOp::Store)
+                    .operand(0),
+                step(ExecuteOp::HighWord)
+                    .b(T0)
+                    .access_width(WidthSelect::Word)
+                    .memory(MemoryOp::Store)
+                    .operand(4)
+                    .last(),
+            ],
         );
     }
 

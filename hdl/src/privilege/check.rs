@@ -18,6 +18,10 @@ pub struct CheckUnit {
     pub iopl: Signal<In, Bits<2>>,
     pub nested: Signal<In, Bit>,
     pub sysenter_cs: Signal<In, Bits<16>>,
+    /// Bits 3:0 of CR0: TS EM MP PE.
+    pub status_word: Signal<In, Bits<4>>,
+    /// CR4.TSD.
+    pub time_stamp_disabled: Signal<In, Bit>,
     // the event being delivered
     pub vector: Signal<In, Bits<8>>,
     pub software: Signal<In, Bit>,
@@ -26,6 +30,8 @@ pub struct CheckUnit {
     pub fault: Signal<Out, Bit>,
     pub fault_vector: Signal<Out, Bits<5>>,
     pub fault_code: Signal<Out, Bits<16>>,
+    /// The rule is a question, and its answer is no.
+    pub refused: Signal<Out, Bit>,
     /// The descriptor passed as code, to run at `new_level`.
     pub passes_code: Signal<Out, Bit>,
     pub new_level: Signal<Out, Bits<2>>,
@@ -45,6 +51,10 @@ pub struct CheckUnit {
     code: Signal<Local, Bits<16>>,
     in_local_table: Signal<Local, Bit>,
     code_check: Signal<Local, Bit>,
+    question: Signal<Local, Bit>,
+    conforming_code: Signal<Local, Bit>,
+    /// Data, or code that does not conform, of a level that CPL and RPL may not see.
+    hidden: Signal<Local, Bit>,
 }
 
 impl Logic for CheckUnit {
@@ -65,7 +75,10 @@ impl Logic for CheckUnit {
         if self.rpl.val() > self.cpl.val() {
             self.weakest.next = self.rpl.val();
         }
+        self.conforming_code.next = self.is_code.val() & self.conforming.val();
+        self.hidden.next = (self.dpl.val() < self.weakest.val()) & !self.conforming_code.val();
         self.fails.next = false;
+        self.question.next = false;
         // Not present: #NP, for stacks #SS.
         self.absent.next = false;
         self.fault_vector.next = 13.into();
@@ -90,8 +103,7 @@ impl Logic for CheckUnit {
             Check::DataSegment => {
                 self.fails.next = (!self.is_segment.val())
                     | (self.kind.val().get_bit(3) & !self.kind.val().get_bit(1))
-                    | (!(self.kind.val().get_bit(3) & self.conforming.val())
-                        & (self.dpl.val() < self.weakest.val()));
+                    | self.hidden.val();
                 self.absent.next = !self.present.val();
             }
             Check::StackSegment => {
@@ -226,8 +238,85 @@ impl Logic for CheckUnit {
                 self.fails.next = ((self.b.val() & CR4_NOT_BUILT) != 0) | (self.cpl.val() != 0);
                 self.code.next = 0.into();
             }
+            Check::Undefined => {
+                self.fails.next = true;
+                self.fault_vector.next = 6.into();
+                self.code.next = 0.into();
+            }
+            Check::TimeStamp => {
+                self.fails.next = self.time_stamp_disabled.val() & (self.cpl.val() != 0);
+                self.code.next = 0.into();
+            }
+            Check::NoCounter => {
+                self.fails.next = true;
+                self.code.next = 0.into();
+            }
+            Check::Coprocessor => {
+                self.fails.next = true;
+                self.fault_vector.next = 6.into();
+                if self.status_word.val().get_bits::<2>(2).any() {
+                    self.fault_vector.next = 7.into();
+                }
+                self.code.next = 0.into();
+            }
+            Check::Wait => {
+                self.fails.next =
+                    self.status_word.val().get_bit(3) & self.status_word.val().get_bit(1);
+                self.fault_vector.next = 7.into();
+                self.code.next = 0.into();
+            }
+            Check::Bounds => {
+                self.fails.next = self.a.val().get_bit(31);
+                self.fault_vector.next = 5.into();
+                self.code.next = 0.into();
+            }
+            Check::AccessRights => {
+                self.question.next = true;
+                self.fails.next = self.hidden.val();
+                if !self.is_segment.val() {
+                    // No gates of interrupts, and nothing that is reserved.
+                    match self.kind.val().index() {
+                        0 => self.fails.next = true,
+                        6 => self.fails.next = true,
+                        7 => self.fails.next = true,
+                        8 => self.fails.next = true,
+                        10 => self.fails.next = true,
+                        13 => self.fails.next = true,
+                        14 => self.fails.next = true,
+                        15 => self.fails.next = true,
+                        _ => {}
+                    }
+                }
+            }
+            Check::SegmentLimit => {
+                self.question.next = true;
+                self.fails.next = self.hidden.val();
+                if !self.is_segment.val() {
+                    // TSS and LDT alone have a limit.
+                    self.fails.next = true;
+                    match self.kind.val().index() {
+                        1 => self.fails.next = self.hidden.val(),
+                        2 => self.fails.next = self.hidden.val(),
+                        3 => self.fails.next = self.hidden.val(),
+                        9 => self.fails.next = self.hidden.val(),
+                        11 => self.fails.next = self.hidden.val(),
+                        _ => {}
+                    }
+                }
+            }
+            Check::Readable => {
+                self.question.next = true;
+                self.fails.next = (!self.is_segment.val())
+                    | (self.kind.val().get_bit(3) & !self.kind.val().get_bit(1))
+                    | self.hidden.val();
+            }
+            Check::Writable => {
+                self.question.next = true;
+                self.fails.next = (!self.writable_data.val()) | self.hidden.val();
+            }
         }
-        self.fault.next = self.fails.val() | self.absent.val();
+        self.refused.next = self.fails.val();
+        self.fault.next = (self.fails.val() & !self.question.val()) | self.absent.val();
         if self.absent.val() & !self.fails.val() {
             self.fault_vector.next = 11.into();
             if (self.rule.val() == Check::StackSegment)

@@ -27,6 +27,8 @@ pub struct Events {
     pub fault_code: Signal<In, Bits<16>>,
     /// A software interrupt begins.
     pub software_interrupt: Signal<In, Bit>,
+    /// ... by INT1, which counts as an event from outside.
+    pub interrupt_one: Signal<In, Bit>,
     pub software_vector: Signal<In, Bits<8>>,
     pub software_eip: Signal<In, Bits<32>>,
     /// A first micro-op retires.
@@ -280,8 +282,8 @@ impl Logic for Events {
             self.has_error_reg.d.next = false;
             self.resume_flag_reg.d.next = false;
             self.stepping.d.next = false;
-            self.software_reg.d.next = true;
-            self.external_reg.d.next = false;
+            self.software_reg.d.next = !self.interrupt_one.val();
+            self.external_reg.d.next = self.interrupt_one.val();
             self.delivering.d.next = true;
         }
         if self.takes_trap.val()

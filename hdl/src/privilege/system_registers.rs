@@ -44,8 +44,10 @@ pub struct SystemRegisters {
     pub sysenter_cs: Signal<Out, Bits<16>>,
     pub sysenter_eip: Signal<Out, Bits<32>>,
     pub tsc: Signal<Out, Bits<64>>,
-    /// CR0, CR3 or CR4 is written: translations are dropped.
+    /// CR0 or CR4 is written: translations are dropped.
     pub flush_translations: Signal<Out, Bit>,
+    /// CR3 is written: those of global pages stay.
+    pub flush_local_translations: Signal<Out, Bit>,
     // state
     cr0_reg: DFF<Bits<32>>,
     cr2_reg: DFF<Bits<32>>,
@@ -282,6 +284,7 @@ impl Logic for SystemRegisters {
         }
         self.tsc_reg.d.next = self.tsc_reg.q.val() + 1;
         self.flush_translations.next = false;
+        self.flush_local_translations.next = false;
         if self.write.val() {
             match self.actual_write.val().into() {
                 CR0 => {
@@ -293,7 +296,7 @@ impl Logic for SystemRegisters {
                 }
                 CR3 => {
                     self.cr3_reg.d.next = self.data.val() & 0xFFFF_F018_u64;
-                    self.flush_translations.next = true;
+                    self.flush_local_translations.next = true;
                 }
                 CR4 => {
                     self.cr4_reg.d.next = self.data.val();

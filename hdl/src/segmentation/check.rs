@@ -22,6 +22,8 @@ pub struct SegmentCheck {
     // mode
     pub real_mode: Signal<In, Bit>,
     pub cpl: Signal<In, Bits<2>>,
+    /// CR0.AM and EFLAGS.AC.
+    pub checks_alignment: Signal<In, Bit>,
     // to the data unit
     pub access_read: Signal<Out, Bit>,
     pub access_write: Signal<Out, Bit>,
@@ -57,6 +59,7 @@ pub struct SegmentCheck {
     esp_after_reg: DFF<Bits<32>>,
     table_code_reg: DFF<Bits<16>>,
     user_reg: DFF<Bit>,
+    aligned_reg: DFF<Bit>,
     // wires
     op: Signal<Local, MicroOp>,
     is_read: Signal<Local, Bit>,
@@ -73,6 +76,7 @@ pub struct SegmentCheck {
     beyond_limit: Signal<Local, Bit>,
     wrong_type: Signal<Local, Bit>,
     segment_fault: Signal<Local, Bit>,
+    unaligned: Signal<Local, Bit>,
     on_stack: Signal<Local, Bit>,
 }
 
@@ -92,7 +96,8 @@ impl Logic for SegmentCheck {
             segment_reg,
             esp_after_reg,
             table_code_reg,
-            user_reg
+            user_reg,
+            aligned_reg
         );
         self.op.next = self.micro_op_reg.q.val();
         self.is_port.next = (self.op.val().address == AddressMode::Port)
@@ -129,6 +134,15 @@ impl Logic for SegmentCheck {
             & (!self.is_port.val())
             & (self.segment_reg.q.val() != 11)
             & (self.beyond_limit.val() | self.wrong_type.val());
+        // SDM Vol. 3A, "Interrupt 17 - Alignment Check Exception": what the processor does by itself is exempt.
+        self.unaligned.next = self.aligned_reg.q.val()
+            & (self.is_read.val() | self.is_write.val())
+            & (!self.is_port.val())
+            & ((self.op.val().access_size.get_bit(1) & self.linear_reg.q.val().get_bit(0))
+                | (self.op.val().access_size.get_bit(2)
+                    & self.linear_reg.q.val().get_bits::<2>(0).any())
+                | (self.op.val().access_size.get_bit(3)
+                    & self.linear_reg.q.val().get_bits::<3>(0).any()));
         self.on_stack.next = (self.segment_reg.q.val() == 2) | (self.segment_reg.q.val() == 10);
 
         self.access_read.next = self.is_read.val();
@@ -139,13 +153,15 @@ impl Logic for SegmentCheck {
         self.access_user.next = self.user_reg.q.val();
         self.access_blocked.next = self.op.val().fault
             | self.segment_fault.val()
+            | self.unaligned.val()
             | (!self.valid_reg.q.val())
             | !(self.is_read.val() | self.is_write.val());
 
         self.valid.next = self.valid_reg.q.val();
         self.micro_op.next = self.op.val();
         if !self.op.val().fault {
-            self.micro_op.next.fault = self.segment_fault.val() | self.page_fault.val();
+            self.micro_op.next.fault =
+                self.segment_fault.val() | self.page_fault.val() | self.unaligned.val();
             self.micro_op.next.fault_vector = 13.into();
             self.micro_op.next.fault_code = 0.into();
             if self.segment_reg.q.val() > 5 {
@@ -158,6 +174,10 @@ impl Logic for SegmentCheck {
                 | (self.op.val().check == Check::NotNullTask)
             {
                 self.micro_op.next.fault_vector = 10.into();
+            }
+            if self.unaligned.val() & !self.segment_fault.val() {
+                self.micro_op.next.fault_vector = 17.into();
+                self.micro_op.next.fault_code = 0.into();
             }
             if self.page_fault.val() {
                 self.micro_op.next.fault_vector = 14.into();
@@ -182,6 +202,9 @@ impl Logic for SegmentCheck {
             // The level changes only with a flush, so it can be asked for a clock early.
             self.user_reg.d.next =
                 (self.cpl.val() == 3) & !self.address_micro_op.val().system_access;
+            self.aligned_reg.d.next = self.checks_alignment.val()
+                & (self.cpl.val() == 3)
+                & !self.address_micro_op.val().system_access;
             self.bytes_reg.d.next = self.address_bytes.val();
             self.effective_reg.d.next = self.address_effective.val();
             self.linear_reg.d.next = self.address_linear.val();

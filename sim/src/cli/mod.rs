@@ -3,7 +3,11 @@
 #[cfg(feature = "model")]
 mod console;
 #[cfg(feature = "model")]
+mod debug;
+#[cfg(feature = "model")]
 mod flash;
+#[cfg(feature = "model")]
+mod gdb;
 #[cfg(feature = "model")]
 mod guest;
 mod image;
@@ -27,6 +31,7 @@ mod wave;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Exit codes; a guest that ends the run through the exit port gives its own, (value << 1) | 1.
 pub mod exit {
@@ -85,6 +90,14 @@ enum Command {
     #[cfg(feature = "model")]
     #[command(after_help = EXIT_CODES)]
     Run(run::RunArguments),
+    /// Debug the default image or foreign software with cdb's commands, forwards and backwards
+    #[cfg(feature = "model")]
+    #[command(after_help = debug::AFTER_HELP)]
+    Debug(debug::DebugArguments),
+    /// Wait for gdb (or whatever speaks its protocol) and let it debug the guest, forwards and backwards
+    #[cfg(feature = "model")]
+    #[command(after_help = EXIT_CODES)]
+    Gdb(gdb::GdbArguments),
     /// Step through the guest on a full screen: code, registers, pipeline, call path, console
     #[cfg(feature = "model")]
     #[command(after_help = EXIT_CODES)]
@@ -164,16 +177,23 @@ fn print(text: &str) -> std::io::Result<()> {
 /// Set by Ctrl-C; commands end at the next opportunity and leave complete files.
 pub(crate) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
+/// Set by Ctrl-C instead, once a debugger runs: it ends the movement, not the program.
+pub(crate) static DEBUGGER: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
 pub(crate) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
+    #[cfg(feature = "model")]
+    let arguments = Arguments::parse_from(debug::with_options_of_cdb(std::env::args_os()));
+    #[cfg(not(feature = "model"))]
     let arguments = Arguments::parse();
     // A second Ctrl-C ends the program even if it is stuck.
     let _ = ctrlc::set_handler(|| {
-        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+        let flag = DEBUGGER.get().map_or(&INTERRUPTED, |flag| flag);
+        if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(exit::INTERRUPTED.into());
         }
     });
@@ -189,6 +209,10 @@ pub fn main() -> ExitCode {
         Some(Command::Journey(journey)) => journey.run(),
         #[cfg(feature = "model")]
         Some(Command::Run(run)) => run.run(),
+        #[cfg(feature = "model")]
+        Some(Command::Debug(debug)) => debug.run(),
+        #[cfg(feature = "model")]
+        Some(Command::Gdb(gdb)) => gdb.run(),
         #[cfg(feature = "model")]
         Some(Command::Tui(tui)) => tui.run(),
         #[cfg(feature = "model")]

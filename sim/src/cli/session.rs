@@ -259,7 +259,7 @@ pub fn replay(
     Ok(())
 }
 
-fn show(bytes: &[u8]) -> std::io::Result<()> {
+pub(super) fn show(bytes: &[u8]) -> std::io::Result<()> {
     if bytes.is_empty() {
         return Ok(());
     }

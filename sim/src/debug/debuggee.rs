@@ -3,6 +3,7 @@
 use super::Registers;
 use super::history::{Action, Checkpoint, History};
 use crate::machine::{Machine, MachineError, Pipeline, Snapshot, Stop};
+use crate::paging::Paging;
 use crate::symbols::Symbols;
 use spec::registers as number;
 use std::collections::HashMap;
@@ -225,6 +226,14 @@ impl Debuggee {
         self.interrupt = flag;
     }
 
+    /// Does something that is not given up when the interrupt flag is set; the flag stays for what comes behind.
+    pub fn undisturbed<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let flag = std::mem::take(&mut self.interrupt);
+        let result = work(self);
+        self.interrupt = flag;
+        result
+    }
+
     // Looking.
 
     /// The registers as the last completed instruction left them, or the last repetition of a string instruction.
@@ -234,7 +243,7 @@ impl Debuggee {
 
     fn look(&mut self) -> &Look {
         if self.look.is_none() {
-            self.look = Some(self.halt_and_look());
+            self.look = Some(self.undisturbed(Self::halt_and_look));
         }
         self.look.as_ref().expect("set above")
     }
@@ -312,19 +321,12 @@ impl Debuggee {
     /// SDM Vol. 3A, "32-Bit Paging".
     pub fn translate(&mut self, linear: u32) -> Option<u32> {
         let registers = self.registers();
-        if !registers.paging() {
-            return Some(linear);
-        }
-        let (directory, large_pages) = (registers.cr3() & !0xFFF, registers.cr4() >> 4 & 1 != 0);
-        let entry = self.physical_u32(directory | linear >> 22 << 2)?;
-        if entry & 1 == 0 {
-            return None;
-        }
-        if large_pages && entry & 0x80 != 0 {
-            return Some(entry & 0xFFC0_0000 | linear & 0x003F_FFFF);
-        }
-        let entry = self.physical_u32(entry & !0xFFF | (linear >> 12 & 0x3FF) << 2)?;
-        (entry & 1 != 0).then_some(entry & !0xFFF | linear & 0xFFF)
+        let paging = Paging {
+            cr0: registers.cr0(),
+            cr3: registers.cr3(),
+            cr4: registers.cr4(),
+        };
+        paging.translate(linear, |physical| self.physical_u32(physical))
     }
 
     fn physical_u32(&mut self, physical: u32) -> Option<u32> {
@@ -559,6 +561,12 @@ impl Debuggee {
         self.advance(Some(end), None, &[])
     }
 
+    /// Completes one instruction, as [`Self::step`], and says which of `watches` (at most 64) it hit.
+    pub fn step_watching(&mut self, watches: &[Watch]) -> Stopped {
+        let end = self.position().instructions.saturating_add(1);
+        self.advance(Some(end), None, watches)
+    }
+
     /// Runs so many clock cycles.
     pub fn step_cycles(&mut self, cycles: u64) -> Stopped {
         let end = self.position().cycle.saturating_add(cycles);
@@ -657,6 +665,10 @@ impl Debuggee {
 
     /// The micro-ops that retired behind `from` and up to `to`, in order. The position stays.
     pub fn retired_between(&mut self, from: Position, to: Position) -> Vec<Retired> {
+        self.undisturbed(|debuggee| debuggee.replay_between(from, to))
+    }
+
+    fn replay_between(&mut self, from: Position, to: Position) -> Vec<Retired> {
         let here = self.leave();
         let look = self.look.take();
         self.go_to_cycle(from.cycle);

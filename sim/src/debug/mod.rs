@@ -1,5 +1,6 @@
 //! Looking into a run, stopping it anywhere, and going back.
 
+pub mod cdb;
 pub mod debuggee;
 mod history;
 pub mod registers;

@@ -2,11 +2,14 @@
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tests::silicon::machine::Simulated;
+use tests::decode::{self, model::Model};
+use tests::random::Random;
+use tests::silicon::machine::{Simulated, replay_on_all_cores};
 use tests::silicon::replay::replay;
-use tests::silicon::{self, pack};
+use tests::silicon::{self, pack, record};
 
 /// Records, packs and replays what the machine is proved against
 #[derive(Parser)]
@@ -17,6 +20,33 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Runs random instructions on this host's processor and writes what they did as a vector file
+    Record {
+        /// The vector file to write
+        #[arg(long)]
+        out: PathBuf,
+        /// What the cases are drawn from
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Cases of each encoding
+        #[arg(long, default_value_t = 20)]
+        per_encoding: usize,
+        /// Only this encoding, as iced-x86 names it
+        #[arg(long)]
+        encoding: Option<String>,
+        /// Instead of random cases, the permission matrix of segments
+        #[arg(long, conflicts_with_all = ["per_encoding", "encoding"])]
+        protection: bool,
+    },
+    /// Compares the length decoder in Verilator with iced-x86; exits with 1 if they differ
+    Decode {
+        /// Strings of random bytes to decode, besides all opcodes with all ModRM bytes
+        #[arg(long, default_value_t = 10_000_000)]
+        count: usize,
+        /// What they are drawn from
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Makes a smaller vector file with some cases of each encoding
     Pack {
         /// The vector file to choose from
@@ -56,6 +86,46 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Record {
+            out,
+            seed,
+            per_encoding,
+            encoding,
+            protection,
+        } => {
+            if per_encoding == 0 {
+                bail!("--per-encoding 0 would record no case");
+            }
+            let recording = if protection {
+                record::record_protection(seed)?
+            } else {
+                record::record(seed, per_encoding, encoding.as_deref())?
+            };
+            if recording.cases.is_empty() {
+                bail!("nothing was recorded");
+            }
+            let bytes = pack::write_file(&out, &recording.cases)
+                .with_context(|| format!("cannot write {}", out.display()))?;
+            let mut print = std::io::stdout().lock();
+            recording.print(&mut print)?;
+            writeln!(print, "{bytes} bytes in {}", out.display())?;
+        }
+        Command::Decode { count, seed } => {
+            let model = Model::build("decode-campaign");
+            let mut report = decode::compare(&model, &decode::exhaustive(&mut Random::new(seed)));
+            report.merge(decode::campaign(&model, count, seed));
+            let mut print = std::io::stdout().lock();
+            for difference in &report.differences {
+                writeln!(print, "{difference}")?;
+            }
+            let (decoded, instructions) = (report.decoded, report.instructions);
+            let failed = report.failed;
+            writeln!(print, "{instructions} of {decoded} are instructions")?;
+            writeln!(print, "{} passed, {failed} failed", decoded - failed)?;
+            if failed != 0 {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
         Command::Pack {
             input,
             per_encoding,
@@ -65,15 +135,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 bail!("--per-encoding 0 would leave no case");
             }
             let cases = pack::choose(&silicon::read_file(&input)?, per_encoding);
-            let file = pack::compress(&cases)?;
-            std::fs::write(&out, &file)
+            let bytes = pack::write_file(&out, &cases)
                 .with_context(|| format!("cannot write {}", out.display()))?;
-            println!(
-                "{} cases, {} bytes in {}",
-                cases.len(),
-                file.len(),
-                out.display()
-            );
+            println!("{} cases, {bytes} bytes in {}", cases.len(), out.display());
         }
         Command::Replay {
             file,
@@ -101,14 +165,23 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                     file.display()
                 );
             }
-            let mut processor = Simulated::new(wait_seed)?;
-            if let Some(wave) = wave {
-                processor.machine().open_wave(&wave)?;
-            }
-            let report = replay(&mut processor, chosen, hdl::decode::is_built)
-                .map_err(anyhow::Error::msg)?;
-            processor.machine().close_wave();
-            report.print(&mut std::io::stdout().lock())?;
+            let report = match wave {
+                Some(wave) => {
+                    let mut processor = Simulated::new(wait_seed)?;
+                    processor.machine().open_wave(&wave)?;
+                    let report = replay(&mut processor, chosen, hdl::decode::is_built)
+                        .map_err(anyhow::Error::msg)?;
+                    processor.machine().close_wave();
+                    report
+                }
+                None => replay_on_all_cores(&chosen, wait_seed)?,
+            };
+            let waits = wait_seed.map_or(String::new(), |seed| format!(" --wait-seed {seed}"));
+            let again = format!(
+                "cargo run -p tests --release --bin proof -- replay '{}'{waits} --wave case.fst",
+                file.display()
+            );
+            report.print(&mut std::io::stdout().lock(), Some(&again))?;
             if !report.failed.is_empty() {
                 return Ok(ExitCode::FAILURE);
             }

@@ -13,7 +13,7 @@
 
 mod record;
 mod replay;
-mod verilator;
+pub(crate) mod verilator;
 
 use std::collections::HashSet;
 

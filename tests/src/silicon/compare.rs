@@ -1,6 +1,6 @@
 //! Compares what a machine did with what the silicon did.
 
-use super::{CODE, Case, Outcome, RECORDED_FLAGS, USER, WINDOW, WINDOW_BYTES};
+use super::{Case, Outcome, WINDOW, WINDOW_BYTES};
 use spec::{exceptions, registers};
 use std::fmt;
 
@@ -15,6 +15,10 @@ pub struct Observed {
     pub error_code: u16,
     /// EAX..EDI; after an exception ESP as it was saved.
     pub registers: [u32; 8],
+    /// ES, CS, SS, DS, FS, GS; after an exception CS and SS as they were saved.
+    pub selectors: [u16; 6],
+    /// Segments (0..5) whose hidden part is not what its descriptor says.
+    pub wrong_descriptors: Vec<usize>,
     /// After an exception as it was saved.
     pub eflags: u32,
     /// After an exception as it was saved.
@@ -34,9 +38,11 @@ impl Observed {
             outcome: case.outcome,
             error_code: case.error_code,
             registers: case.registers_after,
-            eflags: case.eflags_after.into(),
-            eip: CODE + u32::from(case.eip_advance),
-            cr2: None,
+            selectors: case.selectors_after,
+            wrong_descriptors: Vec::new(),
+            eflags: case.eflags_after,
+            eip: case.eip_after,
+            cr2: case.cr2,
             window: case.window_after(),
             strays: Vec::new(),
         }
@@ -68,6 +74,20 @@ pub enum Mismatch {
         expected: u32,
         /// The machine's.
         found: u32,
+    },
+    /// A selector, by the number of its register.
+    Selector {
+        /// 0..5.
+        number: usize,
+        /// The silicon's.
+        expected: u16,
+        /// The machine's.
+        found: u16,
+    },
+    /// Base, limit or access rights in a segment register are not those of its descriptor.
+    Descriptor {
+        /// 0..5.
+        number: usize,
     },
     /// Defined flags.
     Flags {
@@ -108,19 +128,9 @@ pub enum Mismatch {
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let outcome = |outcome: &Outcome| match outcome {
-            Outcome::Completed => "completed".to_string(),
-            Outcome::Exception(vector) => exceptions::by_vector(*vector)
-                .map_or(format!("vector {vector}"), |row| row.mnemonic.to_string()),
-        };
         match self {
             Mismatch::Outcome { expected, found } => {
-                write!(
-                    f,
-                    "outcome: expected {}, found {}",
-                    outcome(expected),
-                    outcome(found)
-                )
+                write!(f, "outcome: expected {expected}, found {found}")
             }
             Mismatch::ErrorCode { expected, found } => {
                 write!(f, "error code: expected {expected:04X}, found {found:04X}")
@@ -132,6 +142,18 @@ impl fmt::Display for Mismatch {
             } => {
                 let name = registers::GENERAL[*number];
                 write!(f, "{name}: expected {expected:08X}, found {found:08X}")
+            }
+            Mismatch::Selector {
+                number,
+                expected,
+                found,
+            } => {
+                let name = registers::SEGMENT[*number];
+                write!(f, "{name}: expected {expected:04X}, found {found:04X}")
+            }
+            Mismatch::Descriptor { number } => {
+                let name = registers::SEGMENT[*number];
+                write!(f, "{name}: base, limit or rights are not its descriptor's")
             }
             Mismatch::Flags { expected, found } => write!(
                 f,
@@ -195,15 +217,26 @@ pub fn compare(case: &Case, observed: &Observed) -> Vec<Mismatch> {
             });
         }
     }
-    let defined = RECORDED_FLAGS & !undefined.flags;
-    let (expected, found) = (
-        u32::from(case.eflags_after) & defined,
-        observed.eflags & defined,
-    );
+    for number in 0..6 {
+        let (expected, found) = (case.selectors_after[number], observed.selectors[number]);
+        // The host's kernel returns with zero in data segment registers that hold any null selector.
+        let is_null = |selector: u16| selector < 4;
+        if expected != found && !(is_null(expected) && is_null(found)) {
+            mismatches.push(Mismatch::Selector {
+                number,
+                expected,
+                found,
+            });
+        }
+    }
+    let wrong = observed.wrong_descriptors.iter();
+    mismatches.extend(wrong.map(|&number| Mismatch::Descriptor { number }));
+    let defined = case.recorded_flags() & !undefined.flags;
+    let (expected, found) = (case.eflags_after & defined, observed.eflags & defined);
     if expected != found {
         mismatches.push(Mismatch::Flags { expected, found });
     }
-    let (expected, found) = (CODE + u32::from(case.eip_advance), observed.eip);
+    let (expected, found) = (case.eip_after, observed.eip);
     if expected != found {
         mismatches.push(Mismatch::Eip { expected, found });
     }
@@ -227,8 +260,12 @@ pub fn compare(case: &Case, observed: &Observed) -> Vec<Mismatch> {
     }
     if let Some(found) = observed.cr2.filter(|_| case.outcome == PAGE_FAULT) {
         let expected = case.absent_addresses();
-        let possible = expected.is_empty() || expected.contains(&found);
-        if USER.contains(&found) || !possible {
+        let possible = match case.cr2 {
+            Some(recorded) => recorded == found || case.is_stack_access(found),
+            None => expected.is_empty() || expected.contains(&found),
+        };
+        if case.environment.may_access(found, true) || !possible {
+            let expected = case.cr2.map_or(expected, |recorded| vec![recorded]);
             mismatches.push(Mismatch::Cr2 { expected, found });
         }
     }
@@ -244,20 +281,28 @@ pub fn compare(case: &Case, observed: &Observed) -> Vec<Mismatch> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::silicon::CODE;
+    use crate::silicon::environment::{Environment, FLAT};
 
     fn case() -> Case {
         let record = Case {
+            environment: Environment::plain().into(),
             // adc [eax],cx
             bytes: vec![0x66, 0x11, 0x08],
             code: iced_x86::Code::Adc_rm16_r16,
             registers: [0x1002_0010, 1, 2, 3, 0x1002_F000, 5, 6, 7],
+            selectors: FLAT,
             eflags: 2,
+            eip: CODE,
             seed: 1,
+            memory: Vec::new(),
             outcome: Outcome::Completed,
             error_code: 0,
+            cr2: None,
             registers_after: [0x1002_0010, 1, 2, 3, 0x1002_F000, 5, 6, 7],
+            selectors_after: FLAT,
             eflags_after: 1,
-            eip_advance: 3,
+            eip_after: CODE + 3,
             undefined_flags: iced_x86::RflagsBits::AF as u16,
             memory_after: vec![(0x10, 0x55)],
         };
@@ -279,6 +324,8 @@ mod tests {
             ("eax", |found| found.registers[0] ^= 1),
             ("esp", |found| found.registers[4] ^= 1 << 31),
             ("edi", |found| found.registers[7] ^= 1 << 16),
+            ("ds", |found| found.selectors[3] ^= 1),
+            ("a descriptor", |found| found.wrong_descriptors.push(0)),
             ("carry", |found| found.eflags ^= spec::flags::CF),
             ("direction", |found| found.eflags ^= spec::flags::DF),
             ("eip", |found| found.eip += 1),

@@ -1,6 +1,7 @@
 //! The simulated machine as a processor for replays.
 
-use super::replay::{Delivered, Processor, RAM_BYTES, Step};
+use super::Case;
+use super::replay::{Delivered, Processor, RAM_BYTES, Report, Step, replay};
 use anyhow::Context;
 use sim::machine::{Machine, MachineConfig};
 
@@ -38,6 +39,33 @@ impl Simulated {
     pub fn machine(&mut self) -> &mut Machine {
         &mut self.machine
     }
+}
+
+/// Replays cases on as many machines as the host has cores.
+///
+/// # Errors
+/// As [`Simulated::new`] and [`replay`].
+pub fn replay_on_all_cores(
+    cases: &[(usize, &Case)],
+    wait_seed: Option<u64>,
+) -> anyhow::Result<Report> {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let replay_some = |cases: &[(usize, &Case)]| -> anyhow::Result<Report> {
+        let mut machine = Simulated::new(wait_seed)?;
+        let cases = cases.iter().copied();
+        replay(&mut machine, cases, hdl::decode::is_built).map_err(anyhow::Error::msg)
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = cases
+            .chunks(cases.len().div_ceil(cores).max(1))
+            .map(|cases| scope.spawn(move || replay_some(cases)))
+            .collect();
+        let mut report = Report::default();
+        for thread in threads {
+            report.merge(thread.join().expect("a replay does not panic")?);
+        }
+        Ok(report)
+    })
 }
 
 impl Processor for Simulated {

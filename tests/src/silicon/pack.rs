@@ -4,6 +4,7 @@ use super::Case;
 use iced_x86::Code;
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 /// `per_encoding` cases of each encoding, in the order of the encodings, then of the cases.
 ///
@@ -39,14 +40,28 @@ fn choose_of_one<'a>(cases: &[&'a Case], count: usize) -> Vec<&'a Case> {
     chosen.into_iter().map(|number| cases[number]).collect()
 }
 
-/// The vector file of these cases, compressed.
+/// Writes cases as a vector file, compressed if its name ends with `.xz`; returns its length in bytes.
+///
+/// It is written under another name first, so that there is never half of one.
 ///
 /// # Errors
-/// Only those of the compressor.
-pub fn compress(cases: &[Case]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 9);
-    for case in cases {
-        encoder.write_all(&case.to_record())?;
+/// Those of the compressor and of the file system.
+///
+/// # Panics
+/// If the cases have not all the same environment.
+pub fn write_file(path: &Path, cases: &[Case]) -> std::io::Result<u64> {
+    let records = super::format::write(cases);
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    let part = PathBuf::from(name);
+    let mut file = std::fs::File::create(&part)?;
+    if path.extension().is_some_and(|extension| extension == "xz") {
+        let mut encoder = liblzma::write::XzEncoder::new(&mut file, 9);
+        encoder.write_all(&records)?;
+        encoder.finish()?;
+    } else {
+        file.write_all(&records)?;
     }
-    encoder.finish()
+    std::fs::rename(&part, path)?;
+    Ok(file.metadata()?.len())
 }

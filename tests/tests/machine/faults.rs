@@ -274,3 +274,53 @@ fn every_opcode_that_is_not_built_raises_ud_and_changes_nothing() {
     }
     println!("{tried} missing opcodes");
 }
+
+#[test]
+fn reserved_bits_of_cr0_are_ignored_and_those_of_cr4_refused() {
+    let mut guest = Guest::new(None);
+    guest.begin(0);
+    guest.program(|a| {
+        a.mov(eax, 0x9FFF_FFFFu32)?;
+        a.mov(cr0, eax)?;
+        a.mov(ecx, cr0)?;
+        a.mov(edx, 0x8000_0001u32)?;
+        a.mov(cr0, edx)?;
+        a.mov(edx, cr0)
+    });
+    guest.run();
+    let event = guest.event().expect("an event");
+    assert_eq!(event.vector, vector::COMPLETED);
+    assert_eq!(event.general[1], 0x8005_003F);
+    assert_eq!(event.general[2], 0x8000_0011);
+    for bit in 0..32 {
+        guest.begin(0);
+        guest.set(0, 1 << bit);
+        guest.program(|a| {
+            a.mov(cr4, eax)?;
+            a.mov(ecx, cr4)
+        });
+        guest.run();
+        let event = guest.event().expect("an event");
+        let built = spec::control_registers::CR4_BUILT & 1 << bit != 0;
+        let expected = if built {
+            (vector::COMPLETED, 1 << bit)
+        } else {
+            (spec::exceptions::GP, 5)
+        };
+        assert_eq!((event.vector, event.general[1]), expected, "CR4 bit {bit}");
+    }
+}
+
+#[test]
+fn rdtsc_is_for_ring_0_alone_with_tsd() {
+    fn disabled(guest: &mut Guest) {
+        guest.set(number::CR4, spec::control_registers::CR4_TSD);
+    }
+    #[rustfmt::skip]
+    check(&[
+        row("rdtsc", 3, |a| a.rdtsc(), completes()),
+        prepared("rdtsc with TSD", 3, disabled, |a| a.rdtsc(), gp(0)),
+        prepared("rdtsc with TSD in ring 1", 1, disabled, |a| a.rdtsc(), gp(0)),
+        prepared("rdtsc with TSD in ring 0", 0, disabled, |a| a.rdtsc(), completes()),
+    ]);
+}

@@ -499,3 +499,70 @@ fn a_load_or_store_that_does_not_happen_leaves_no_mark() {
         assert_eq!(entry, PRESENT | WRITABLE | USER, "{label}");
     }
 }
+
+#[test]
+fn a_load_of_cr3_keeps_global_pages_while_pge_is_set() {
+    use spec::control_registers::{CR4_PGE, CR4_PSE};
+    // (CR4, whether the page is global, what drops translations, whether the old one is still used)
+    type Drops = fn(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>;
+    let load_cr3: Drops = |a| {
+        a.mov(eax, cr3)?;
+        a.mov(cr3, eax)
+    };
+    let toggle_pge: Drops = |a| {
+        a.mov(eax, cr4)?;
+        a.xor(eax, CR4_PGE as i32)?;
+        a.mov(cr4, eax)
+    };
+    let invalidate: Drops = |a| a.invlpg(ptr(ebx));
+    #[rustfmt::skip]
+    let rows = [
+        ("global", CR4_PGE, true, load_cr3, true),
+        ("not global", CR4_PGE, false, load_cr3, false),
+        ("PGE clear", 0, true, load_cr3, false),
+        ("CR4.PGE changes", CR4_PGE, true, toggle_pge, false),
+        ("invlpg", CR4_PGE, true, invalidate, false),
+    ];
+    for large in [false, true] {
+        for (label, control, global, drops, stays) in rows {
+            let mut guest = Guest::new(None);
+            guest.begin(0);
+            guest.set(number::CR4, control | if large { CR4_PSE } else { 0 });
+            let bits = PRESENT | WRITABLE | if global { GLOBAL } else { 0 };
+            let (linear, entry) = if large {
+                (2 * DIRECTORY_ENTRY_BYTES + DATA, PAGE_DIRECTORY + 8)
+            } else {
+                (DATA, Guest::page_entry(DATA))
+            };
+            let (old, new) = if large {
+                (bits | LARGE, 0)
+            } else {
+                (DATA | bits, SUPERVISOR_PAGE | bits)
+            };
+            guest.poke(entry, old);
+            guest.poke(DATA, 0x1111_1111);
+            guest.poke(SUPERVISOR_PAGE, 0x2222_2222);
+            guest.set(3, linear);
+            guest.program(|a| {
+                a.mov(ecx, dword_ptr(ebx))?;
+                a.mov(dword_ptr(entry), new as i32)?;
+                drops(a)?;
+                a.mov(edx, dword_ptr(ebx))
+            });
+            guest.run();
+            let event = guest.event().expect(label);
+            assert_eq!(event.general[1], 0x1111_1111, "{label}");
+            let expected = match (stays, large) {
+                (true, _) => (vector::COMPLETED, 0x1111_1111),
+                (false, false) => (vector::COMPLETED, 0x2222_2222),
+                (false, true) => (spec::exceptions::PF, 0xDDDD_0080),
+            };
+            assert_eq!(
+                (event.vector, event.general[2]),
+                expected,
+                "{label} {large}"
+            );
+            assert!(guest.is_alive(), "{label}");
+        }
+    }
+}

@@ -188,6 +188,15 @@ fn faults_of_real_mode_push_no_error_code() {
     assert_eq!(real_mode_fault(|a| a.lldt(ax)).0, UD);
     assert_eq!(real_mode_fault(|a| a.ltr(ax)).0, UD);
     assert_eq!(real_mode_fault(|a| a.str(ax)).0, UD);
+    assert_eq!(real_mode_fault(|a| a.lar(ax, bx)).0, UD);
+    assert_eq!(real_mode_fault(|a| a.lsl(ax, bx)).0, UD);
+    assert_eq!(real_mode_fault(|a| a.verr(bx)).0, UD);
+    assert_eq!(real_mode_fault(|a| a.verw(word_ptr(0xFFFF))).0, UD);
+    assert_eq!(real_mode_fault(|a| a.arpl(word_ptr(0xFFFF), ax)).0, UD);
+    assert_eq!(real_mode_fault(|a| a.lldt(word_ptr(0xFFFF))).0, UD);
+    assert_eq!(real_mode_fault(|a| a.sldt(word_ptr(0xFFFF))).0, UD);
+    assert_eq!(real_mode_fault(|a| a.bound(ax, dword_ptr(0x600))).0, 0xFF);
+    assert_eq!(real_mode_fault(|a| a.les(ax, dword_ptr(0xFFFF))).0, GP);
     assert_eq!(real_mode_fault(|a| a.db(&[0x0F, 0x34])).0, GP);
     assert_eq!(real_mode_fault(|a| a.db(&[0x0F, 0x35])).0, GP);
     // What ring 0 may, real mode may.
@@ -229,4 +238,25 @@ fn protected_mode_and_back_keeps_the_descriptor_caches() {
     assert_eq!(machine.run(10_000), Stop::Halted);
     let found = machine.read_memory(0x6_0000, 4).expect("RAM");
     assert_eq!(found, 0x600D_600Du32.to_le_bytes());
+}
+
+#[test]
+fn far_pointers_of_real_mode_shift_their_selector() {
+    let mut machine = machine(|a| {
+        a.xor(ax, ax)?;
+        a.mov(ds, ax)?;
+        a.mov(word_ptr(0x600), 0x0010u32)?;
+        a.mov(word_ptr(0x602), 0x1234u32)?;
+        a.les(di, dword_ptr(0x600))?;
+        a.mov(al, 0x5A)?;
+        a.stosb()?; // at 12350h
+        a.mov(dword_ptr(0x604), 0x7000u32)?;
+        a.mov(word_ptr(0x608), 0x2000u32)?;
+        a.lss(esp, fword_ptr(0x604))?;
+        a.push(ax)?; // at 26FFEh
+        a.hlt()
+    });
+    assert_eq!(machine.run(10_000), Stop::Halted);
+    assert_eq!(word(&machine, 0x1_2350) as u8, 0x5A);
+    assert_eq!(word(&machine, 0x2_6FFE) as u8, 0x5A);
 }

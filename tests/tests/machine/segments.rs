@@ -2,6 +2,7 @@
 
 use crate::case::*;
 use iced_x86::code_asm::*;
+use spec::flags;
 use spec::registers as number;
 use tests::guest::*;
 
@@ -316,4 +317,163 @@ fn sixteen_bit_segments_have_16_bit_operands_addresses_and_stacks() {
     assert_eq!(guest.peek(DATA + 0x10), 0x5678);
     assert_eq!(guest.peek(DATA + 0x14), 0x1234_5678);
     assert!(guest.is_alive());
+}
+
+#[test]
+fn far_pointers_load_a_segment_and_a_register_or_neither() {
+    fn pointer(guest: &mut Guest, offset: u32, selector: u16) {
+        guest.poke(DATA, offset);
+        guest.poke(DATA + 4, selector.into());
+    }
+    #[rustfmt::skip]
+    check(&[
+        prepared("les of ring 0 data", 3, |g| pointer(g, 7, selector::DATA_0), |a| a.les(eax, fword_ptr(ebx)), gp(selector::DATA_0)),
+        prepared("lds beyond the table", 3, |g| pointer(g, 7, selector::BEYOND), |a| a.lds(eax, fword_ptr(ebx)), gp(selector::BEYOND & !3)),
+        prepared("lfs not present", 3, |g| pointer(g, 7, selector::ABSENT_DATA), |a| a.lfs(eax, fword_ptr(ebx)), np(selector::ABSENT_DATA & !3)),
+        prepared("lss null", 3, |g| pointer(g, 7, 0), |a| a.lss(esp, fword_ptr(ebx)), gp(0)),
+        prepared("lss not present", 3, |g| pointer(g, 7, selector::ABSENT_DATA), |a| a.lss(esp, fword_ptr(ebx)), stack_fault(selector::ABSENT_DATA & !3)),
+        prepared("lss of code", 3, |g| pointer(g, 7, selector::CODE_3), |a| a.lss(eax, fword_ptr(ebx)), gp(selector::CODE_3 & !3)),
+        prepared("lgs null", 3, |g| pointer(g, 7, 3), |a| a.lgs(eax, fword_ptr(ebx)), completes()),
+        prepared("loaded null, then read", 3, |g| pointer(g, DATA, 0), |a| { a.lds(ebx, fword_ptr(ebx))?; a.mov(eax, dword_ptr(ebx)) }, gp(0)),
+        prepared("the selector is absent", 3, |g| g.set(3, ABSENT_PAGE - 4), |a| a.les(eax, fword_ptr(ebx)), pf(4, ABSENT_PAGE)),
+        prepared("the selector is over the limit", 3, |g| { g.load(number::DS, selector::SMALL_DATA); g.set(3, 0xFC) }, |a| a.les(ecx, fword_ptr(ebx)), gp(0)),
+        row("les with a register", 3, |a| a.db(&[0xC4, 0xC0]), ud()),
+        row("lfs with a register", 3, |a| a.db(&[0x0F, 0xB4, 0xC0]), ud()),
+    ]);
+    let mut guest = Guest::new(None);
+    guest.begin(3);
+    pointer(&mut guest, 0x8765_4321, selector::LOCAL_DATA);
+    guest.poke(DATA + 0x10, u32::from(selector::DATA_3) << 16 | 0x9999);
+    guest.poke(DATA + 0x20, USER_STACK_TOP - 0x400);
+    guest.poke(DATA + 0x24, selector::LOCAL_DATA.into());
+    guest.program(|a| {
+        a.lfs(eax, fword_ptr(ebx))?;
+        a.lgs(cx, dword_ptr(ebx + 0x10))?;
+        a.lss(esp, fword_ptr(ebx + 0x20))?;
+        a.push(eax)?;
+        a.mov(edx, ss)
+    });
+    guest.run();
+    let event = guest.event().expect("an event");
+    assert_eq!(event.vector, vector::COMPLETED);
+    assert_eq!(event.general[0], 0x8765_4321);
+    assert_eq!(event.general[1], 0x0000_9999);
+    assert_eq!(event.general[2], u32::from(selector::LOCAL_DATA));
+    assert_eq!(
+        event.data_segments[4..],
+        [selector::LOCAL_DATA, selector::DATA_3]
+    );
+    assert_eq!(
+        (event.ss, event.esp),
+        (selector::LOCAL_DATA, USER_STACK_TOP - 0x404)
+    );
+    assert_eq!(guest.peek(USER_STACK_TOP - 0x404), 0x8765_4321);
+}
+
+#[test]
+fn a_return_to_a_stack_of_16_bits_loads_sp_alone() {
+    for far in [false, true] {
+        let mut guest = Guest::new(None);
+        guest.begin(0);
+        let top = guest.get(4) - 20;
+        guest.set(4, top);
+        let frame: Vec<u32> = if far {
+            vec![
+                CODE + 0x100,
+                selector::CODE_3.into(),
+                0x5678_0100,
+                selector::DATA_16.into(),
+            ]
+        } else {
+            vec![
+                CODE + 0x100,
+                selector::CODE_3.into(),
+                flags::RESET,
+                0x5678_0100,
+                selector::DATA_16.into(),
+            ]
+        };
+        for (at, value) in (top..).step_by(4).zip(frame) {
+            guest.poke(at, value);
+        }
+        guest.place(CODE, 32, |a| if far { a.retf() } else { a.iretd() });
+        guest.place(CODE + 0x100, 32, |a| {
+            a.mov(eax, esp)?;
+            a.push(ecx)?;
+            a.pop(edx)?;
+            a.int(i32::from(vector::COMPLETED))
+        });
+        guest.run();
+        let event = guest.event().expect("an event");
+        assert_eq!(event.vector, vector::COMPLETED);
+        assert_eq!(event.ss, selector::DATA_16);
+        assert_eq!(event.general[0], top & 0xFFFF_0000 | 0x0100, "{far}");
+        assert_eq!(event.general[2], event.general[1]);
+        assert_eq!(guest.peek(DATA + 0xFC), event.general[1]);
+    }
+}
+
+#[test]
+fn enter_and_leave_move_sp_alone_on_a_stack_of_16_bits() {
+    // EBP of the frame, and ESP and EBP behind LEAVE, as a processor has them.
+    for (size, frame, pushed, after) in [
+        (2, 0x8888_0004, 0x4444, 0x7777_0006),
+        (4, 0x7777_0002, 0x8888_4444, 0x7777_0006),
+    ] {
+        let mut guest = Guest::new(None);
+        guest.begin(3);
+        guest.load(number::CS, selector::CODE_16);
+        guest.load(number::SS, selector::DATA_16);
+        guest.set(number::EIP, 0);
+        guest.set(4, 0x7777_0006);
+        guest.set(5, 0x8888_4444);
+        // SP wraps at 64 KB.
+        guest.place(CODE, 16, |a| {
+            if size == 2 {
+                a.enter(8, 0)?;
+            } else {
+                a.db(&[0x66, 0xC8, 8, 0, 0])?;
+            }
+            a.mov(ecx, esp)?;
+            a.mov(edx, ebp)?;
+            if size == 2 {
+                a.leave()?;
+            } else {
+                a.db(&[0x66, 0xC9])?;
+            }
+            a.int(i32::from(vector::COMPLETED))
+        });
+        guest.run();
+        let event = guest.event().expect("an event");
+        assert_eq!(event.vector, vector::COMPLETED);
+        assert_eq!(event.general[1], 0x7777_0000 | (frame - 8) & 0xFFFF);
+        assert_eq!(event.general[2], frame);
+        assert_eq!((event.esp, event.general[5]), (after, 0x8888_4444));
+        let mask = (1u64 << (8 * size)) as u32;
+        assert_eq!(
+            guest.peek(DATA + (frame & 0xFFFF)) & mask.wrapping_sub(1),
+            pushed
+        );
+    }
+}
+
+#[test]
+fn a_nested_frame_on_a_stack_of_16_bits_holds_the_whole_of_esp() {
+    let mut guest = Guest::new(None);
+    guest.begin(3);
+    guest.load(number::SS, selector::DATA_16);
+    guest.set(4, 0x7777_0106);
+    guest.set(5, 0x8888_0044);
+    guest.poke(DATA + 0x40, 0xCAFE_F00D);
+    guest.program(|a| {
+        a.enter(8, 2)?;
+        a.mov(ecx, esp)
+    });
+    guest.run();
+    let event = guest.event().expect("an event");
+    assert_eq!(event.general[1], 0x7777_00F2);
+    assert_eq!(event.general[5], 0x7777_0102);
+    assert_eq!(guest.peek(DATA + 0x102), 0x8888_0044);
+    assert_eq!(guest.peek(DATA + 0xFE), 0xCAFE_F00D);
+    assert_eq!(guest.peek(DATA + 0xFA), 0x7777_0102);
 }

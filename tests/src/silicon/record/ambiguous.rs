@@ -1,0 +1,136 @@
+//! Cases whose end the manuals leave open: two faults are possible, and processors differ in which they find first.
+use crate::silicon::{Case, Outcome, WINDOW};
+use iced_x86::{Mnemonic, OpKind};
+use spec::{exceptions, paging, registers};
+
+/// Whether another processor may rightly end this case in another way.
+pub fn ends_otherwise_elsewhere(case: &Case) -> bool {
+    use Mnemonic::{Call, Enter, Iret, Iretd, Popa, Popad, Pusha, Pushad, Retf, Ud0, Ud1};
+    let Outcome::Exception(vector) = case.outcome else {
+        return false;
+    };
+    if vector == exceptions::PF && faults_in_two_pages(case) {
+        return true;
+    }
+    match case.code.mnemonic() {
+        // AMD processors raise #UD before they look for ModRM.
+        Ud0 | Ud1 => case.bytes.len() > 15 || is_cut_off(case),
+        // AMD processors keep what POPA had loaded before it failed.
+        Popa | Popad if case.registers_after != case.registers => true,
+        Enter | Iret | Iretd | Popa | Popad | Pusha | Pushad if has_two_stack_faults(case) => true,
+        Retf => has_two_stack_faults(case) || faults_behind_released_bytes(case, vector),
+        // The push may come before the target is compared with its limit.
+        Call if is_far(case) => {
+            has_two_stack_faults(case)
+                || matches!(vector, exceptions::PF | exceptions::SS) && target_is_outside(case)
+        }
+        _ => false,
+    }
+}
+
+/// Its page or its segment ends within the instruction.
+fn is_cut_off(case: &Case) -> bool {
+    let code = case.selectors[usize::from(registers::CS)];
+    let limit = case
+        .environment
+        .descriptor(code)
+        .map_or(0, |code| code.limit);
+    let bytes = case.bytes.len() as u32;
+    case.eip.saturating_add(bytes - 1) > limit
+        || case.code_address() % paging::PAGE_BYTES + bytes > paging::PAGE_BYTES
+}
+
+/// One access lies in two pages of which ring 3 may access none.
+fn faults_in_two_pages(case: &Case) -> bool {
+    let page = |linear: u32| linear & !(paging::PAGE_BYTES - 1);
+    let may_access = |linear| case.environment.may_access(linear, true);
+    let accesses = case.accesses();
+    accesses
+        .iter()
+        .any(|&(first, last)| page(first) != page(last) && !may_access(first) && !may_access(last))
+}
+
+/// The bytes around the top of the stack are outside the segment's limit in part, and in part not present.
+fn has_two_stack_faults(case: &Case) -> bool {
+    const REACH: i32 = 128;
+    let stack = case
+        .environment
+        .descriptor(case.selectors[usize::from(registers::SS)]);
+    let Some((first, last)) = stack.and_then(|stack| stack.offsets()) else {
+        return false;
+    };
+    let (mut outside, mut absent) = (false, false);
+    let mut before = 0;
+    for distance in -REACH..REACH {
+        let distance = distance as u32;
+        let offset = case.registers[4].wrapping_add(distance) & case.stack_mask();
+        // An access across the last offset is outside, too.
+        outside |= offset < before;
+        before = offset;
+        if (first..=last).contains(&offset) {
+            absent |= !case
+                .environment
+                .may_access(case.stack_address(distance), true);
+        } else {
+            outside = true;
+        }
+    }
+    outside && absent
+}
+
+/// AMD processors read the outer stack pointer of RETF n, whether they need it or not.
+fn faults_behind_released_bytes(case: &Case, vector: u8) -> bool {
+    let frame = 0..8;
+    let releases = case.instruction().op_count() == 1;
+    let is_stack_fault = matches!(vector, exceptions::PF | exceptions::SS | exceptions::AC);
+    releases
+        && is_stack_fault
+        && frame.clone().all(|distance| {
+            case.environment
+                .may_access(case.stack_address(distance), false)
+        })
+}
+
+fn is_far(case: &Case) -> bool {
+    let instruction = case.instruction();
+    match instruction.op0_kind() {
+        OpKind::FarBranch16 | OpKind::FarBranch32 => true,
+        OpKind::Memory => instruction.is_call_far_indirect(),
+        _ => false,
+    }
+}
+
+/// The offset of a far pointer is behind the limit of its segment.
+fn target_is_outside(case: &Case) -> bool {
+    let instruction = case.instruction();
+    let (offset, selector) = match instruction.op0_kind() {
+        OpKind::FarBranch16 => (
+            instruction.far_branch16().into(),
+            instruction.far_branch_selector(),
+        ),
+        OpKind::FarBranch32 => (
+            instruction.far_branch32(),
+            instruction.far_branch_selector(),
+        ),
+        _ => {
+            let Some(linear) = case.effective_address(&instruction, 0) else {
+                return true;
+            };
+            let window = case.window();
+            let start = linear.wrapping_sub(WINDOW) as usize;
+            let bytes = instruction.memory_size().size();
+            let Some(pointer) = window.get(start..start.wrapping_add(bytes)) else {
+                return true;
+            };
+            let (offset, selector) = pointer.split_at(bytes - 2);
+            let mut wide = [0; 4];
+            wide[..offset.len()].copy_from_slice(offset);
+            (
+                u32::from_le_bytes(wide),
+                u16::from_le_bytes([selector[0], selector[1]]),
+            )
+        }
+    };
+    let target = case.environment.descriptor(selector);
+    target.is_none_or(|target| offset > target.limit)
+}
