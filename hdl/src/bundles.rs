@@ -341,8 +341,8 @@ pub enum Condition {
     SystemDescriptor,
     /// A string comparison ends by its REPE or REPNE prefix.
     CompareEnds,
-    /// The stack segment being entered is of 16 bits.
-    NewStack16,
+    /// The descriptor latch holds a segment of 16 bits.
+    Segment16,
     /// The rule in `check` is a question, and its answer is no.
     Refused,
 }

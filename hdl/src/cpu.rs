@@ -337,7 +337,6 @@ impl Logic for Cpu {
         self.execute.descriptor.next = self.state.descriptor.val();
         self.execute.code_level.next = self.state.code_level.val();
         self.execute.new_stack_selector.next = self.state.new_stack_selector.val();
-        self.execute.new_stack32.next = self.state.new_stack32.val();
         self.execute.task_selector.next = self.state.task_selector.val();
         self.execute.debug_halted.next = self.debugger.val();
         self.execute.debug_register.next = self.debug_register.val();

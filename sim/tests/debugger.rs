@@ -249,7 +249,7 @@ fn the_articles_session_prints_its_facts_at_its_address() {
         "-y",
         r"SRV*c:\Symbols*http://example.invalid",
         "-v",
-        "winlogon.exe",
+        r".\winlogon.exe",
         "-c",
         ARTICLE,
     ];
@@ -581,6 +581,52 @@ fn a_program_that_is_not_in_the_image_and_files_that_are_not_there_are_named() {
     assert!(
         printed.contains("WARNING: /nonexistent is not accessible"),
         "{printed}"
+    );
+}
+
+#[test]
+fn the_stack_leads_from_an_interrupt_through_the_kernel_to_the_program() {
+    let printed = session(&["ba v 34", "g", "kv", "r cpl"]);
+    let rows: Vec<&str> = printed
+        .lines()
+        .skip_while(|line| !line.starts_with("ChildEBP"))
+        .skip(1)
+        .take_while(|line| command(line).is_none())
+        .collect();
+    assert!(
+        rows[0].contains("nt!KiCom1Interrupt (Interrupt frame @ "),
+        "{rows:#?}"
+    );
+    assert!(!rows[1].contains("KiCom1Interrupt"), "{rows:#?}");
+    assert!(
+        rows.iter()
+            .any(|row| row.contains("(FPO: [0,3] TrapFrame @ ")),
+        "{rows:#?}"
+    );
+    assert!(
+        rows.last()
+            .unwrap()
+            .ends_with("ntdll!RtlUserThreadStart+0x3"),
+        "{rows:#?}"
+    );
+}
+
+#[test]
+fn steps_end_at_a_breakpoint_of_any_kind_and_name_it() {
+    let printed = session(&[
+        "bp winlogon!WinMain+1",
+        "bp winlogon!WinMain+2",
+        "t 5",
+        "ba w4 esp-4",
+        "t 5",
+        "r eip",
+    ]);
+    for fact in ["Breakpoint 1 hit", "Breakpoint 2 hit", "eip=0100121b\n"] {
+        assert!(printed.contains(fact), "{fact} is missing in\n{printed}");
+    }
+    assert!(
+        !printed.contains("Breakpoint 0 hit"),
+        "no instruction begins there: {printed}"
     );
 }
 

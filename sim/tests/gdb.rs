@@ -524,6 +524,62 @@ fn ctrl_c_stops_a_guest_that_runs() {
 }
 
 #[test]
+fn the_65th_breakpoint_is_refused_and_the_others_stay() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    let first = address("ntdll!ZwWriteFile");
+    for number in 0..64 {
+        assert_eq!(client.ask(&format!("Z1,{:x},1", first + number)), "OK");
+    }
+    assert_eq!(client.ask(&format!("Z1,{:x},1", first + 64)), "E16");
+    assert!(client.monitor("stop ring").contains("no more"));
+    assert!(client.go().contains("hwbreak"));
+    assert_eq!(client.register("eip"), first);
+    assert_eq!(client.ask(&format!("z1,{first:x},1")), "OK");
+    assert!(
+        client
+            .monitor("stop ring")
+            .contains("stop at a ring change")
+    );
+}
+
+#[test]
+fn ctrl_c_stops_a_monitor_command_that_runs() {
+    let server = Server::start(&["--bios", &rom("goto.rom", &[0xEB, 0xFE])]);
+    let mut client = server.connect();
+    let digits: String = "goto cycle 0xffffffffffff"
+        .bytes()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    client.send(&format!("qRcmd,{digits}"));
+    std::thread::sleep(Duration::from_millis(200));
+    client.stream.write_all(&[3]).unwrap();
+    assert_eq!(client.answer(), "OK");
+    assert!(
+        client.output.starts_with("interrupted: fffffff0"),
+        "{}",
+        client.output
+    );
+    assert_eq!(client.step(), "S05");
+}
+
+#[test]
+fn what_the_guest_prints_comes_out_once_however_often_it_runs_by() {
+    let mut server = Server::start(&["--once"]);
+    let mut client = server.connect();
+    for _ in 0..2 {
+        assert!(client.go().contains("replaylog:end"));
+        assert!(client.ask("bc").contains("replaylog:begin"));
+    }
+    assert!(client.go().contains("replaylog:end"));
+    assert_eq!(client.ask("D"), "OK");
+    let mut text = String::new();
+    let stdout = server.child.stdout.as_mut().unwrap();
+    stdout.read_to_string(&mut text).unwrap();
+    assert_eq!(text.matches("hello from ring 3").count(), 1, "{text}");
+}
+
+#[test]
 fn the_end_of_the_guest_is_said_and_the_way_back_is_open() {
     // mov al,15h; out F4h,al
     let exit = rom("exit.rom", &[0xB0, 0x15, 0xE6, 0xF4]);
@@ -804,17 +860,15 @@ const SCRIPT: &[(&str, &[&str])] = &[
     ("monitor msr 0x176", &["sysenter_eip       = 00000000`828010c0"]),
     ("reverse-stepi", &["0x77f064f2 in ntdll!KiFastSystemCall ()"]),
     ("print $cpl", &["$6 = 3"]),
-    ("watch *(int *)($esp + 0x80000000)", &["atchpoint 3"]),
-    ("delete 3", &[]),
     ("delete 2", &[]),
-    ("rwatch *(int *)0x7ffe0300", &["Hardware read watchpoint 4: *(int *)0x7ffe0300"]),
-    ("reverse-continue", &["Hardware read watchpoint 4", "Value = 2012243184", "0x77f05eba in ntdll!ZwWriteFile ()"]),
-    ("delete 4", &[]),
+    ("rwatch *(int *)0x7ffe0300", &["Hardware read watchpoint 3: *(int *)0x7ffe0300"]),
+    ("reverse-continue", &["Hardware read watchpoint 3", "Value = 2012243184", "0x77f05eba in ntdll!ZwWriteFile ()"]),
+    ("delete 3", &[]),
     ("reverse-continue", &["Breakpoint 1, 0x77f05eb0 in ntdll!ZwWriteFile ()"]),
     ("reverse-continue", &["this is where the run began", "No more reverse-execution history.", "0x0000fff0"]),
     ("continue", &["Breakpoint 1, 0x77f05eb0 in ntdll!ZwWriteFile ()"]),
-    ("watch *(int *)0xbff74", &["Hardware watchpoint 5: *(int *)0xbff74"]),
-    ("continue", &["Hardware watchpoint 5", "New value = 2012241596", "in ntdll!KiFastSystemCall ()"]),
+    ("watch *(int *)0xbff74", &["Hardware watchpoint 4: *(int *)0xbff74"]),
+    ("continue", &["Hardware watchpoint 4", "New value = 2012241596", "in ntdll!KiFastSystemCall ()"]),
     ("delete", &[]),
     ("x/xw 0x90000000", &["Cannot access memory at address 0x90000000"]),
     ("set var *(int *)0x90000000 = 1", &["Cannot access memory at address 0x90000000"]),
@@ -827,8 +881,8 @@ const SCRIPT: &[(&str, &[&str])] = &[
     ("monitor ring", &["ring 3 to ring 0: 828010c0 nt!KiFastCallEntry"]),
     ("maintenance flush register-cache", &["Register cache flushed."]),
     ("x/i $pc", &["=> 0x828010c0 <nt!KiFastCallEntry>:"]),
-    ("break *'nt!NtWriteFile'", &["Breakpoint 6 at 0x82801ec0"]),
-    ("continue", &["Breakpoint 6, 0x82801ec0 in nt!NtWriteFile ()"]),
+    ("break *'nt!NtWriteFile'", &["Breakpoint 5 at 0x82801ec0"]),
+    ("continue", &["Breakpoint 5, 0x82801ec0 in nt!NtWriteFile ()"]),
     ("print/x ((_KTRAP_FRAME *)$ebp)->SegCs", &["$8 = 0x1b"]),
     ("print KiServiceTable[0x18c]", &["$9 = (void (*)()) 0x82801ec0 <nt!NtWriteFile>"]),
     ("print KiArgumentTable[0x18c]", &["$10 = 36 "]),

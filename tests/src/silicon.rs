@@ -290,6 +290,18 @@ impl Case {
         }
     }
 
+    /// Whether the bytes are too many for an instruction, or their page or segment ends within them.
+    pub fn is_incomplete(&self) -> bool {
+        const LONGEST: u32 = 15;
+        let code = self.selectors[usize::from(registers::CS)];
+        let code = self.environment.descriptor(code);
+        let limit = code.map_or(0, |code| code.limit);
+        let bytes = self.bytes.len() as u32;
+        bytes > LONGEST
+            || self.eip.saturating_add(bytes - 1) > limit
+            || self.code_address() % paging::PAGE_BYTES + bytes > paging::PAGE_BYTES
+    }
+
     /// What BT and its relatives with a register as bit number add to the address.
     fn bit_string_offset(&self, instruction: &Instruction) -> u32 {
         use Mnemonic::{Bt, Btc, Btr, Bts};

@@ -1,6 +1,6 @@
 //! The machine against recorded silicon: single instructions in ring 3, state set through the debug port.
 
-use iced_x86::Mnemonic;
+use iced_x86::{Code, Mnemonic};
 use std::path::Path;
 use tests::silicon::machine::{Simulated, replay_on_all_cores};
 use tests::silicon::replay::{Report, replay};
@@ -25,6 +25,10 @@ const OPEN: &[Open] = &[
     (
         "ARPL asks for a writable operand even if it does not write",
         |case| case.code.mnemonic() == Mnemonic::Arpl,
+    ),
+    (
+        "POP SP keeps the upper half of ESP from before the increment",
+        |case| matches!(case.code, Code::Pop_r16 | Code::Pop_rm16),
     ),
     ("LOOPE and LOOPNE heed repeat prefixes", |case| {
         let is_loop = matches!(case.code.mnemonic(), Mnemonic::Loope | Mnemonic::Loopne);

@@ -44,7 +44,6 @@ pub struct ExecuteStage {
     pub descriptor: Signal<In, Bits<64>>,
     pub code_level: Signal<In, Bits<2>>,
     pub new_stack_selector: Signal<In, Bits<16>>,
-    pub new_stack32: Signal<In, Bit>,
     pub task_selector: Signal<In, Bits<16>>,
     // from the debugger
     pub debug_halted: Signal<In, Bit>,
@@ -289,8 +288,8 @@ impl Logic for ExecuteStage {
                 self.condition_holds.next =
                     self.eflags.val().get_bit(6) == self.op.val().repeat_not_equal;
             }
-            Condition::NewStack16 => {
-                self.condition_holds.next = !self.new_stack32.val();
+            Condition::Segment16 => {
+                self.condition_holds.next = !self.descriptor.val().get_bit(54);
             }
             Condition::Refused => {
                 self.condition_holds.next = self.check_refused.val();

@@ -1,6 +1,8 @@
 //! Far JMP, CALL and RET, through code segments and call gates (SDM Vol. 2A, "CALL", "JMP", "RET").
 use super::assembler::{Assembler, Step, copy, nothing, step};
-use super::events::{load_descriptor, read, selector, set_accessed, stack_from_task};
+use super::events::{
+    load_descriptor, read, selector, set_accessed, stack_from_task, stack16_from_task,
+};
 use crate::prelude::*;
 use RegisterSelect::*;
 use WidthSelect::{Operand, Word};
@@ -176,6 +178,7 @@ fn call(routines: &mut Assembler) {
             nothing().goto("call_gate_enter"),
         ],
     );
+    stack16_from_task(routines, "call_gate");
     routines.routine(
         "call_gate_stack_accessed",
         [set_accessed(T4, "call_gate_stack")],
@@ -267,7 +270,7 @@ fn far_return(routines: &mut Assembler) {
             step(ExecuteOp::Add).a(T4).immediate().to(T4),
             copy(Esp)
                 .b(T4)
-                .branch(Condition::NewStack16, "return_stack16"),
+                .branch(Condition::Segment16, "return_stack16"),
             nothing().goto("return_outer"),
         ],
     );

@@ -57,9 +57,24 @@ pub fn stack_from_task(prefix: &str) -> Vec<Step> {
             .at(SegmentSelect::Tss, T5, 4)
             .privileged(),
         load_descriptor(T4).a(T4).check(Check::NotNullTask),
-        nothing().a(T4).check(Check::NewStack),
+        nothing()
+            .a(T4)
+            .check(Check::NewStack)
+            .branch(Condition::Segment16, &format!("{prefix}_stack16")),
         nothing().branch(Condition::NotAccessed, &format!("{prefix}_stack_accessed")),
     ]
+}
+
+/// What follows in a routine made of `stack_from_task`: a stack of 16 bits takes SP only.
+pub fn stack16_from_task(routines: &mut Assembler, prefix: &str) {
+    routines.routine(
+        &format!("{prefix}_stack16"),
+        [
+            step(ExecuteOp::ZeroExtendWord).b(T3).to(T3),
+            nothing().branch(Condition::NotAccessed, &format!("{prefix}_stack_accessed")),
+            nothing().goto(&format!("{prefix}_stack")),
+        ],
+    );
 }
 
 pub fn add(routines: &mut Assembler) {
@@ -155,6 +170,7 @@ fn deliver(routines: &mut Assembler) {
             nothing().a(T2).b(T1).control(Control::LoadCode).last(),
         ],
     );
+    stack16_from_task(routines, "deliver");
     routines.routine(
         "deliver_stack_accessed",
         [set_accessed(T4, "deliver_stack")],
@@ -243,7 +259,7 @@ fn interrupt_return(routines: &mut Assembler) {
             nothing().control(Control::CommitStack),
             copy(Esp)
                 .b(T4)
-                .branch(Condition::NewStack16, "return_stack16"),
+                .branch(Condition::Segment16, "return_stack16"),
         ],
     );
     routines.routine("return_outer", drop_segments());

@@ -37,7 +37,6 @@ pub struct State {
     pub code_level: Signal<Out, Bits<2>>,
     pub checked_code_limit: Signal<Out, Bits<32>>,
     pub new_stack_selector: Signal<Out, Bits<16>>,
-    pub new_stack32: Signal<Out, Bit>,
     pub task_selector: Signal<Out, Bits<16>>,
     // the code and stack segments
     pub code_base: Signal<Out, Bits<32>>,
@@ -128,7 +127,6 @@ impl Logic for State {
         self.descriptor.next = self.descriptor_reg.q.val();
         self.code_level.next = self.code_level_reg.q.val();
         self.new_stack_selector.next = self.stack_selector_reg.q.val();
-        self.new_stack32.next = self.stack_reg.q.val().get_bit(54);
         self.task_selector.next = self.task_selector_reg.q.val();
         self.code_raw_limit.next = bit_cast::<20, 16>(self.code_reg.q.val().get_bits::<16>(0))
             | (bit_cast::<20, 4>(self.code_reg.q.val().get_bits::<4>(48)) << 16);

@@ -51,7 +51,7 @@ pub struct DebugArguments {
     /// Write all that is shown to a new file, too
     #[arg(long = "logo", value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Folders with a `symbols.json` for what the image has no names for, separated by semicolons; servers (SRV*) are
+    /// Folders with a symbols.json for what the image has no names for, separated by semicolons; servers (SRV*) are
     /// not asked
     #[arg(short = 'y', value_name = "PATH")]
     symbol_path: Option<String>,

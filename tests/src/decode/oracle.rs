@@ -224,8 +224,9 @@ pub fn differences(question: &Question, answer: &Answer, rows: &Rows) -> Result<
     }
     let row = rows.rows[usize::from(answer.row_index)];
     if invalid {
-        // With LOCK and too many bytes behind it, iced-x86 says no more than that it is invalid.
-        if is_valid(row) {
+        // Every coprocessor instruction raises #NM or #UD, whether a coprocessor would know it or not.
+        let is_coprocessor = matches!(question.bytes[prefixes.count], 0xD8..=0xDF);
+        if is_valid(row) && !is_coprocessor {
             found.push(format!("is an instruction, row {:03X}", answer.row_index));
         }
         return verdict(found, false);

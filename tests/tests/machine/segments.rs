@@ -4,6 +4,7 @@ use crate::case::*;
 use iced_x86::code_asm::*;
 use spec::flags;
 use spec::registers as number;
+use spec::segments;
 use tests::guest::*;
 
 #[test]
@@ -476,4 +477,36 @@ fn a_nested_frame_on_a_stack_of_16_bits_holds_the_whole_of_esp() {
     assert_eq!(guest.peek(DATA + 0x102), 0x8888_0044);
     assert_eq!(guest.peek(DATA + 0xFE), 0xCAFE_F00D);
     assert_eq!(guest.peek(DATA + 0xFA), 0x7777_0102);
+}
+
+#[test]
+fn events_and_call_gates_enter_an_inner_stack_of_16_bits_with_sp() {
+    for (label, bytes) in [
+        ("int", vec![0xCD, vector::COMPLETED]),
+        ("ud2", vec![0x0F, 0x0B]),
+        ("call", vec![0x9A, 0, 0, 0, 0, selector::CALL_GATE as u8, 0]),
+    ] {
+        let mut guest = Guest::new(None);
+        guest.begin(3);
+        // Base 0: the handlers find their frames through it.
+        let access = segments::ACCESS_PRESENT | segments::ACCESS_CODE_OR_DATA | 3;
+        let stack = segments::descriptor(0, 0xFFFF, access, 0);
+        guest.descriptor(selector::DATA_16_RING_0, stack);
+        guest.poke(TSS + segments::TSS_ESP0, 0x5678_0000 | STACK_TOP[0]);
+        guest.poke(TSS + segments::TSS_SS0, selector::DATA_16_RING_0.into());
+        guest.program(|a| a.db(&bytes));
+        guest.run();
+        let event = guest.event().expect(label);
+        assert_eq!(
+            event.data_segments[usize::from(number::SS)],
+            selector::DATA_16_RING_0,
+            "{label}"
+        );
+        assert!(
+            event.frame < STACK_TOP[0] && event.frame > STACK_TOP[0] - 64,
+            "{label}: {:X}",
+            event.frame
+        );
+        assert!(guest.is_alive(), "{label}");
+    }
 }

@@ -261,6 +261,27 @@ fn tour_continued(a: &mut CodeAssembler) -> Result<(), iced_x86::IcedError> {
     a.imul_3(eax, esi, 77)?;
     a.cmpxchg8b(qword_ptr(ebx + 0xFFC))?;
     a.add(dword_ptr(ebx + 0xFFE), edi)?;
+    a.daa()?;
+    a.aas()?;
+    a.db(&[0xD4, 10])?; // aam
+    a.mov(dword_ptr(ebx + 0x1800), eax)?;
+    a.mov(dword_ptr(ebx + 0x1804), i32::from(selector::DATA_3))?;
+    a.lfs(edx, fword_ptr(ebx + 0x1800))?;
+    a.lar(ecx, dword_ptr(ebx + 0x1804))?;
+    a.arpl(word_ptr(ebx + 0x1800), cx)?;
+    a.lsl(eax, dword_ptr(ebx + 0x1804))?;
+    a.verw(word_ptr(ebx + 0x1804))?;
+    a.mov(dword_ptr(ebx + 0x1808), -1)?;
+    a.mov(dword_ptr(ebx + 0x180C), 9)?;
+    a.mov(ecx, 4)?;
+    a.bound(ecx, qword_ptr(ebx + 0x1808))?;
+    a.mov(edx, 0xE9)?;
+    a.rep().outsb()?;
+    a.lea(edi, dword_ptr(ebx + 0x1900))?;
+    a.mov(ecx, 3)?;
+    a.rep().insb()?;
+    a.insb()?;
+    a.outsb()?;
     a.pushad()?;
     a.popad()?;
     a.enter(16, 2)?;

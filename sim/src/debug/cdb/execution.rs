@@ -12,6 +12,16 @@ const WATCH_LIMIT: usize = 64;
 /// Instructions that `tc` and its like pass at most.
 const SEARCH_LIMIT: u64 = 10_000_000;
 
+/// How a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Done,
+    /// It met a breakpoint, which has been named.
+    Breakpoint,
+    /// Something else stopped it, which has been printed.
+    Stopped,
+}
+
 impl Debugger {
     /// Runs to a watch of `extra` that `accept` likes (true), or to another stop, which it prints (false).
     pub(super) fn run_to(
@@ -141,8 +151,8 @@ impl Debugger {
         })
     }
 
-    /// Completes one instruction, over calls if asked; false if something else stopped it, which has been printed.
-    fn advance(&mut self, over: bool) -> Result<bool, String> {
+    /// Completes one instruction, over calls if asked.
+    fn advance(&mut self, over: bool) -> Result<Step, String> {
         let line = self.current();
         let registers = self.debuggee.registers();
         let (esp, ring) = (registers.esp(), registers.cpl());
@@ -151,37 +161,55 @@ impl Debugger {
             let enters = match line.instruction.flow_control() {
                 FlowControl::Call if line.instruction.mnemonic() != Mnemonic::Call => {
                     // SYSENTER: until the ring is the same again.
-                    return self.run_to(&[Watch::Ring], &mut |debugger| {
+                    let arrived = self.run_to(&[Watch::Ring], &mut |debugger| {
                         debugger.debuggee.registers().cpl() >= ring
-                    });
+                    })?;
+                    return Ok(if arrived { Step::Done } else { Step::Stopped });
                 }
                 FlowControl::Call | FlowControl::IndirectCall | FlowControl::Interrupt => true,
                 _ => false,
             };
             if enters {
-                return self.run_to(&[Watch::Execute { linear: next }], &mut |debugger| {
+                let arrived = self.run_to(&[Watch::Execute { linear: next }], &mut |debugger| {
                     let registers = debugger.debuggee.registers();
                     registers.cpl() == ring && registers.esp() >= esp
-                });
+                })?;
+                return Ok(if arrived { Step::Done } else { Step::Stopped });
             }
         }
-        let stopped = self.debuggee.step(1);
+        let (watches, numbers) = self.all_watches(&[])?;
+        let stopped = self.debuggee.step_watching(&watches);
         self.show_console();
-        if stopped == Stopped::Done {
-            return Ok(true);
+        match stopped {
+            Stopped::Done => Ok(Step::Done),
+            Stopped::Watch(hit) => {
+                let mut numbers = hit.iter().map(|index| numbers[*index]);
+                match numbers.find(|number| self.condition_holds(*number)) {
+                    Some(number) => {
+                        self.line(format!("Breakpoint {number} hit"));
+                        Ok(Step::Breakpoint)
+                    }
+                    None => Ok(Step::Done),
+                }
+            }
+            other => {
+                self.report(&other);
+                Ok(Step::Stopped)
+            }
         }
-        self.report(&stopped);
-        Ok(false)
     }
 
     /// `t [count]` and `p [count]`: each step is shown.
     pub(super) fn step(&mut self, name: &str, arguments: &str) -> Outcome {
         let count = self.count(arguments)?;
         for _ in 0..count {
-            if !self.advance(name == "p")? {
+            let step = self.advance(name == "p")?;
+            if step != Step::Stopped {
+                self.print_position();
+            }
+            if step != Step::Done {
                 break;
             }
-            self.print_position();
         }
         Ok(())
     }
@@ -192,8 +220,13 @@ impl Debugger {
         for _ in 0..count {
             let mut steps = 0;
             loop {
-                if !self.advance(name.starts_with('p'))? {
-                    return Ok(());
+                match self.advance(name.starts_with('p'))? {
+                    Step::Done => {}
+                    Step::Breakpoint => {
+                        self.print_position();
+                        return Ok(());
+                    }
+                    Step::Stopped => return Ok(()),
                 }
                 let instruction = self.current().instruction;
                 let found = match name.as_bytes()[1] {

@@ -28,7 +28,6 @@ mod trace;
 mod types;
 
 use super::Debuggee;
-use crate::wave::Wave;
 use breakpoints::Breakpoint;
 use expression::{Range, Scope};
 use names::{Names, Target};
@@ -76,7 +75,7 @@ pub struct Debugger {
     last_line: String,
     console_shown: usize,
     interrupt: Arc<AtomicBool>,
-    wave: Option<Wave>,
+    wave: Option<crate::wave::Wave>,
     quit: bool,
 }
 

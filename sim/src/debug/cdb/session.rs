@@ -5,7 +5,6 @@ use crate::debug::{Stopped, Watch};
 use crate::wave::Wave;
 use std::fmt::Write;
 use std::path::Path;
-use std::sync::Arc;
 
 /// Scripts inside of scripts.
 const SCRIPT_DEPTH: usize = 16;
@@ -60,7 +59,9 @@ impl Debugger {
             self.print_position();
             return Ok(());
         }
-        let Some(module) = self.names.module(&start.program).cloned() else {
+        // As the article has it: .\winlogon.exe
+        let file = start.program.rsplit(['\\', '/']).next();
+        let Some(module) = file.and_then(|file| self.names.module(file)).cloned() else {
             let files: Vec<String> = modules
                 .iter()
                 .filter(|module| !module.file.is_empty())
@@ -170,8 +171,8 @@ impl Debugger {
             "on" => {
                 let file = if file.is_empty() { "debug.fst" } else { file };
                 self.close_wave()?;
-                let symbols = Arc::clone(self.names.symbols());
-                let wave = Wave::open(self.debuggee.machine(), Path::new(file), &symbols)
+                let symbols = self.names.symbols();
+                let wave = Wave::open(self.debuggee.machine(), Path::new(file), symbols)
                     .map_err(|error| error.to_string())?;
                 self.wave = Some(wave);
                 self.line(format!("Writing every clock from here to {file}"));
@@ -190,11 +191,12 @@ impl Debugger {
         Ok(())
     }
 
-    fn close_wave(&mut self) -> Outcome {
+    /// Ends the waveform that is being written, if one is.
+    pub(super) fn close_wave(&mut self) -> Outcome {
         match self.wave.take() {
-            Some(wave) => wave
-                .close(self.debuggee.machine())
-                .map_err(|error| error.to_string()),
+            Some(wave) => wave.close(self.debuggee.machine()).map_err(|error| {
+                format!("The waveform is complete, but not what shows it: {error}")
+            }),
             None => Ok(()),
         }
     }

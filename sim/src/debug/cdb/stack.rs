@@ -2,13 +2,13 @@
 //!
 //! There is no frame data in the image, so that a frame is found from the code: what the instructions from the
 //! function's begin up to where it is have pushed, and whether EBP is its frame pointer. A trap frame in the kernel
-//! (known by the mark in it) leads on to the user's stack.
+//! (known by the mark in it) leads on to the user's stack, and so does what the processor pushes at an interrupt.
 
 use super::disassembly::{self, Disassembler};
 use super::names::{Names, Target};
 use super::{Debugger, Outcome, execution};
 use iced_x86::{FlowControl, Mnemonic, OpKind, Register};
-use spec::registers;
+use spec::{flags, registers, segments};
 use std::fmt::Write;
 
 /// `_KTRAP_FRAME.DbgArgMark` of a frame that a system call has built.
@@ -37,6 +37,8 @@ pub struct Frame {
     pub without_frame: Option<u32>,
     /// Its trap frame.
     pub trap: Option<u32>,
+    /// What the processor pushed when it entered here through a gate of the IDT.
+    pub interrupt: Option<u32>,
 }
 
 /// What a function has done to its stack up to an instruction of it.
@@ -191,6 +193,32 @@ fn trap_frame(names: &Names, target: &mut dyn Target, address: u32) -> Option<(u
     Some((field("Eip")?, field("HardwareEsp")?, field("Ebp")?))
 }
 
+/// What the processor pushes on an interrupt or exception: where it is, EIP, ESP behind it, and whether ring 3 was
+/// interrupted. An error code may lie below.
+fn interrupt_frame(
+    names: &Names,
+    target: &mut dyn Target,
+    address: u32,
+) -> Option<(u32, u32, u32, bool)> {
+    [address, address.wrapping_add(4)]
+        .into_iter()
+        .find_map(|at| {
+            let mut field = |offset| target.read_u32(at.wrapping_add(offset));
+            let (eip, cs, eflags) = (field(0)?, field(4)?, field(8)?);
+            let is_frame = names.module_at(eip).is_some()
+                && cs <= 0xFFFF
+                && cs & !u32::from(segments::SELECTOR_RPL) != 0
+                && eflags & !flags::DEFINED == flags::ALWAYS_ONE;
+            let to_user = cs as u16 & segments::SELECTOR_RPL == segments::SELECTOR_RPL;
+            // A change of ring pushes the outer ESP and SS, too.
+            let esp = match to_user {
+                true => field(12)?,
+                false => at.wrapping_add(12),
+            };
+            is_frame.then_some((at, eip, esp, to_user))
+        })
+}
+
 /// The frames from the current one outwards.
 pub fn walk(names: &Names, target: &mut dyn Target, limit: usize) -> Vec<Frame> {
     let mut frames: Vec<Frame> = Vec::new();
@@ -218,24 +246,8 @@ pub fn walk(names: &Names, target: &mut dyn Target, limit: usize) -> Vec<Frame> 
             Stack::Pushed(bytes) => Some(esp.wrapping_add(bytes)),
             Stack::Unknown => None,
         };
-        let mut valid = |slot: u32| {
-            let returns = target.read_u32(slot)?;
-            is_behind_call(names, target, returns).then_some((slot, returns))
-        };
-        let by_code = slot.and_then(&mut valid);
-        // Where the code does not tell, EBP may; but at the kernel's edge it is the user's.
-        let found = match by_code {
-            None if !in_kernel => valid(ebp.wrapping_add(4)),
-            found => found,
-        };
-        let stack = if by_code.is_none() && found.is_some() {
-            Stack::Framed
-        } else {
-            stack
-        };
-        let slot = found.map(|(slot, _)| slot).or(slot);
         let returns = slot.and_then(|slot| target.read_u32(slot));
-        let valid = found.map(|(_, returns)| returns);
+        let valid = returns.filter(|returns| is_behind_call(names, target, *returns));
         let mut frame = Frame {
             child_ebp: slot.unwrap_or(esp).wrapping_sub(4),
             return_address: returns.unwrap_or(0),
@@ -244,6 +256,7 @@ pub fn walk(names: &Names, target: &mut dyn Target, limit: usize) -> Vec<Frame> 
             arguments: [0; 3],
             without_frame: None,
             trap: None,
+            interrupt: None,
         };
         let next = match (valid, in_kernel) {
             (Some(returns), _) => {
@@ -259,20 +272,33 @@ pub fn walk(names: &Names, target: &mut dyn Target, limit: usize) -> Vec<Frame> 
                 Some((returns, slot.wrapping_add(4 + popped), new_ebp, true))
             }
             (None, true) => {
-                if let Some((user_eip, user_esp, user_ebp)) = trap_frame(names, target, ebp) {
+                let pushed = match stack {
+                    Stack::Pushed(bytes) => interrupt_frame(names, target, esp.wrapping_add(bytes)),
+                    _ => None,
+                };
+                if let Some((at, returns, outer_esp, to_user)) = pushed {
+                    frame.child_ebp = at.wrapping_sub(4);
+                    frame.return_address = returns;
+                    frame.is_valid = true;
+                    frame.interrupt = Some(at);
+                    in_kernel = !to_user;
+                    Some((returns, outer_esp, ebp, false))
+                } else if let Some((user_eip, user_esp, user_ebp)) = trap_frame(names, target, ebp)
+                {
                     frame.child_ebp = ebp;
                     frame.return_address = user_eip;
                     frame.is_valid = true;
                     frame.trap = Some(ebp);
                     in_kernel = false;
                     Some((user_eip, user_esp, user_ebp, false))
+                } else if let Some(user) = sysenter_caller(names, target, eip, &mut frame) {
+                    in_kernel = false;
+                    Some(user)
                 } else {
-                    let user = sysenter_caller(names, target, eip, &mut frame);
-                    in_kernel &= user.is_none();
-                    user
+                    by_frame_pointer(names, target, inside, ebp, &mut frame)
                 }
             }
-            (None, false) => None,
+            (None, false) => by_frame_pointer(names, target, inside, ebp, &mut frame),
         };
         for (index, argument) in frame.arguments.iter_mut().enumerate() {
             let address = frame.child_ebp.wrapping_add(8 + index as u32 * 4);
@@ -285,6 +311,26 @@ pub fn walk(names: &Names, target: &mut dyn Target, limit: usize) -> Vec<Frame> 
         }
     }
     frames
+}
+
+/// Where the code does not tell, EBP may be the frame pointer.
+fn by_frame_pointer(
+    names: &Names,
+    target: &mut dyn Target,
+    place: u32,
+    ebp: u32,
+    frame: &mut Frame,
+) -> Option<(u32, u32, u32, bool)> {
+    let returns = target.read_u32(ebp.wrapping_add(4))?;
+    if !is_behind_call(names, target, returns) {
+        return None;
+    }
+    frame.child_ebp = ebp;
+    frame.return_address = returns;
+    frame.is_valid = true;
+    let popped = popped_by(names, target, place);
+    let outer = target.read_u32(ebp)?;
+    Some((returns, ebp.wrapping_add(8 + popped), outer, true))
 }
 
 /// In SYSENTER's handler, before it has built a frame: EDX is the user's ESP, which points at the return into the stub.
@@ -338,6 +384,10 @@ impl Debugger {
                 match (frame.trap, frame.without_frame) {
                     (Some(trap), _) => {
                         write!(self.out, " (FPO: [0,3] TrapFrame @ {trap:08x})").unwrap();
+                    }
+                    (None, _) if frame.interrupt.is_some() => {
+                        let at = frame.interrupt.unwrap_or_default();
+                        write!(self.out, " (Interrupt frame @ {at:08x})").unwrap();
                     }
                     (None, Some(count)) => write!(self.out, " (FPO: [{count},0,0])").unwrap(),
                     (None, None) => {}

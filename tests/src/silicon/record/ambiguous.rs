@@ -1,7 +1,7 @@
 //! Cases whose end the manuals leave open: two faults are possible, and processors differ in which they find first.
-use crate::silicon::{Case, Outcome, WINDOW};
+use crate::silicon::{Case, Outcome, WINDOW, is_transfer};
 use iced_x86::{Mnemonic, OpKind};
-use spec::{exceptions, paging, registers};
+use spec::{exceptions, flags, paging, registers};
 
 /// Whether another processor may rightly end this case in another way.
 pub fn ends_otherwise_elsewhere(case: &Case) -> bool {
@@ -12,32 +12,27 @@ pub fn ends_otherwise_elsewhere(case: &Case) -> bool {
     if vector == exceptions::PF && faults_in_two_pages(case) {
         return true;
     }
+    if vector == exceptions::GP && is_branch_at_the_limit(case) {
+        return true;
+    }
     match case.code.mnemonic() {
         // AMD processors raise #UD before they look for ModRM.
-        Ud0 | Ud1 => case.bytes.len() > 15 || is_cut_off(case),
+        Ud0 | Ud1 => case.is_incomplete(),
         // AMD processors keep what POPA had loaded before it failed.
         Popa | Popad if case.registers_after != case.registers => true,
         Enter | Iret | Iretd | Popa | Popad | Pusha | Pushad if has_two_stack_faults(case) => true,
-        Retf => has_two_stack_faults(case) || faults_behind_released_bytes(case, vector),
+        Iret | Iretd => fails_behind_its_frame(case, vector, 3),
+        Retf => {
+            has_two_stack_faults(case)
+                || faults_behind_released_bytes(case, vector)
+                || fails_behind_its_frame(case, vector, 2)
+        }
         // The push may come before the target is compared with its limit.
         Call if is_far(case) => {
-            has_two_stack_faults(case)
-                || matches!(vector, exceptions::PF | exceptions::SS) && target_is_outside(case)
+            has_two_stack_faults(case) || is_stack_fault(vector) && target_is_outside(case)
         }
         _ => false,
     }
-}
-
-/// Its page or its segment ends within the instruction.
-fn is_cut_off(case: &Case) -> bool {
-    let code = case.selectors[usize::from(registers::CS)];
-    let limit = case
-        .environment
-        .descriptor(code)
-        .map_or(0, |code| code.limit);
-    let bytes = case.bytes.len() as u32;
-    case.eip.saturating_add(bytes - 1) > limit
-        || case.code_address() % paging::PAGE_BYTES + bytes > paging::PAGE_BYTES
 }
 
 /// One access lies in two pages of which ring 3 may access none.
@@ -50,7 +45,40 @@ fn faults_in_two_pages(case: &Case) -> bool {
         .any(|&(first, last)| page(first) != page(last) && !may_access(first) && !may_access(last))
 }
 
-/// The bytes around the top of the stack are outside the segment's limit in part, and in part not present.
+fn is_stack_fault(vector: u8) -> bool {
+    matches!(vector, exceptions::PF | exceptions::SS | exceptions::AC)
+}
+
+/// AMD processors raise #GP for a taken branch whose last byte is the last of its segment, wherever it goes.
+fn is_branch_at_the_limit(case: &Case) -> bool {
+    let code = case.selectors[usize::from(registers::CS)];
+    let limit = case
+        .environment
+        .descriptor(code)
+        .map_or(0, |code| code.limit);
+    let last = case.eip.wrapping_add(case.bytes.len() as u32 - 1);
+    is_transfer(case.code) && last == limit
+}
+
+/// AMD processors look at more of the stack than they pop.
+fn fails_behind_its_frame(case: &Case, vector: u8, items: u32) -> bool {
+    use iced_x86::Code::{Iretw, Retfw, Retfw_imm16};
+    let bytes = match case.code {
+        Iretw | Retfw | Retfw_imm16 => 2 * items,
+        _ => 4 * items,
+    };
+    let stack = case
+        .environment
+        .descriptor(case.selectors[usize::from(registers::SS)]);
+    let Some((first, last)) = stack.and_then(|stack| stack.offsets()) else {
+        return false;
+    };
+    let top = case.registers[4] & case.stack_mask();
+    let is_inside = top >= first && top.checked_add(bytes - 1).is_some_and(|end| end <= last);
+    vector == exceptions::SS && case.error_code == 0 && is_inside
+}
+
+/// The bytes around the top of the stack are two of: outside the segment's limit, not present, not aligned.
 fn has_two_stack_faults(case: &Case) -> bool {
     const REACH: i32 = 128;
     let stack = case
@@ -75,16 +103,21 @@ fn has_two_stack_faults(case: &Case) -> bool {
             outside = true;
         }
     }
-    outside && absent
+    let checks_alignment = case.eflags & flags::AC != 0;
+    let is_odd = checks_alignment && !case.stack_address(0).is_multiple_of(4);
+    [outside, absent, is_odd]
+        .iter()
+        .filter(|found| **found)
+        .count()
+        > 1
 }
 
 /// AMD processors read the outer stack pointer of RETF n, whether they need it or not.
 fn faults_behind_released_bytes(case: &Case, vector: u8) -> bool {
     let frame = 0..8;
     let releases = case.instruction().op_count() == 1;
-    let is_stack_fault = matches!(vector, exceptions::PF | exceptions::SS | exceptions::AC);
     releases
-        && is_stack_fault
+        && is_stack_fault(vector)
         && frame.clone().all(|distance| {
             case.environment
                 .may_access(case.stack_address(distance), false)
