@@ -21,7 +21,7 @@ impl Paging {
     /// The physical address of a linear one; `None` where no page is present or a table is not in memory.
     ///
     /// `word` reads four bytes of physical memory.
-    pub fn translate(&self, linear: u32, word: impl Fn(u32) -> Option<u32>) -> Option<u32> {
+    pub fn translate(&self, linear: u32, mut word: impl FnMut(u32) -> Option<u32>) -> Option<u32> {
         if self.cr0 & CR0_PG == 0 {
             return Some(linear);
         }

@@ -522,6 +522,9 @@ fn a_waveform_of_a_stretch_holds_the_names_of_its_instructions() {
         "{printed}"
     );
     let mut wave = wellen::simple::read(&path).unwrap();
+    for file in ["a wave.sucl", "a wave.gtkw", ".surfer/mappings/a_wave_eip"] {
+        assert!(folder.join(file).is_file(), "{file}");
+    }
     std::fs::remove_dir_all(&folder).unwrap();
     let lane = wave
         .hierarchy()

@@ -3,6 +3,7 @@
 use super::Registers;
 use super::history::{Action, Checkpoint, History};
 use crate::machine::{Machine, MachineError, Pipeline, Snapshot, Stop};
+use crate::paging::Paging;
 use crate::symbols::Symbols;
 use spec::registers as number;
 use std::collections::HashMap;
@@ -320,19 +321,12 @@ impl Debuggee {
     /// SDM Vol. 3A, "32-Bit Paging".
     pub fn translate(&mut self, linear: u32) -> Option<u32> {
         let registers = self.registers();
-        if !registers.paging() {
-            return Some(linear);
-        }
-        let (directory, large_pages) = (registers.cr3() & !0xFFF, registers.cr4() >> 4 & 1 != 0);
-        let entry = self.physical_u32(directory | linear >> 22 << 2)?;
-        if entry & 1 == 0 {
-            return None;
-        }
-        if large_pages && entry & 0x80 != 0 {
-            return Some(entry & 0xFFC0_0000 | linear & 0x003F_FFFF);
-        }
-        let entry = self.physical_u32(entry & !0xFFF | (linear >> 12 & 0x3FF) << 2)?;
-        (entry & 1 != 0).then_some(entry & !0xFFF | linear & 0xFFF)
+        let paging = Paging {
+            cr0: registers.cr0(),
+            cr3: registers.cr3(),
+            cr4: registers.cr4(),
+        };
+        paging.translate(linear, |physical| self.physical_u32(physical))
     }
 
     fn physical_u32(&mut self, physical: u32) -> Option<u32> {

@@ -211,6 +211,10 @@ impl Names {
 
 /// Writes all files for the waveform `wave`.
 pub(super) fn write(wave: &Path, symbols: &Symbols, seen: &Seen) -> io::Result<()> {
+    // Beside /dev/null nothing belongs.
+    if !wave.is_file() {
+        return Ok(());
+    }
     let stem = wave
         .file_stem()
         .unwrap_or_default()
