@@ -21,6 +21,9 @@ use std::io::{self, Stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+/// Time to leave the screen in, once told to.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// How long a look at the keyboard takes at most.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -83,6 +86,15 @@ pub enum Left {
 /// A terminal that cannot be read or written.
 pub fn run(app: &mut App, interrupted: fn() -> bool) -> io::Result<Left> {
     let mut screen = Screen::new()?;
+    // Waiting for a key in a terminal that has been closed never ends. Whoever is told to end and does not, is ended.
+    std::thread::spawn(move || {
+        while !interrupted() {
+            std::thread::sleep(PATIENCE);
+        }
+        std::thread::sleep(PATIENCE);
+        restore();
+        std::process::exit(crate::cli::exit::INTERRUPTED.into());
+    });
     let mut events = VecDeque::new();
     screen.0.draw(|frame| view::draw(app, frame))?;
     loop {
