@@ -499,12 +499,12 @@ impl Logic for Issue {
             self.micro_op.next.control = Control::None;
             self.micro_op.next.check = Check::None;
         }
-        // Of several, the one found first on the way in: fetch, limit, length, meaning.
+        // Of several, the one found first on the way in: limit, fetch, length, meaning.
         if self.held.val().too_long | self.beyond_limit.val() {
             self.micro_op.next.fault_vector = 13.into();
         }
         // In a routine, `held` may still be the instruction whose fault the routine delivers.
-        if self.held.val().fetch_fault & !self.in_routine.q.val() {
+        if self.held.val().fetch_fault & !(self.in_routine.q.val() | self.beyond_limit.val()) {
             self.micro_op.next.fault_vector = 14.into();
             self.micro_op.next.fault_code = bit_cast::<16, 3>(self.held.val().fetch_fault_code);
             self.micro_op.next.displacement = self.held.val().displacement;

@@ -346,6 +346,9 @@ impl Logic for Predecode {
         self.predecoded.next.too_long = self.too_long.val();
         if self.faults.val() {
             self.predecoded.next.displacement = self.fetch_fault_linear.val();
+            // Behind the byte that cannot be fetched: it may lie beyond the limit.
+            self.predecoded.next.next_eip =
+                self.head_eip.val() + bit_cast::<32, 6>(self.window_bytes.val()) + 1;
             self.predecoded.next.length = self.prefix_bytes.q.val();
         }
         self.row_index.next = bit_cast::<11, 8>(self.opcode.val())

@@ -603,10 +603,11 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
         .access_width(Word)
         .unless(StaticCondition::RealMode, "undefined")
         .then(name),
+        // It need not be writable if nothing changes.
         "arpl" if memory => copy(R::T0)
             .b_load()
             .access_width(Word)
-            .memory(MemoryOp::LoadForWrite)
+            .memory(MemoryOp::Load)
             .operand(0)
             .unless(StaticCondition::RealMode, "undefined")
             .then("arpl_memory"),

@@ -170,7 +170,9 @@ fn questions_fault_on_their_operand_and_on_the_page_of_the_table() {
         prepared("the descriptor is on a supervisor page", 3, |g| { g.set(number::BASE + number::LDTR, SUPERVISOR_PAGE); g.set(0, 7) },
             |a| a.lsl(eax, eax), completes()),
         row("lock lar", 3, |a| a.db(&[0xF0, 0x0F, 0x02, 0xC0]), ud()),
-        prepared("arpl of a read-only page", 3, |g| g.set(3, READ_ONLY_PAGE), |a| a.arpl(word_ptr(ebx), ax), pf(7, READ_ONLY_PAGE)),
+        prepared("arpl that changes a read-only page", 3, |g| { g.set(3, READ_ONLY_PAGE); g.set(0, 3) }, |a| a.arpl(word_ptr(ebx), ax), pf(7, READ_ONLY_PAGE)),
+        prepared("arpl that changes nothing there", 3, |g| { g.set(3, READ_ONLY_PAGE); g.set(0, 0) }, |a| a.arpl(word_ptr(ebx), ax), completes()),
+        prepared("arpl of an absent page", 3, |g| g.set(3, ABSENT_PAGE), |a| a.arpl(word_ptr(ebx), ax), pf(4, ABSENT_PAGE)),
         prepared("arpl through null", 3, |g| g.load(number::DS, selector::NULL), |a| a.arpl(word_ptr(ebx), ax), gp(0)),
     ]);
 }
