@@ -114,6 +114,11 @@ impl Generator {
             self.give_meaning(&mut case, source);
         }
         let instruction = case.instruction();
+        // ESP is where the stack is, and no selector was chosen for it.
+        let reads_selector = matches!(source.row.mnemonic, "lar" | "lsl" | "verr" | "verw" | "mov");
+        if reads_selector && is_host_only(case.registers[ESP] as u16) {
+            return None;
+        }
         case.undefined_flags = instruction.rflags_undefined() as u16;
         case.memory.sort_by_key(|(offset, _)| *offset);
         let stack = case.environment.descriptor(case.selectors[SS])?;
