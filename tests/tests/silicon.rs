@@ -1,6 +1,5 @@
 //! The machine against recorded silicon: single instructions in ring 3, state set through the debug port.
 
-use iced_x86::{Code, Mnemonic};
 use std::path::Path;
 use tests::silicon::machine::{Simulated, replay_on_all_cores};
 use tests::silicon::replay::{Report, replay};
@@ -17,28 +16,7 @@ fn vectors(name: &str) -> Vec<Case> {
 type Open = (&'static str, fn(&Case) -> bool);
 
 /// What the core still does otherwise.
-const OPEN: &[Open] = &[
-    (
-        "a page that is not present is found before the end of the code segment, or before the 16th byte",
-        |case| case.outcome == Outcome::Exception(13) && ends_in_another_page(case),
-    ),
-    (
-        "ARPL asks for a writable operand even if it does not write",
-        |case| case.code.mnemonic() == Mnemonic::Arpl,
-    ),
-    (
-        "POP SP keeps the upper half of ESP from before the increment",
-        |case| matches!(case.code, Code::Pop_r16 | Code::Pop_rm16),
-    ),
-    ("LOOPE and LOOPNE heed repeat prefixes", |case| {
-        let is_loop = matches!(case.code.mnemonic(), Mnemonic::Loope | Mnemonic::Loopne);
-        is_loop && case.bytes.iter().any(|byte| matches!(byte, 0xF2 | 0xF3))
-    }),
-];
-
-fn ends_in_another_page(case: &Case) -> bool {
-    case.code_address() % 0x1000 + case.bytes.len() as u32 > 0x1000
-}
+const OPEN: &[Open] = &[];
 
 /// Replays cases that are built or not as the decoder says, and prints what differs.
 fn print(report: &Report) {

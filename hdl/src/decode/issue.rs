@@ -469,6 +469,11 @@ impl Logic for Issue {
         self.micro_op.next.condition = self.word.val().condition;
         self.micro_op.next.check = self.word.val().check;
         self.micro_op.next.x86_condition = bit_cast::<4, 8>(self.held.val().opcode & 15);
+        if (self.word.val().control == Control::Loop) & self.held.val().repeat {
+            // LOOPE and LOOPNE heed the prefix, not their opcode.
+            self.micro_op.next.x86_condition = bit_cast::<4, 8>(self.held.val().opcode & 14)
+                | bit_cast::<4, 1>((!self.held.val().repeat_not_equal).into());
+        }
         self.micro_op.next.target = self.word.val().target;
         self.micro_op.next.micro_address = bit_cast::<12, 11>(self.row_index.q.val());
         if self.in_routine.q.val() {

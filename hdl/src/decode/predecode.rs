@@ -75,6 +75,8 @@ pub struct Predecode {
     complete: Signal<Local, Bit>,
     is_prefix: Signal<Local, Bit>,
     too_long: Signal<Local, Bit>,
+    /// Prefixes included.
+    bytes_there: Signal<Local, Bits<6>>,
     faults: Signal<Local, Bit>,
     register_form: Signal<Local, Bit>,
     all_bytes: Signal<Local, Bits<128>>,
@@ -301,18 +303,21 @@ impl Logic for Predecode {
             _ => {}
         }
 
+        self.bytes_there.next =
+            self.window_bytes.val() + bit_cast::<6, 4>(self.prefix_bytes.q.val());
         // Is it all there? Garbage behind the last byte can only make the length larger than what is there.
         self.is_prefix.next =
             (self.window_bytes.val() != 0) & self.shape.val().prefix & !self.two_byte_map.val();
-        self.too_long.next = (self.prefix_bytes.q.val() == 15)
-            | (!self.is_prefix.val()
-                & (self.total_length.val() > 15)
-                & (bit_cast::<6, 4>(self.length.val()) <= self.window_bytes.val()));
         self.complete.next = (self.window_bytes.val() != 0)
             & !self.is_prefix.val()
             & (bit_cast::<6, 4>(self.length.val()) <= self.window_bytes.val());
         self.faults.next = self.fetch_fault.val() & !self.complete.val() & !self.is_prefix.val();
 
+        self.too_long.next = (self.prefix_bytes.q.val() == 15)
+            | (!self.is_prefix.val()
+                & (self.total_length.val() > 15)
+                & (bit_cast::<6, 4>(self.length.val()) <= self.window_bytes.val()))
+            | (self.faults.val() & (self.bytes_there.val() > 14));
         self.found.next =
             (self.complete.val() | self.faults.val() | self.too_long.val()) & !self.flush.val();
         self.take_prefix.next = self.is_prefix.val() & !self.too_long.val() & !self.flush.val();

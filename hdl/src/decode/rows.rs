@@ -551,7 +551,17 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
                 .pop()
                 .then(format!("pop_{}", numbers::SEGMENT[s as usize])),
             Option::None if memory => copy(R::T0).access_width(Full).pop().then("pop_memory"),
-            Option::None => copy(register_of(first)?).width(Full).pop().last().into(),
+            Option::None => {
+                let step = copy(register_of(first)?).width(Full).pop().last();
+                if first == Ev {
+                    step.unless(StaticCondition::OperandSize16, "pop_word_rm")
+                } else if opcode.byte & 7 == 4 {
+                    step.unless(StaticCondition::OperandSize16, "pop_word_opcode")
+                } else {
+                    step
+                }
+                .into()
+            }
         },
         "pusha" => step(ExecuteOp::PassB)
             .b(R::Eax)

@@ -42,6 +42,24 @@ pub fn add(routines: &mut Assembler) {
             give(Eax, T6).stack(AddressMode::Stack).last(),
         ],
     );
+    // POP of 16 bits that may go to SP: the upper half of ESP is that behind the increment.
+    for (name, register) in [("pop_word_rm", Rm), ("pop_word_opcode", Opcode)] {
+        let end = || copy(register).b(T0).width(WidthSelect::Word).last();
+        let stack16 = format!("{name}_stack16");
+        routines.routine(
+            name,
+            [
+                copy(T0).access_width(Operand).pop(),
+                copy(T1)
+                    .b_from(BSource::EffectiveAddress)
+                    .at(SegmentSelect::Ss, Esp, 0)
+                    .unless(StaticCondition::Stack16, &stack16),
+                copy(Esp).b(T1),
+                end(),
+            ],
+        );
+        routines.routine(&stack16, [copy(Esp).b(T1).width(WidthSelect::Word), end()]);
+    }
     // POP to memory: its address is made with ESP as the pop leaves it.
     routines.routine(
         "pop_memory",

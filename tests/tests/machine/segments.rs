@@ -510,3 +510,21 @@ fn events_and_call_gates_enter_an_inner_stack_of_16_bits_with_sp() {
         assert!(guest.is_alive(), "{label}");
     }
 }
+
+#[test]
+fn pop_of_sp_adds_its_word_to_the_esp_behind_the_increment() {
+    for bytes in [&[0x66, 0x5C][..], &[0x66, 0x8F, 0xC4]] {
+        let mut guest = Guest::new(None);
+        guest.begin(3);
+        guest.poke(0x2_FFFC, 0x1234_0000);
+        guest.set(4, 0x2_FFFE);
+        guest.program(|a| {
+            a.db(bytes)?;
+            a.mov(eax, esp)?;
+            a.mov(esp, (USER_STACK_TOP - 0x100) as i32)
+        });
+        guest.run();
+        let event = guest.event().expect("an event");
+        assert_eq!(event.general[0], 0x3_1234, "{bytes:02X?}");
+    }
+}
