@@ -158,7 +158,8 @@ impl Logic for MemoryAccess {
         self.memory_read_wanted.next = self.usable.val()
             & self.memory_read.val()
             & (!self.first_half.val() | self.execute_empty.val());
-        self.io_read_wanted.next = self.usable.val()
+        // Ports are not translated, so this does not wait for the look-up.
+        self.io_read_wanted.next = self.accesses.val()
             & self.io_read.val()
             & self.certain.val()
             & !self.hold_io_reads.val()

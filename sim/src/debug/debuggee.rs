@@ -576,24 +576,29 @@ impl Debuggee {
     /// Goes back (or on) to where `instructions` had just completed since reset.
     pub fn go_to_instruction(&mut self, instructions: u64) -> Stopped {
         let here = self.position();
-        if instructions < here.instructions
-            || (instructions == here.instructions && !self.between())
-        {
-            let begin = self.begin().instructions;
-            if instructions <= begin {
-                let first = self.history.last_where(|_| false).clone();
-                self.restore(&first);
-                return if instructions == begin {
-                    Stopped::Done
-                } else {
-                    Stopped::Begin
-                };
-            }
-            let before = |position: &Position| position.instructions < instructions;
-            let checkpoint = self.history.last_where(before).clone();
+        let begin = self.begin().instructions;
+        if instructions <= begin {
+            let first = self.history.last_where(|_| false).clone();
+            self.restore(&first);
+            return if instructions == begin {
+                Stopped::Done
+            } else {
+                Stopped::Begin
+            };
+        }
+        let back = instructions < here.instructions
+            || (instructions == here.instructions && !self.between());
+        self.to_checkpoint(back, |position| position.instructions < instructions);
+        self.advance(Some(instructions), None, &[])
+    }
+
+    /// Goes to the last checkpoint for which `before` holds, if that is back from here or on.
+    fn to_checkpoint(&mut self, back: bool, before: impl Fn(&Position) -> bool) {
+        let checkpoint = self.history.last_where(before);
+        if back || checkpoint.position.cycle > self.position().cycle {
+            let checkpoint = checkpoint.clone();
             self.restore(&checkpoint);
         }
-        self.advance(Some(instructions), None, &[])
     }
 
     /// Goes back (or on) to a clock cycle since reset.
@@ -603,13 +608,8 @@ impl Debuggee {
             self.restore(&first);
             return Stopped::Begin;
         }
-        if cycle < self.position().cycle {
-            let checkpoint = self
-                .history
-                .last_where(|position| position.cycle <= cycle)
-                .clone();
-            self.restore(&checkpoint);
-        }
+        let back = cycle < self.position().cycle;
+        self.to_checkpoint(back, |position| position.cycle <= cycle);
         self.advance(None, Some(cycle), &[])
     }
 
