@@ -588,12 +588,12 @@ impl Debuggee {
         }
         let back = instructions < here.instructions
             || (instructions == here.instructions && !self.between());
-        self.to_checkpoint(back, |position| position.instructions < instructions);
+        self.restore_nearest(back, |position| position.instructions < instructions);
         self.advance(Some(instructions), None, &[])
     }
 
     /// Goes to the last checkpoint for which `before` holds, if that is back from here or on.
-    fn to_checkpoint(&mut self, back: bool, before: impl Fn(&Position) -> bool) {
+    fn restore_nearest(&mut self, back: bool, before: impl Fn(&Position) -> bool) {
         let checkpoint = self.history.last_where(before);
         if back || checkpoint.position.cycle > self.position().cycle {
             let checkpoint = checkpoint.clone();
@@ -609,7 +609,7 @@ impl Debuggee {
             return Stopped::Begin;
         }
         let back = cycle < self.position().cycle;
-        self.to_checkpoint(back, |position| position.cycle <= cycle);
+        self.restore_nearest(back, |position| position.cycle <= cycle);
         self.advance(None, Some(cycle), &[])
     }
 
