@@ -34,6 +34,8 @@ struct StraightRun {
     repeated: HashSet<u64>,
     /// Every byte of RAM ever stored to: instructions completed before it changed, and its value then.
     stores: HashMap<u32, Vec<(u64, u8)>>,
+    /// Pages of the page directory and its tables, in which the processor sets A and D bits without an instruction.
+    tables: HashSet<u32>,
     ports: Vec<u64>,
     end: u64,
 }
@@ -45,6 +47,7 @@ impl StraightRun {
         let mut run = Self {
             positions: vec![(0, [0; 8], 0xFFF0, 2)],
             repeated: HashSet::new(),
+            tables: HashSet::new(),
             stores: HashMap::new(),
             ports: machine
                 .drain_ports()
@@ -60,6 +63,20 @@ impl StraightRun {
             }
             if matches!(retired.bytes[0], 0xF2 | 0xF3) {
                 run.repeated.insert(retired.number);
+            }
+            if retired.system_write && retired.system_number == number::CR3 {
+                run.tables.insert(retired.system_data >> 12);
+                let directory = machine
+                    .read_memory(retired.system_data & !0xFFF, 4096)
+                    .unwrap();
+                let entries = directory
+                    .chunks(4)
+                    .map(|entry| u32::from_le_bytes(entry.try_into().unwrap()));
+                run.tables.extend(
+                    entries
+                        .filter(|entry| entry & 1 != 0)
+                        .map(|entry| entry >> 12),
+                );
             }
             if retired.esp_write {
                 registers[4] = retired.esp_data;
@@ -128,7 +145,9 @@ impl StraightRun {
 
 fn go_about(moves: usize, seed: u64) {
     let run = StraightRun::record();
+    let in_tables = |address: &u32| run.tables.contains(&(address >> 12));
     let mut addresses: Vec<u32> = run.stores.keys().copied().collect();
+    addresses.retain(|address| !in_tables(address));
     addresses.sort_unstable();
     let mut random = Random::new(seed);
     let mut debuggee = debuggee();
