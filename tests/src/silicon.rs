@@ -98,6 +98,30 @@ pub struct Case {
 }
 
 impl Case {
+    /// A case that has not run: flat segments, registers and EIP 0, IF set.
+    pub fn draft(environment: &Arc<Environment>, code: Code, bytes: Vec<u8>) -> Self {
+        Case {
+            environment: Arc::clone(environment),
+            bytes,
+            code,
+            registers: [0; 8],
+            selectors: environment::FLAT,
+            eflags: flags::IF | flags::ALWAYS_ONE,
+            eip: 0,
+            seed: 0,
+            memory: Vec::new(),
+            outcome: Outcome::Completed,
+            error_code: 0,
+            cr2: None,
+            registers_after: [0; 8],
+            selectors_after: [0; 6],
+            eflags_after: 0,
+            eip_after: 0,
+            undefined_flags: 0,
+            memory_after: Vec::new(),
+        }
+    }
+
     /// The instruction as iced-x86 decodes it where it is; an invalid one if it is too long.
     pub fn instruction(&self) -> Instruction {
         decode(&self.bytes, self.bits(), self.eip)

@@ -60,7 +60,7 @@ fn is_branch_at_the_limit(case: &Case) -> bool {
     is_transfer(case.code) && last == limit
 }
 
-/// AMD processors look at more of the stack than they pop.
+/// AMD processors look at more of the stack than they pop, RETF and IRET before they look at the selector.
 fn fails_behind_its_frame(case: &Case, vector: u8, items: u32) -> bool {
     use iced_x86::Code::{Iretw, Retfw, Retfw_imm16};
     let bytes = match case.code {
@@ -75,7 +75,15 @@ fn fails_behind_its_frame(case: &Case, vector: u8, items: u32) -> bool {
     };
     let top = case.registers[4] & case.stack_mask();
     let is_inside = top >= first && top.checked_add(bytes - 1).is_some_and(|end| end <= last);
-    vector == exceptions::SS && case.error_code == 0 && is_inside
+    let may_read = |distance| {
+        case.environment
+            .may_access(case.stack_address(distance), false)
+    };
+    match vector {
+        exceptions::SS => case.error_code == 0 && is_inside,
+        exceptions::PF => (0..bytes).all(may_read),
+        _ => false,
+    }
 }
 
 /// The bytes around the top of the stack are two of: outside the segment's limit, not present, not aligned.
@@ -166,4 +174,28 @@ fn target_is_outside(case: &Case) -> bool {
     };
     let target = case.environment.descriptor(selector);
     target.is_none_or(|target| offset > target.limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::silicon::Environment;
+    use crate::silicon::environment::READ_ONLY_PAGE;
+    use iced_x86::Code;
+    use std::sync::Arc;
+
+    /// RETF that ended in a page fault, `left` bytes before the end of the last page that can be read.
+    fn far_return(left: u32) -> Case {
+        let environment = Arc::new(Environment::segmented(Vec::new(), 1));
+        let mut case = Case::draft(&environment, Code::Retfd, vec![0xCB]);
+        case.registers[4] = READ_ONLY_PAGE + paging::PAGE_BYTES - left;
+        case.outcome = Outcome::Exception(exceptions::PF);
+        case
+    }
+
+    #[test]
+    fn a_page_fault_behind_the_frame_of_a_far_return_is_of_one_maker_only() {
+        assert!(ends_otherwise_elsewhere(&far_return(8)));
+        assert!(!ends_otherwise_elsewhere(&far_return(0)));
+    }
 }

@@ -81,24 +81,10 @@ impl Generator {
         let address16 = self.percent(if selectors == FLAT { 10 } else { 40 });
         let bytes = self.bytes(source, bits, address16);
         let mut case = Case {
-            environment: Arc::clone(&self.environment),
-            bytes,
-            code: encoding.code,
             registers: std::array::from_fn(|_| self.register()),
             selectors,
             eflags: self.eflags(source),
-            eip: 0,
-            seed: 0,
-            memory: Vec::new(),
-            outcome: Outcome::Completed,
-            error_code: 0,
-            cr2: None,
-            registers_after: [0; 8],
-            selectors_after: [0; 6],
-            eflags_after: 0,
-            eip_after: 0,
-            undefined_flags: 0,
-            memory_after: Vec::new(),
+            ..Case::draft(&self.environment, encoding.code, bytes)
         };
         self.place(&mut case)?;
         let instruction = case.instruction();

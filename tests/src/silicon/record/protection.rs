@@ -65,25 +65,11 @@ pub fn drafts(environment: &Arc<Environment>) -> Vec<Case> {
 }
 
 fn draft(environment: &Arc<Environment>, bytes: &[u8]) -> Case {
+    let code = decode(bytes, 32, EIP).code();
     Case {
-        environment: Arc::clone(environment),
-        code: decode(bytes, 32, EIP).code(),
-        bytes: bytes.to_vec(),
         registers: [0x1111_1111, 2, 3, DATA, ESP, DATA + 0x100, 6, 7],
-        selectors: FLAT,
-        eflags: flags::IF | flags::ALWAYS_ONE,
         eip: EIP,
-        seed: 0,
-        memory: Vec::new(),
-        outcome: Outcome::Completed,
-        error_code: 0,
-        cr2: None,
-        registers_after: [0; 8],
-        selectors_after: [0; 6],
-        eflags_after: 0,
-        eip_after: 0,
-        undefined_flags: 0,
-        memory_after: Vec::new(),
+        ..Case::draft(environment, code, bytes.to_vec())
     }
 }
 
