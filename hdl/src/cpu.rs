@@ -288,7 +288,7 @@ impl Logic for Cpu {
         self.data.page_global_enable.next = self.system.cr4.val().get_bit(7);
         self.data.cr3.next = self.system.cr3.val();
         self.invalidates_page.next =
-            self.execute.retires.val() & (self.op.val().control == Control::InvalidatePage);
+            self.execute.retires_control.val() & (self.op.val().control == Control::InvalidatePage);
         self.data.tlb_flush.next =
             self.system.flush_translations.val() | self.debug_invalidate.val();
         self.data.tlb_flush_local.next = self.system.flush_local_translations.val();
@@ -412,11 +412,11 @@ impl Logic for Cpu {
             & !self.events.kill.val();
         self.system.write_cr2.next = self.page_faults.val();
         self.system.cr2_data.next = self.execute.fault_linear.val();
-        self.system.clear_task_switched.next =
-            self.execute.retires.val() & (self.op.val().control == Control::ClearTaskSwitched);
+        self.system.clear_task_switched.next = self.execute.retires_control.val()
+            & (self.op.val().control == Control::ClearTaskSwitched);
         self.system.set_single_step.next = self.events.set_single_step.val();
         self.system.select_msr.next =
-            self.execute.retires.val() & (self.op.val().control == Control::SelectMsr);
+            self.execute.retires_control.val() & (self.op.val().control == Control::SelectMsr);
         self.system.msr_number.next = self.execute.a.val();
 
         // checks
@@ -453,7 +453,7 @@ impl Logic for Cpu {
         self.events.fault_vector.next = self.execute.fault_vector.val();
         self.events.fault_code.next = self.execute.fault_code.val();
         self.events.interrupt_one.next = self.op.val().control == Control::InterruptOne;
-        self.events.software_interrupt.next = self.execute.retires.val()
+        self.events.software_interrupt.next = self.execute.retires_control.val()
             & ((self.op.val().control == Control::SoftwareInterrupt)
                 | (self.op.val().control == Control::InterruptOne));
         self.events.software_vector.next = self.execute.result.val().get_bits::<8>(0);
@@ -470,11 +470,11 @@ impl Logic for Cpu {
             & (self.execute.register_number.val() == 1)
             & self.execute.result.val().any();
         self.events.halts.next =
-            self.execute.retires.val() & (self.op.val().control == Control::Halt);
+            self.execute.retires_control.val() & (self.op.val().control == Control::Halt);
         self.events.stops.next =
             self.execute.leaves.val() & (self.op.val().control == Control::Halt);
         self.events.returns.next =
-            self.execute.retires.val() & (self.op.val().control == Control::ReturnFlags);
+            self.execute.retires_control.val() & (self.op.val().control == Control::ReturnFlags);
         self.events.interrupts_enabled.next = self.state.eflags.val().get_bit(9);
         self.events.real_mode.next = self.real_mode.val();
         self.events.eip.next = self.state.eip.val();
@@ -484,6 +484,7 @@ impl Logic for Cpu {
         // state
         self.state.reset.next = self.reset.val();
         self.state.retires.next = self.execute.retires.val();
+        self.state.retires_control.next = self.execute.retires_control.val();
         self.state.op.next = self.op.val();
         self.state.a.next = self.execute.a.val();
         self.state.b.next = self.execute.b.val();

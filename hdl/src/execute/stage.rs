@@ -68,6 +68,8 @@ pub struct ExecuteStage {
     pub store_valid: Signal<Out, Bit>,
     /// The micro-op leaves: it has retired.
     pub retires: Signal<Out, Bit>,
+    /// The same for every micro-op but near jumps, without the time that comparing their targets takes.
+    pub retires_control: Signal<Out, Bit>,
     /// The micro-op leaves, to retire or to raise a fault.
     pub leaves: Signal<Out, Bit>,
     /// The place is free at the end of this clock.
@@ -132,6 +134,8 @@ pub struct ExecuteStage {
     op: Signal<Local, MicroOp>,
     is_store: Signal<Local, Bit>,
     computed: Signal<Local, Bit>,
+    /// What is found without the target of a near jump.
+    early_fault: Signal<Local, Bit>,
     execute_fault: Signal<Local, Bit>,
     execute_vector: Signal<Local, Bits<5>>,
     execute_code: Signal<Local, Bits<16>>,
@@ -352,19 +356,23 @@ impl Logic for ExecuteStage {
             self.jumps.val() & (!self.far.val()) & (self.near_target.val() > self.code_limit.val());
 
         // Faults that only execution finds.
-        self.execute_fault.next = self.check_fault.val();
+        self.early_fault.next = self.check_fault.val();
         self.execute_vector.next = self.check_vector.val();
         self.execute_code.next = self.check_code.val();
-        if self.target_fault.val()
-            | ((self.op.val().control == Control::SelectMsr) & self.msr_unknown.val())
-        {
-            self.execute_fault.next = true;
+        if (self.op.val().control == Control::SelectMsr) & self.msr_unknown.val() {
+            self.early_fault.next = true;
             self.execute_vector.next = 13.into();
             self.execute_code.next = 0.into();
         }
         if self.unit.divide_error.val() {
-            self.execute_fault.next = true;
+            self.early_fault.next = true;
             self.execute_vector.next = 0.into();
+            self.execute_code.next = 0.into();
+        }
+        self.execute_fault.next = self.early_fault.val() | self.target_fault.val();
+        // A near jump has no other fault.
+        if self.target_fault.val() {
+            self.execute_vector.next = 13.into();
             self.execute_code.next = 0.into();
         }
         // A fault is raised in the clock after it is found, as the micro-op has gone by then: what follows it is void.
@@ -414,6 +422,7 @@ impl Logic for ExecuteStage {
         self.moves.next = self.computed.val() & (self.store_ready.val() | !self.is_store.val());
         self.done.next = self.moves.val() & !(self.void.val() | self.execute_fault.val());
         self.retires.next = self.done.val();
+        self.retires_control.next = self.moves.val() & !(self.void.val() | self.early_fault.val());
         self.leaves.next = self.moves.val() & !self.void.val();
         self.unit.advance.next = self.moves.val();
         self.vacant.next = (!self.valid_reg.q.val()) | self.moves.val() | self.op.val().fault;

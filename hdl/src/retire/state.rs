@@ -8,6 +8,8 @@ pub struct State {
     pub reset: Signal<In, Bit>,
     // from execute
     pub retires: Signal<In, Bit>,
+    /// The same, earlier, for all but near jumps.
+    pub retires_control: Signal<In, Bit>,
     pub op: Signal<In, MicroOp>,
     pub a: Signal<In, Bits<32>>,
     pub b: Signal<In, Bits<32>>,
@@ -206,7 +208,7 @@ impl Logic for State {
         }
 
         // Descriptors under way.
-        if self.retires.val() {
+        if self.retires_control.val() {
             if self.op.val().control == Control::LoadDescriptor {
                 self.descriptor_reg.d.next = self.load_data.val();
             }
@@ -227,7 +229,7 @@ impl Logic for State {
         self.number.next = self.op.val().system;
         self.data.next = self.result.val();
         self.writes_system.next =
-            self.retires.val() & (self.op.val().control == Control::WriteSystem);
+            self.retires_control.val() & (self.op.val().control == Control::WriteSystem);
         if self.debug_write.val() {
             self.number.next = self.debug_register.val();
             self.data.next = self.debug_write_data.val();
@@ -252,7 +254,7 @@ impl Logic for State {
         self.drops.next = false;
         self.level_loaded.next = self.cpl_reg.q.val();
         self.selector.next = self.a.val().get_bits::<16>(0);
-        if self.retires.val() {
+        if self.retires_control.val() {
             match self.op.val().control {
                 Control::LoadSegment => {
                     self.write_all.next = !self.real_mode.val();

@@ -4,7 +4,7 @@ use crate::random::Random;
 use crate::silicon::environment::{
     CODE_PAGE, Descriptor, FLAT, RING_3_CODE, RING_3_DATA, WINDOW, WINDOW_BYTES, is_host_only,
 };
-use crate::silicon::{Case, Environment, Outcome};
+use crate::silicon::{Case, Environment};
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 use spec::opcodes::{Immediate, Map, Operand};
 use spec::{flags, paging, registers, segments};

@@ -4,10 +4,10 @@
 //! selector; besides them the GDT's segments of ring 0, null selectors, and those behind the end of the table.
 //! Accesses: every type that can be loaded, at both ends of its limit, in all widths, read, written and both.
 use crate::silicon::environment::{
-    CODE_PAGE, FLAT, GDT_LIMIT, RING_0_CODE, RING_0_DATA, RING_3_CODE, RING_3_DATA, Segment,
+    CODE_PAGE, GDT_LIMIT, RING_0_CODE, RING_0_DATA, RING_3_CODE, RING_3_DATA, Segment,
     TSS_SELECTOR, WINDOW,
 };
-use crate::silicon::{Case, Environment, Outcome, decode};
+use crate::silicon::{Case, Environment, decode};
 use spec::{flags, registers, segments};
 use std::sync::Arc;
 
