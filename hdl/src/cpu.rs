@@ -178,6 +178,9 @@ impl Logic for Cpu {
         self.fetch.redirect.next = self.hazard.fetch_redirect.val();
         self.fetch.redirect_linear.next = self.hazard.fetch_linear.val();
         self.fetch.redirect_eip.next = self.hazard.fetch_eip.val();
+        self.fetch.early.next = self.hazard.fetch_early.val();
+        self.fetch.early_linear.next = self.hazard.fetch_early_linear.val();
+        self.fetch.redirect_is_early.next = self.hazard.fetch_redirect_is_early.val();
         self.fetch.stop.next = self.hazard.fetch_stop.val();
         self.fetch.consume.next = self.predecode.consume.val();
         self.fetch.consume_bytes.next = self.predecode.consume_bytes.val();
@@ -295,6 +298,7 @@ impl Logic for Cpu {
         self.data.tlb_flush_address.next = self.execute.linear_address.val();
         self.data.fetch_valid.next = self.fetch.translate_valid.val();
         self.data.fetch_linear.next = self.fetch.translate_linear.val();
+        self.data.fetch_lookup.next = self.fetch.lookup_linear.val();
         self.data.fetch_user.next = self.state.cpl.val() == 3;
         self.data.fetch_walk_permitted.next = self.hazard.fetch_certain.val();
         self.data_request.next = self.data.data_request.val();
@@ -332,6 +336,7 @@ impl Logic for Cpu {
         self.execute.external.next = self.events.external.val();
         self.execute.eflags.next = self.state.eflags.val();
         self.execute.cpl.next = self.state.cpl.val();
+        self.execute.code_base.next = self.state.code_base.val();
         self.execute.code_limit.next = self.state.code_limit.val();
         self.execute.descriptor.next = self.state.descriptor.val();
         self.execute.code_level.next = self.state.code_level.val();
@@ -363,6 +368,8 @@ impl Logic for Cpu {
         self.hazard.execute_redirect.next = self.execute.redirect.val();
         self.hazard.execute_micro_redirect.next = self.execute.micro_redirect.val();
         self.hazard.execute_next_eip.next = self.execute.next_eip.val();
+        self.hazard.execute_mispredicts.next = self.execute.mispredicts.val();
+        self.hazard.execute_other_linear.next = self.execute.other_linear.val();
         self.hazard.event_begins.next = self.events.begins.val();
         self.hazard.stop.next = self.events.stop.val();
         self.hazard.resume.next = self.events.resume.val();

@@ -40,6 +40,7 @@ pub struct ExecuteStage {
     // from the architectural state
     pub eflags: Signal<In, Bits<32>>,
     pub cpl: Signal<In, Bits<2>>,
+    pub code_base: Signal<In, Bits<32>>,
     pub code_limit: Signal<In, Bits<32>>,
     pub descriptor: Signal<In, Bits<64>>,
     pub code_level: Signal<In, Bits<2>>,
@@ -94,6 +95,10 @@ pub struct ExecuteStage {
     pub micro_esp: Signal<Out, Bits<32>>,
     /// Instructions go on elsewhere than the front end believes.
     pub redirect: Signal<Out, Bit>,
+    /// A conditional jump is here and goes the other way than predicted, unless it is void.
+    pub mispredicts: Signal<Out, Bit>,
+    /// The linear address of that way.
+    pub other_linear: Signal<Out, Bits<32>>,
     /// EIP after this instruction, when its last micro-op retires.
     pub next_eip: Signal<Out, Bits<32>>,
     /// ESP as it has retired.
@@ -115,6 +120,7 @@ pub struct ExecuteStage {
     linear_reg: DFF<Bits<32>>,
     segment_reg: DFF<Bits<4>>,
     esp_after_reg: DFF<Bits<32>>,
+    other_linear_reg: DFF<Bits<32>>,
     at_boundary: DFF<Bit>,
     held_load_reg: DFF<Bits<32>>,
     /// The load has been there for a clock.
@@ -165,6 +171,7 @@ pub struct ExecuteStage {
     old_merged: Signal<Local, Bits<32>>,
     debug_general_write: Signal<Local, Bit>,
     writes_register: Signal<Local, Bit>,
+    other_eip: Signal<Local, Bits<32>>,
     moves_esp: Signal<Local, Bit>,
     table_code: Signal<Local, Bits<16>>,
 }
@@ -183,6 +190,7 @@ impl Logic for ExecuteStage {
             linear_reg,
             segment_reg,
             esp_after_reg,
+            other_linear_reg,
             at_boundary,
             held_load_reg,
             late_reg,
@@ -243,8 +251,9 @@ impl Logic for ExecuteStage {
         // The unit.
         self.unit.reset.next = self.reset.val();
         self.unit.flush.next = self.void.val();
-        // A load that the ALU does not take needs one more clock.
-        self.waits_for_late.next = self.prepared_reg.q.val().takes_late
+        // A load that the ALU does not take needs one more clock; so does a target, for it has far to go.
+        self.waits_for_late.next = (self.prepared_reg.q.val().takes_late
+            | (self.op.val().control == Control::Jump))
             & ((self.op.val().a_source == ASource::Load)
                 | (self.op.val().b_source == BSource::Load))
             & !self.late_reg.q.val();
@@ -324,7 +333,7 @@ impl Logic for ExecuteStage {
         match self.op.val().control {
             Control::Jump => {
                 self.jumps.next = true;
-                self.near_target.next = self.operands.a.val();
+                self.near_target.next = self.operands.late_a.val();
             }
             Control::JumpRelative => {
                 self.jumps.next = true;
@@ -459,6 +468,14 @@ impl Logic for ExecuteStage {
             & (self.op.val().serialize
                 | (self.conditional.val() & (self.jumps.val() != self.op.val().predicted_taken))
                 | (self.jumps.val() & !self.conditional.val()));
+        self.mispredicts.next = self.valid_reg.q.val()
+            & self.conditional.val()
+            & (self.jumps.val() != self.op.val().predicted_taken);
+        self.other_linear.next = self.other_linear_reg.q.val();
+        self.other_eip.next = self.memory_micro_op.val().immediate;
+        if self.memory_micro_op.val().predicted_taken {
+            self.other_eip.next = self.memory_micro_op.val().next_eip;
+        }
         if self.done.val() {
             self.at_boundary.d.next = self.op.val().last;
         }
@@ -516,6 +533,7 @@ impl Logic for ExecuteStage {
             self.linear_reg.d.next = self.memory_linear_address.val();
             self.segment_reg.d.next = self.memory_segment.val();
             self.esp_after_reg.d.next = self.memory_esp_after.val();
+            self.other_linear_reg.d.next = self.code_base.val() + self.other_eip.val();
         }
         if self.void.val() | self.redirect.val() {
             self.valid_reg.d.next = false;
