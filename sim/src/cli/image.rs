@@ -1,7 +1,6 @@
 //! `sysgate image`.
 
-use super::{Failure, GateArgument, exit, print};
-use crate::image::Image;
+use super::{Failure, GateArgument, built_in, exit, print};
 use clap::Args;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -19,19 +18,22 @@ pub struct ImageArguments {
     /// How user code enters the kernel
     #[arg(long, value_enum, default_value_t = GateArgument::Sysenter)]
     gate: GateArgument,
+    /// Build the image that prints its own bill: the clocks of each hop of WriteFile, by RDTSC
+    #[arg(long)]
+    bill: bool,
 }
 
 impl ImageArguments {
-    /// Builds the default image and writes or lists it.
+    /// Builds the chosen image and writes or lists it.
     ///
     /// # Errors
     /// A folder that cannot be written.
     pub fn run(self) -> Result<u8, Failure> {
         if let Some(folder) = &self.out {
-            Image::build(self.gate.into())?.write(folder)?;
+            built_in(self.gate, self.bill)?.write(folder)?;
         }
         if self.list {
-            let image = Image::build(self.gate.into())?;
+            let image = built_in(self.gate, self.bill)?;
             let mut text =
                 String::from("base     end      layer ring  module      file            symbols\n");
             for module in &image.symbols.modules {
