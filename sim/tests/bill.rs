@@ -5,6 +5,7 @@
 use firmware::{Gate, ImageOptions, Layer, Program};
 use sim::bill::{Measured, measure};
 use sim::image::Image;
+use sim::machine::{Machine, MachineConfig, Stop};
 use std::sync::LazyLock;
 
 static SYSENTER: LazyLock<Measured> = LazyLock::new(|| measured(&options(Gate::Sysenter, None)));
@@ -64,6 +65,30 @@ fn the_bill_of_an_image_with_a_layer_less_has_its_own_hops() {
     ] {
         check(&measured(&options(gate, Some(layer))), 7);
     }
+}
+
+#[test]
+fn a_reset_prints_the_same_bill_again() {
+    let rom = firmware::build(&options(Gate::Sysenter, None)).unwrap().rom;
+    let mut machine = Machine::new(MachineConfig {
+        rom,
+        keep_retired: false,
+        keep_ports: false,
+        ..MachineConfig::default()
+    })
+    .unwrap();
+    // At odd times: while it boots, while it writes, while the bill is on its way.
+    for clocks in [20_011, 100_003, 300_007] {
+        machine.run(clocks);
+        machine.reset();
+        machine.take_console();
+    }
+    assert_eq!(machine.run(4_000_000), Stop::Halted);
+    let console = machine.take_console();
+    assert_eq!(
+        String::from_utf8_lossy(&console),
+        String::from_utf8_lossy(&SYSENTER.console)
+    );
 }
 
 #[test]

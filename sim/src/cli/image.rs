@@ -1,13 +1,13 @@
 //! `sysgate image`.
 
 use super::{Failure, GateArgument, built_in, exit, print};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use std::fmt::Write;
 use std::path::PathBuf;
 
 /// Arguments of `sysgate image`.
 #[derive(Args, Debug)]
-#[group(required = true, multiple = false, id = "action")]
+#[command(group = ArgGroup::new("action").required(true))]
 pub struct ImageArguments {
     /// Write the image to this folder, which is created: PE files, memory contents, symbols.json
     #[arg(long, value_name = "DIR", group = "action")]
