@@ -240,10 +240,9 @@ impl Logic for Cpu {
         self.address.real_mode.next = self.real_mode.val();
         self.address.esp_restore.next =
             self.hazard.flush_back.val() | self.execute.writes_esp.val();
-        self.address.esp_value.next = self.execute.esp_next.val();
-        if self.execute.micro_redirect.val() {
-            self.address.esp_value.next = self.execute.micro_esp.val();
-        }
+        self.address.esp_retired.next = self.execute.esp.val();
+        self.address.esp_branch.next = self.execute.micro_redirect.val();
+        self.address.esp_branch_value.next = self.execute.micro_esp.val();
 
         // memory
         self.memory.address_micro_op.next = self.address_op.val();
@@ -456,7 +455,7 @@ impl Logic for Cpu {
         self.events.software_interrupt.next = self.execute.retires_control.val()
             & ((self.op.val().control == Control::SoftwareInterrupt)
                 | (self.op.val().control == Control::InterruptOne));
-        self.events.software_vector.next = self.execute.result.val().get_bits::<8>(0);
+        self.events.software_vector.next = self.execute.late_b.val().get_bits::<8>(0);
         self.events.software_eip.next = self.op.val().next_eip;
         self.events.retires_last.next = self.execute.retires.val() & self.op.val().last;
         self.events.retires_first.next = self.execute.retires.val() & self.op.val().first;
@@ -468,7 +467,7 @@ impl Logic for Cpu {
         self.events.retires_boundary.next = self.execute.retires.val() & self.op.val().boundary;
         self.events.counts.next = self.execute.register_write.val()
             & (self.execute.register_number.val() == 1)
-            & self.execute.result.val().any();
+            & (self.execute.a.val() != 1);
         self.events.halts.next =
             self.execute.retires_control.val() & (self.op.val().control == Control::Halt);
         self.events.stops.next =
@@ -488,7 +487,7 @@ impl Logic for Cpu {
         self.state.op.next = self.op.val();
         self.state.a.next = self.execute.a.val();
         self.state.b.next = self.execute.b.val();
-        self.state.result.next = self.execute.result.val();
+        self.state.register_b.next = self.execute.register_b.val();
         self.state.flags.next = self.execute.flags.val();
         self.state.next_eip.next = self.execute.next_eip.val();
         self.state.load_data.next = self.data.load_data.val();
