@@ -28,7 +28,9 @@ mod verilog;
 #[cfg(feature = "model")]
 mod wave;
 
+use crate::image::Image;
 use clap::{Parser, Subcommand, ValueEnum};
+use firmware::Program;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -51,6 +53,8 @@ pub mod exit {
     pub const NO_JOURNEY: u8 = 26;
     /// The bitstream is written, but the clock is not met.
     pub const TIMING: u8 = 28;
+    /// The board's bill differs from the simulator's.
+    pub const BILL_DIFFERS: u8 = 30;
     /// Interrupted by the user.
     pub const INTERRUPTED: u8 = 130;
 }
@@ -137,6 +141,16 @@ impl From<GateArgument> for firmware::Gate {
             GateArgument::Int2e => Self::Int2e,
         }
     }
+}
+
+/// The built-in image that the options choose.
+fn built_in(gate: GateArgument, bill: bool) -> Result<Image, String> {
+    let program = if bill {
+        Program::Bill
+    } else {
+        Program::Greeting
+    };
+    Image::build_program(gate.into(), program)
 }
 
 /// A command's end: what to tell the user and the exit code.
