@@ -4,6 +4,8 @@
 #![cfg_attr(not(feature = "model"), allow(dead_code))]
 
 #[cfg(feature = "model")]
+pub mod bench;
+#[cfg(feature = "model")]
 pub mod board;
 pub mod cli;
 #[cfg(feature = "model")]
