@@ -63,6 +63,8 @@ pub struct Row {
     turn: Turn,
     /// The ring it runs in, 0 or 3.
     ring: u8,
+    /// Address of the descriptor table, [`GDT`] or [`ROM_GDT`].
+    gdt: u32,
     /// The i486's clocks for one operation.
     pub i486: Option<Published>,
     /// The Pentium's.
@@ -81,6 +83,7 @@ const fn row(
         operations,
         turn,
         ring: 0,
+        gdt: GDT,
         i486,
         pentium,
     }
@@ -89,6 +92,14 @@ const fn row(
 impl Row {
     const fn in_ring_3(self) -> Self {
         Self { ring: 3, ..self }
+    }
+
+    /// Descriptors that are not accessed yet and never will be.
+    const fn with_descriptors_in_rom(self) -> Self {
+        Self {
+            gdt: ROM_GDT,
+            ..self
+        }
     }
 }
 
@@ -155,6 +166,7 @@ pub const ROWS: &[Row] = &[
     row("rep stosd, per dword", 1024, Once(fill_block), exactly(4.0), exactly(1.0)),
     row("sequential load, per dword", 1024, Once(read_block), exactly(1.3), exactly(0.7)),
     row("mov r,ds; mov es,r",   4, Copies(|a| { a.mov(eax, ds)?; a.mov(es, eax) }), exactly(12.0), range(3.0, 4.0)),
+    row("mov r,ds; mov es,r, not accessed", 4, Copies(|a| { a.mov(eax, ds)?; a.mov(es, eax) }), exactly(12.0), range(3.0, 4.0)).with_descriptors_in_rom(),
     row("int + iret, ring 0",   2, Copies(|a| a.int(i32::from(CALL))), exactly(64.0), exactly(41.0)),
     row("int + iret, ring 3-0-3", 2, Copies(|a| a.int(i32::from(CALL))), exactly(107.0), exactly(75.0)).in_ring_3(),
     row("the same with pusha, ds, es", 2, Copies(|a| a.int(i32::from(FULL_CALL))), None, None).in_ring_3(),
@@ -296,9 +308,11 @@ fn system_calls(a: &mut CodeAssembler, at: u32) -> Result<(), IcedError> {
 
 // The guest's memory.
 const GDT: u32 = 0x1000;
+/// The same table, but the accessed bits are clear, and stay so.
+const ROM_GDT: u32 = guest::ROM_BASE;
 const IDT: u32 = 0x2000;
 const TASK_STATE: u32 = 0x3000;
-/// What LGDT and LIDT read: limit and base of the one, and eight bytes on of the other.
+/// What LGDT and LIDT read, eight bytes each: of [`GDT`], of [`IDT`], of the row's descriptor table.
 const POINTERS: u32 = 0x3100;
 const HANDLERS: u32 = 0x4000;
 /// 4 KB; the first dword is its own address.
@@ -416,7 +430,7 @@ fn program(row: &Row) -> Result<Vec<u8>, IcedError> {
             a.xor(edx, edx)?;
             a.wrmsr()?;
         }
-        Ok(())
+        a.lgdt(ptr(POINTERS + 16))
     })?;
     if row.ring == 3 {
         program.put(|a, _| {
@@ -485,6 +499,7 @@ fn machine(row: &Row) -> Result<Machine, BenchError> {
         descriptor(TASK_STATE, 103, 0x80 | TSS_32_AVAILABLE, 0),
         gate(CODE_0, handler(FAR_RETURN), 0xEC, 0),
     ];
+    let not_accessed = [0, flat(0x9A), flat(0x92)];
     let mut idt = [0; 0x83];
     for (vector, number) in [
         (CALL, INTERRUPT_RETURN),
@@ -497,8 +512,13 @@ fn machine(row: &Row) -> Result<Machine, BenchError> {
     let mut task_state = [0; 104];
     task_state[4..8].copy_from_slice(&STACK_TOP.to_le_bytes());
     task_state[8..10].copy_from_slice(&DATA_0.to_le_bytes());
-    let mut pointers = [0; 16];
-    for (at, limit, base) in [(0, gdt.len() * 8 - 1, GDT), (8, idt.len() * 8 - 1, IDT)] {
+    let mut pointers = [0; 24];
+    let gdt_limit = gdt.len() * 8 - 1;
+    for (at, limit, base) in [
+        (0, gdt_limit, GDT),
+        (8, idt.len() * 8 - 1, IDT),
+        (16, gdt_limit, row.gdt),
+    ] {
         pointers[at..at + 2].copy_from_slice(&(limit as u16).to_le_bytes());
         pointers[at + 2..at + 6].copy_from_slice(&base.to_le_bytes());
     }
@@ -507,6 +527,7 @@ fn machine(row: &Row) -> Result<Machine, BenchError> {
         CODE,
         &[
             (GDT, &bytes(&gdt)),
+            (ROM_GDT, &bytes(&not_accessed)),
             (IDT, &bytes(&idt)),
             (TASK_STATE, &task_state),
             (POINTERS, &pointers),
@@ -555,4 +576,101 @@ pub fn measure(rows: &[Row], observer: &mut dyn Observer) -> Result<Vec<Measured
         });
     }
     Ok(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::Silent;
+    use crate::machine::Stop;
+
+    fn named(name: &str) -> Row {
+        *ROWS.iter().find(|row| row.name == name).expect(name)
+    }
+
+    #[test]
+    fn an_addition_that_waits_for_the_one_before_costs_a_clock() {
+        let row = named("add r,r dependent");
+        let [measured] = measure(&[row], &mut Silent).unwrap()[..] else {
+            panic!("one row gives one figure");
+        };
+        assert!((1.0..1.1).contains(&measured.cycles), "{measured:?}");
+    }
+
+    #[test]
+    fn more_work_in_a_turn_costs_what_the_work_costs() {
+        // The difference is 160 dependent additions, whatever the loop costs.
+        let additions = |count| row("additions", count, Copies(|a| a.add(eax, ebx)), None, None);
+        let turns = [40, 200].map(|count| turn(&additions(count), &mut Silent).unwrap());
+        let clocks = turns[1] - turns[0];
+        assert!((160.0..162.0).contains(&clocks), "{clocks}");
+    }
+
+    #[test]
+    fn marks_and_retire_records_give_the_same_clocks() {
+        for name in ["loop dec; jnz", "div", "int + iret, ring 3-0-3"] {
+            let row = *ROWS.iter().find(|row| row.name.contains(name)).expect(name);
+            let mut machine = machine(&row).unwrap();
+            machine.keep(true, true);
+            let mut starts = Vec::new();
+            guest::run(&mut machine, name, MAX_CYCLES, &mut Silent, |machine| {
+                for record in machine.drain_retired() {
+                    // dec ecx
+                    if record.first && record.bytes[..2] == [0x49, 0] {
+                        starts.push(record.cycle);
+                    }
+                }
+            })
+            .unwrap();
+            assert_eq!(starts.len() as u32, PASSES.iter().sum::<u32>(), "{name}");
+            let last_pass = &starts[24..];
+            let clocks = (last_pass[47] - last_pass[15]) as f64 / 32.0;
+            assert_eq!(turn(&row, &mut Silent).unwrap(), clocks, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_does_not_reach_its_end_is_named() {
+        let row = row("hlt", 1, Copies(|a| a.hlt()), None, None);
+        let error = measure(&[row], &mut Silent).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                BenchError::End {
+                    name: "hlt",
+                    stop: Stop::Halted,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_upper_figure_of_a_range_is_the_one_to_beat() {
+        let measured = |cycles| Measured {
+            name: "",
+            cycles,
+            i486: range(3.0, 4.0),
+            pentium: None,
+        };
+        assert!(!measured(3.5).is_above_the_i486());
+        assert!(!measured(4.0).is_above_the_i486());
+        assert!(measured(4.01).is_above_the_i486());
+        assert!(
+            !Measured {
+                i486: None,
+                ..measured(1e9)
+            }
+            .is_above_the_i486()
+        );
+    }
+
+    #[test]
+    fn no_two_rows_have_one_name() {
+        let mut names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ROWS.len());
+    }
 }

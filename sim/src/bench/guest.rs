@@ -11,8 +11,10 @@ use spec::ports::EXIT;
 
 /// Bytes of RAM.
 const RAM_BYTES: u32 = 2 << 20;
-/// ROM that starts the guest.
+/// ROM that starts the guest; it ends where the address space ends.
 const ROM_BYTES: u32 = 0x1_0000;
+/// Where the ROM begins: what is loaded there or above lies in ROM.
+pub const ROM_BASE: u32 = ROM_BYTES.wrapping_neg();
 const START_UP: u32 = 0xFFFF_F000;
 
 /// Ring 0's stack ends here.
@@ -23,7 +25,7 @@ const MARK_PORT: u32 = 0xE8;
 /// Clock cycles between two questions to the observer.
 const SLICE_CYCLES: u64 = 50_000;
 
-/// A machine that will start at `entry` (physical, in RAM) in flat 32-bit ring-0 code, with `loads` in its RAM.
+/// A machine that will start at `entry` (physical) in flat 32-bit ring-0 code, with `loads` in its RAM and ROM.
 ///
 /// The caches are off and there is no stack until the code of [`begin`].
 pub fn machine(entry: u32, loads: &[(u32, &[u8])]) -> Result<Machine, BenchError> {
@@ -31,9 +33,12 @@ pub fn machine(entry: u32, loads: &[(u32, &[u8])]) -> Result<Machine, BenchError
         start_up(START_UP, entry).map_err(|error| BenchError::Assembly("start-up", error))?;
     let mut rom = vec![0xFF; ROM_BYTES as usize];
     let reset = reset_vector(START_UP);
-    for (address, bytes) in [(START_UP, &start_up[..]), (RESET_VECTOR, &reset)] {
-        let offset = (address.wrapping_add(ROM_BYTES)) as usize;
-        rom[offset..offset + bytes.len()].copy_from_slice(bytes);
+    let own = [(START_UP, &start_up[..]), (RESET_VECTOR, &reset)];
+    for (address, bytes) in own.iter().chain(loads) {
+        if *address >= ROM_BASE {
+            let offset = (address - ROM_BASE) as usize;
+            rom[offset..offset + bytes.len()].copy_from_slice(bytes);
+        }
     }
     let mut machine = Machine::new(MachineConfig {
         ram_bytes: RAM_BYTES,
@@ -42,7 +47,7 @@ pub fn machine(entry: u32, loads: &[(u32, &[u8])]) -> Result<Machine, BenchError
         keep_ports: true,
         ..Default::default()
     })?;
-    for (address, bytes) in loads {
+    for (address, bytes) in loads.iter().filter(|(address, _)| *address < ROM_BASE) {
         machine.write_memory(*address, bytes)?;
     }
     Ok(machine)

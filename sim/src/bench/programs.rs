@@ -255,3 +255,161 @@ pub fn measure(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::Silent;
+    use std::collections::HashSet;
+
+    fn named(name: &str) -> Program {
+        all()
+            .into_iter()
+            .find(|program| program.name == name)
+            .expect(name)
+    }
+
+    /// A program whose kernel is this, and whose `check` returns what is in ESI.
+    fn assembled(
+        expected: u32,
+        kernel: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>,
+    ) -> Program {
+        let prepare = BASE + HEADER_BYTES as u32;
+        let (check, kernel_at) = (prepare + 1, prepare + 4);
+        let mut a = CodeAssembler::new(32).unwrap();
+        a.ret().unwrap();
+        a.mov(eax, esi).unwrap();
+        a.ret().unwrap();
+        kernel(&mut a).unwrap();
+        a.ret().unwrap();
+        let mut binary: Vec<u8> = [prepare, kernel_at, check, expected]
+            .iter()
+            .flat_map(|word| word.to_le_bytes())
+            .collect();
+        binary.extend(a.assemble(prepare.into()).unwrap());
+        Program {
+            name: "assembled",
+            binary,
+        }
+    }
+
+    #[test]
+    fn instructions_are_counted_one_by_one_and_rep_is_one_of_them() {
+        let program = assembled(0x2_0000 + 400, |a| {
+            a.cld()?;
+            a.mov(edi, 0x2_0000)?;
+            a.mov(ecx, 100)?;
+            a.rep().stosd()?; // stores
+            a.mov(esi, edi)?;
+            a.mov(ecx, 10)?;
+            let mut again = a.create_label();
+            a.set_label(&mut again)?;
+            a.add(dword_ptr(edi), 1)?; // loads and stores: ten times
+            a.dec(ecx)?;
+            a.jne(again)?; // a branch: ten times
+            a.push(ecx)?; // stores
+            a.pop(edx) // loads; RET loads and branches
+        });
+        let [counted] = measure(&[program], &mut Silent).unwrap()[..] else {
+            panic!("one program gives one count");
+        };
+        assert_eq!(counted.instructions, 6 + 3 * 10 + 3);
+        assert_eq!(counted.branches, 10 + 1);
+        assert_eq!(counted.loads_and_stores, 1 + 10 + 2 + 1);
+        // A store takes a clock at least where four bytes are stored at a time, and half of one with eight.
+        assert!(counted.cycles >= 50 + 39, "{counted:?}");
+        let cpi = counted.cycles as f64 / 39.0;
+        assert_eq!(counted.cpi(), cpi);
+    }
+
+    #[test]
+    fn additions_that_wait_for_each_other_make_a_clock_each() {
+        let clocks = [100, 300].map(|additions| {
+            let program = assembled(0, |a| {
+                a.xor(esi, esi)?;
+                (0..additions).try_for_each(|_| a.add(eax, eax))
+            });
+            measure(&[program], &mut Silent).unwrap()[0].cycles
+        });
+        let difference = clocks[1] - clocks[0];
+        assert!((200..=204).contains(&difference), "{difference}");
+    }
+
+    #[test]
+    fn a_program_that_computes_something_else_than_it_must_fails() {
+        let mut program = named("crc");
+        let right = program.expected();
+        program.binary[12] ^= 1;
+        match measure(&[program], &mut Silent) {
+            Err(BenchError::WrongResult {
+                name: "crc",
+                expected,
+                found,
+                ..
+            }) => assert_eq!((expected, found), (right ^ 1, right)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_program_whose_second_pass_alone_goes_wrong_fails() {
+        // ESI counts the passes: memory at 20000h is zero at first.
+        let program = assembled(1, |a| {
+            a.inc(dword_ptr(0x2_0000))?;
+            a.mov(esi, dword_ptr(0x2_0000))
+        });
+        assert!(matches!(
+            measure(&[program], &mut Silent),
+            Err(BenchError::WrongResult {
+                pass: "measured pass",
+                expected: 1,
+                found: 2,
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn a_program_that_hangs_in_hlt_fails() {
+        let program = assembled(0, |a| a.hlt());
+        assert!(matches!(
+            measure(&[program], &mut Silent),
+            Err(BenchError::End { .. })
+        ));
+    }
+
+    #[test]
+    fn the_binaries_expect_what_their_sources_say() {
+        for program in all() {
+            let path = format!("{}/bench/{}.c", env!("CARGO_MANIFEST_DIR"), program.name);
+            let source = std::fs::read_to_string(&path).expect(&path);
+            let line = format!("\nEXPECTED(0x{:08x})\n", program.expected());
+            assert!(
+                source.contains(&line),
+                "{path} has no {}; run sim/bench/build.sh",
+                line.trim()
+            );
+        }
+    }
+
+    #[test]
+    fn the_list_is_larger_than_two_caches_of_8_kb() {
+        let program = named("list");
+        let mut machine = machine(&program).unwrap();
+        machine.keep(true, false);
+        let mut touched = HashSet::new();
+        guest::run(&mut machine, "list", MAX_CYCLES, &mut Silent, |machine| {
+            for record in machine.drain_retired() {
+                if record.load && !record.access_io {
+                    touched.insert(record.load_physical / 16);
+                }
+            }
+        })
+        .unwrap();
+        assert!(
+            touched.len() * 16 > 16 << 10,
+            "{} bytes",
+            touched.len() * 16
+        );
+    }
+}
