@@ -15,7 +15,7 @@ mod memory_map;
 mod module;
 mod pe;
 mod programs;
-mod reset;
+pub mod reset;
 mod smoke;
 mod stamps;
 pub mod symbols;

@@ -1,6 +1,8 @@
 //! The program `sysgate`: arguments, exit codes, and one module per command.
 
 #[cfg(feature = "model")]
+mod bench;
+#[cfg(feature = "model")]
 mod console;
 #[cfg(feature = "model")]
 mod debug;
@@ -109,6 +111,10 @@ enum Command {
     /// Write the Verilog
     #[cfg(feature = "model")]
     Verilog(verilog::VerilogArguments),
+    /// Measure clocks of operations beside an i486 and a Pentium, clocks per instruction of C programs, simulation speed
+    #[cfg(feature = "model")]
+    #[command(after_help = bench::AFTER_HELP)]
+    Bench(bench::BenchArguments),
     /// Make a bitstream for a board, or size and clock of the core alone
     #[cfg(feature = "model")]
     Synth(synth::SynthArguments),
@@ -231,6 +237,8 @@ pub fn main() -> ExitCode {
         Some(Command::Tui(tui)) => tui.run(),
         #[cfg(feature = "model")]
         Some(Command::Verilog(verilog)) => verilog.run(),
+        #[cfg(feature = "model")]
+        Some(Command::Bench(bench)) => bench.run(),
         #[cfg(feature = "model")]
         Some(Command::Synth(synth)) => synth.run(),
         #[cfg(feature = "model")]
