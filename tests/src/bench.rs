@@ -130,13 +130,15 @@ impl Bench {
             .current_dir(&self.folder)
             .output()
             .unwrap_or_else(|error| panic!("the bench cannot be started: {error}"));
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let text = String::from_utf8_lossy(&output.stdout);
         assert!(
             output.status.success(),
             "the bench stopped ({}): {text}{}",
             output.status,
             String::from_utf8_lossy(&output.stderr)
         );
-        text
+        // Verilator tells of each $finish.
+        let told = |line: &&str| !(line.starts_with("- ") && line.ends_with(": Verilog $finish\n"));
+        text.split_inclusive('\n').filter(told).collect()
     }
 }

@@ -6,6 +6,7 @@ pub mod boot_rom;
 pub mod decode;
 pub mod differential;
 pub mod guest;
+pub mod netlist;
 pub mod random;
 pub mod silicon;
 pub mod wishbone;

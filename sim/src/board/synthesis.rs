@@ -20,6 +20,9 @@ const ULX3S_PINS: &str = include_str!("../../../constraints/ulx3s/ulx3s.lpf");
 /// Ports that a board leaves open; inputs among them are 0.
 const NOT_ON_A_BOARD: [&str; 5] = ["debug_", "retire_", "pipeline_", "nmi", "io_"];
 
+/// The module around a top without pins.
+const WRAPPER: &str = "board";
+
 /// Bytes of a word of the ROM, and its words.
 const ROM_WORD_BYTES: usize = 8;
 const ROM_WORDS: usize = spec::memory_map::DEFAULT_ROM_BYTES as usize / ROM_WORD_BYTES;
@@ -60,6 +63,18 @@ pub struct Routed {
     pub seed: u64,
     /// Its figures.
     pub report: Report,
+}
+
+/// A design before and after synthesis, for a simulator that runs both.
+pub struct GateLevel {
+    /// The module at the top of both.
+    pub top: &'static str,
+    /// What synthesis read.
+    pub verilog: String,
+    /// What it made of that.
+    pub netlist: String,
+    /// yosys' models of the cells; block RAM, multipliers and PLL are not among them.
+    pub cells: String,
 }
 
 impl Synthesis {
@@ -124,6 +139,33 @@ impl Synthesis {
             self.done("netlist", &key)?;
         }
         Cells::parse(&self.read("cells.json")?, &self.read("netlist.json")?)
+    }
+
+    /// Makes the netlist and prints it as Verilog.
+    ///
+    /// # Errors
+    /// What the tool says.
+    pub fn gate_level(&self) -> Result<GateLevel, String> {
+        self.netlist()?;
+        let key = key(&[&self.read("netlist.key")?, "gate level 1"]);
+        if !self.is_done("gate-level", &key) {
+            // A net for each bit: as parts of vectors they would look like loops to the simulator.
+            let passes = ["read_json netlist.json", "splitnets"].map(String::from);
+            let write = ["write_verilog -noattr netlist.v".to_string()];
+            let passes = [&passes[..], &write].concat();
+            self.tools
+                .run(Tool::Yosys, "yosys-verilog", &self.folder, &passes)?;
+            self.done("gate-level", &key)?;
+        }
+        Ok(GateLevel {
+            top: match self.top {
+                Top::Ulx3s => "ulx3s",
+                Top::Core | Top::Chip => WRAPPER,
+            },
+            verilog: self.read(&format!("{}.v", self.top.name()))?,
+            netlist: self.read("netlist.v")?,
+            cells: self.tools.cell_models()?,
+        })
     }
 
     /// Places and routes the netlist.
@@ -287,11 +329,11 @@ fn with_wrapper(verilog: &str, module: &str) -> Result<(String, &'static str), S
         }
     }
     let text = format!(
-        "{verilog}\nmodule board({});\n  {module} {module}({});\nendmodule\n",
+        "{verilog}\nmodule {WRAPPER}({});\n  {module} {module}({});\nendmodule\n",
         outer.join(", "),
         inner.join(", ")
     );
-    Ok((text, "board"))
+    Ok((text, WRAPPER))
 }
 
 #[cfg(test)]
