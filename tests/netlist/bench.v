@@ -1,19 +1,21 @@
 // Runs the chip, as Verilog or as the netlist that synthesis made of it, and writes down what leaves it, clock by clock.
 //
-//   +program=FILE  the ROM's last 16 KB: 2048 words of 64 bits in hexadecimal
+//   +program=FILE  the ROM, 128 KB: 16,384 words of 64 bits in hexadecimal
 //   +limit=N       gives up after so many clocks
 //   +bit=N         clocks of a bit of the serial line, times 256
 //
 // One line for each event: its clock, and
 //   fetch ADDRESS | read ADDRESS LANES | write ADDRESS LANES DATA | tx LEVEL | leds VALUE | halted LEVEL | byte VALUE
-// A byte is written when its stop bit is seen. The program ends with FFh on the LEDs.
+// A byte is written when its stop bit is seen. The program ends with FFh on the LEDs and a serial line that keeps still.
+//
+// With WHOLE_BOARD the memory is inside, so only the last four kinds of events are seen.
 `timescale 1ns / 1ns
 /* verilator lint_off PROCASSINIT */
 module bench;
   reg clock = 0;
   always #5 clock = !clock;
   reg reset = 1;
-  integer cycles = 0, limit = 100000, bit_clocks = 256;
+  integer cycles = 0, limit = 1000000, bit_clocks = 256, still = 0;
   wire tx, halted, shutdown;
   wire [7:0] leds;
 
@@ -62,9 +64,9 @@ module bench;
       .shutdown(shutdown)
   );
 
-  // 64 KB RAM, and the ROM; all else reads as ones. Each answers in the next clock, as block RAM does.
-  reg [63:0] ram [0:8191];
-  reg [63:0] rom [0:2047];
+  // 192 KB RAM, and the ROM, seen below 1 MB too; all else reads as ones. Each answers in the next clock, as block RAM does.
+  reg [63:0] ram [0:24575];
+  reg [63:0] rom [0:16383];
   integer index;
   wire [63:0] lanes = {
     {8{data_byte_enable[7]}}, {8{data_byte_enable[6]}}, {8{data_byte_enable[5]}}, {8{data_byte_enable[4]}},
@@ -77,20 +79,20 @@ module bench;
       if (data_request & data_write) $display("%0d write %h %b %h", cycles, data_address, data_byte_enable, data_write_data & lanes);
       if (data_request & !data_write) $display("%0d read %h %b", cycles, data_address, data_byte_enable);
     end
-    if (instruction_address[31:16] == 0) instruction_data <= ram[instruction_address[15:3]];
-    else if (&instruction_address[31:14]) instruction_data <= rom[instruction_address[13:3]];
+    if (instruction_address < 32'h30000) instruction_data <= ram[instruction_address[17:3]];
+    else if (&instruction_address[31:17] | instruction_address[31:17] == 15'h7) instruction_data <= rom[instruction_address[16:3]];
     else instruction_data <= ~64'h0;
     if (data_request & !data_write) begin
-      if (data_address[31:16] == 0) data_read_data <= ram[data_address[15:3]];
-      else if (&data_address[31:14]) data_read_data <= rom[data_address[13:3]];
+      if (data_address < 32'h30000) data_read_data <= ram[data_address[17:3]];
+      else if (&data_address[31:17] | data_address[31:17] == 15'h7) data_read_data <= rom[data_address[16:3]];
       else data_read_data <= ~64'h0;
     end
-    if (data_request & data_write & data_address[31:16] == 0)
-      ram[data_address[15:3]] <= ram[data_address[15:3]] & ~lanes | data_write_data & lanes;
+    if (data_request & data_write & data_address < 32'h30000)
+      ram[data_address[17:3]] <= ram[data_address[17:3]] & ~lanes | data_write_data & lanes;
   end
   reg [8191:0] program_file;
   initial begin
-    for (index = 0; index < 8192; index = index + 1) ram[index] = 0;
+    for (index = 0; index < 24576; index = index + 1) ram[index] = 0;
     if ($value$plusargs("program=%s", program_file)) $readmemh(program_file, rom);
   end
 `endif
@@ -120,7 +122,8 @@ module bench;
       bits <= bits - 1;
       if (bits == 1) $display("%0d byte %h", cycles, received[9:2]);
     end else elapsed <= elapsed + 256;
-    if (ended) begin
+    still <= tx == tx_before ? still + 1 : 0;
+    if (ended & still == 4096) begin
       $display("ended after %0d clocks", cycles);
       $finish(0);
     end else if (shutdown) begin

@@ -114,9 +114,22 @@ impl Bench {
         Self { folder }
     }
 
-    /// Where the bench lies, with its sources.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    /// Puts a file beside the bench, which may be running: for what it reads by `$readmemh`.
+    ///
+    /// # Panics
+    /// If the folder cannot be written.
+    pub fn place(&self, name: &str, text: &str) {
+        let path = self.folder.join(name);
+        if fs::read_to_string(&path).is_ok_and(|there| there == text) {
+            return;
+        }
+        let making = self.folder.join(format!(
+            "{name}.{}.{:?}",
+            std::process::id(),
+            std::thread::current().id()
+        ));
+        fs::write(&making, text).expect("target/ can be written");
+        fs::rename(making, path).expect("target/ can be written");
     }
 
     /// Runs the bench in its folder with these `+name=value` arguments to its `$finish`; returns what it wrote.

@@ -9,6 +9,7 @@ use iced_x86::IcedError;
 use iced_x86::code_asm::{CodeAssembler, byte_ptr, dword_ptr, ptr, registers::*, word_ptr};
 use sim::board::synthesis::{GateLevel, Synthesis, Top};
 use spec::clock::{CLOCK_HZ, UART_BAUD_AT_DIVISOR_1};
+use spec::memory_map::DEFAULT_ROM_BYTES;
 use spec::ports::{COM1, POST, uart};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -206,59 +207,98 @@ impl Outcome {
     }
 }
 
-/// Runs the chip as Verilog and as netlist. `folder` keeps the synthesis.
-///
-/// # Errors
-/// Tools that cannot be laid or fail, a folder that cannot be written.
-///
-/// # Panics
-/// If a bench cannot be built.
-pub fn run(folder: &Path) -> anyhow::Result<[Outcome; 2]> {
-    let gate_level = Synthesis::new(Top::Chip, CLOCK_HZ, folder)
-        .and_then(|synthesis| synthesis.gate_level())
-        .map_err(anyhow::Error::msg)?;
-    let program = hexadecimal(&program()?, 8);
-    let GateLevel {
-        verilog,
-        netlist,
-        cells,
-        ..
-    } = &gate_level;
-    let bench = ("bench.v", include_str!("../netlist/bench.v"));
-    let run = |name, files: &[(&str, &str)], waived| -> anyhow::Result<Outcome> {
-        let bench = Bench::build(&Sources {
-            name,
-            top: "bench",
-            files,
-            waived,
-            optimisation: 1,
-        });
-        std::fs::write(bench.folder().join("program.hex"), &program)?;
-        let began = Instant::now();
-        let bit_clocks = (CLOCK_HZ << 8) / UART_BAUD_AT_DIVISOR_1;
-        let text = bench.run(&["+program=program.hex".into(), format!("+bit={bit_clocks}")]);
-        Ok(Outcome {
-            events: text.lines().map(String::from).collect(),
-            seconds: began.elapsed(),
-        })
-    };
-    let as_verilog = run(
-        "chip-verilog",
-        &[bench, ("chip.v", verilog)],
-        &["PINMISSING"],
-    )?;
-    let as_netlist = run(
-        "chip-netlist",
-        &[
-            bench,
-            ("netlist.v", netlist),
-            ("yosys_cells.v", cells),
-            ("cells.v", include_str!("../netlist/cells.v")),
-        ],
-        // It is no text of ours.
-        &["fatal", "lint", "style"],
-    )?;
-    Ok([as_verilog, as_netlist])
+/// A design in both forms, ready to run.
+pub struct Gates {
+    forms: [Bench; 2],
+}
+
+impl Gates {
+    /// The chip, with memory outside. `folder` keeps the synthesis.
+    ///
+    /// # Errors
+    /// Tools that cannot be laid or fail, a folder that cannot be written.
+    ///
+    /// # Panics
+    /// If a bench cannot be built.
+    pub fn of_chip(folder: &Path) -> Result<Self, String> {
+        let gate_level = Synthesis::new(Top::Chip, CLOCK_HZ, folder)?.gate_level()?;
+        Ok(Self::build("chip", "", &gate_level))
+    }
+
+    /// The whole board, with this ROM and its RAM in block RAM. `folder` keeps the synthesis.
+    ///
+    /// # Errors
+    /// As [`Self::of_chip`], and a ROM of another size than the board's.
+    ///
+    /// # Panics
+    /// If a bench cannot be built.
+    pub fn of_board(folder: &Path, rom: &[u8]) -> Result<Self, String> {
+        let synthesis = Synthesis::new(Top::Ulx3s, CLOCK_HZ, folder)?.with_rom(rom)?;
+        let gate_level = synthesis.gate_level()?;
+        Ok(Self::build("board", "`define WHOLE_BOARD\n", &gate_level))
+    }
+
+    fn build(name: &str, defines: &str, gate_level: &GateLevel) -> Self {
+        let GateLevel {
+            verilog,
+            netlist,
+            cells,
+            ..
+        } = gate_level;
+        let bench = defines.to_string() + include_str!("../netlist/bench.v");
+        let bench = ("bench.v", bench.as_str());
+        let build = |form: &str, files: &[(&str, &str)], waived: &[&str]| {
+            Bench::build(&Sources {
+                name: &format!("{name}-{form}"),
+                top: "bench",
+                files,
+                waived,
+                optimisation: 1,
+            })
+        };
+        Self {
+            forms: [
+                build(
+                    "verilog",
+                    &[bench, ("design.v", verilog)],
+                    &["PINMISSING", "PINCONNECTEMPTY"],
+                ),
+                build(
+                    "netlist",
+                    &[
+                        bench,
+                        ("netlist.v", netlist),
+                        ("yosys_cells.v", cells),
+                        ("cells.v", include_str!("../netlist/cells.v")),
+                    ],
+                    // It is no text of ours.
+                    &["fatal", "lint", "style"],
+                ),
+            ],
+        }
+    }
+
+    /// Runs the Verilog and the netlist with a ROM that ends at FFFFFFFFh, which for the board is the one that it was
+    /// built with.
+    ///
+    /// # Panics
+    /// If a bench cannot be run, or the ROM is larger than the board's.
+    pub fn run(&self, rom: &[u8]) -> [Outcome; 2] {
+        let mut whole = vec![0xFF; DEFAULT_ROM_BYTES as usize - rom.len()];
+        whole.extend(rom);
+        let words = hexadecimal(&whole, 8);
+        let run = |bench: &Bench| {
+            bench.place("rom.hex", &words);
+            let began = Instant::now();
+            let bit_clocks = (CLOCK_HZ << 8) / UART_BAUD_AT_DIVISOR_1;
+            let text = bench.run(&["+program=rom.hex".into(), format!("+bit={bit_clocks}")]);
+            Outcome {
+                events: text.lines().map(String::from).collect(),
+                seconds: began.elapsed(),
+            }
+        };
+        self.forms.each_ref().map(run)
+    }
 }
 
 /// The first event of one that the other has not, if there is one.

@@ -17,8 +17,7 @@ fn bench() -> Bench {
         optimisation: 1,
     });
     let program = program().expect("the program assembles");
-    std::fs::write(bench.folder().join("program.hex"), hexadecimal(&program, 4))
-        .expect("target/ can be written");
+    bench.place("program.hex", &hexadecimal(&program, 4));
     bench
 }
 
@@ -37,6 +36,22 @@ fn run(bench: &Bench, waits: i32, bursts: bool, spoil: u32) -> String {
         format!("+bursts={}", u32::from(bursts)),
         format!("+spoil={spoil}"),
     ])
+}
+
+#[test]
+fn a_reset_in_the_middle_of_anything_begins_anew() {
+    let bench = bench();
+    for clock in (20..4000).step_by(37) {
+        let text = bench.run(&[
+            "+program=program.hex".to_string(),
+            "+waits=-1".to_string(),
+            format!("+reset={clock}"),
+        ]);
+        assert!(
+            outcome(&text).starts_with("passed: "),
+            "reset in clock {clock}: {text}"
+        );
+    }
 }
 
 #[test]

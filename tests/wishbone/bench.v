@@ -4,6 +4,7 @@
 //   +program=FILE  the ROM: 4096 words of 32 bits in hexadecimal, the last at FFFFFFFCh
 //   +waits=N       clocks that each word waits for its answer, 0 to 7; -1: 0 to 3 by chance
 //   +bursts=0      the slave ignores CTI; by default it serves bursts from an address of its own, without waiting
+//   +reset=N       one clock of reset in clock N, whatever the bus is doing
 //   +spoil=N       makes the core disobey in one way, see below, to show that the bench notices
 //
 // It writes what the program sends to port E9h, and last a line that begins with `passed` or `failed`.
@@ -68,7 +69,7 @@ module bench;
   wire interrupt_acknowledge = core_interrupt_acknowledge & spoil != 11;
 
   // The slave's answer.
-  integer waits = 0, bursts = 1, seed = 1;
+  integer waits = 0, bursts = 1, seed = 1, reset_again = -1;
   reg [31:0] ram [0:16383];
   reg [31:0] rom [0:4095];
   reg [31:0] kept [0:1];
@@ -111,7 +112,8 @@ module bench;
 
   always @(posedge clock) begin
     cycles <= cycles + 1;
-    if (cycles == 7) reset <= 0;
+    if (cycles == 7 | cycles == reset_again) reset <= 0;
+    if (cycles + 1 == reset_again) reset <= 1;
     if (cycles == 200000) fail("the program does not end");
     if (!reset) begin
       if (^{cyc, stb} === 1'bx) fail("CYC or STB is unknown");
@@ -137,6 +139,8 @@ module bench;
     if (reset) begin
       countdown <= 0;
       in_burst <= 0;
+      kept[0] <= 0;
+      kept[1] <= 0;
     end else if (answers) begin
       words <= words + 1;
       in_burst <= cti == 3'b010;
@@ -181,16 +185,19 @@ module bench;
       interrupt_request <= 0;
       interrupts <= interrupts + 1;
     end
+    if (reset) begin
+      interrupt_request <= 0;
+      delay <= 0;
+    end
   end
 
   integer index;
   reg [8191:0] program_file;
   initial begin
     for (index = 0; index < 16384; index = index + 1) ram[index] = 0;
-    kept[0] = 0;
-    kept[1] = 0;
     if ($value$plusargs("waits=%d", waits)) ;
     if ($value$plusargs("bursts=%d", bursts)) ;
+    if ($value$plusargs("reset=%d", reset_again)) ;
     if ($value$plusargs("spoil=%d", spoil)) ;
     if (!$value$plusargs("program=%s", program_file)) begin
       $display("failed: no +program=FILE");
