@@ -15,7 +15,7 @@ module bench;
   reg clock = 0;
   always #5 clock = !clock;
   reg reset = 1;
-  integer cycles = 0, limit = 1000000, bit_clocks = 256, still = 0;
+  integer cycles = 0, limit = 400000, bit_clocks = 256, still = 0;
   wire tx, halted, shutdown;
   wire [7:0] leds;
 
