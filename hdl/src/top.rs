@@ -3,6 +3,7 @@ use crate::board::Ulx3s;
 use crate::cpu::Cpu;
 use crate::emit::{EmitError, Verilog, emit};
 use crate::soc::chip::{Chip, ChipOptions};
+use crate::soc::wishbone_core::WishboneCore;
 use rust_hdl_core::prelude::Block;
 
 /// The core alone; its module is called `core`.
@@ -13,6 +14,20 @@ pub fn core() -> Result<Verilog, Vec<EmitError>> {
     let mut core = Cpu::new();
     core.connect_all();
     emit("core", &core)
+}
+
+/// The core with a Wishbone bus, for other systems; the module is called `sysgate_core`, and the names of all others
+/// begin with that.
+///
+/// # Errors
+/// What the emitter found.
+pub fn wishbone_core() -> Result<Verilog, Vec<EmitError>> {
+    let mut core = WishboneCore::new();
+    core.connect_all();
+    let mut verilog = emit("sysgate_core", &core)?;
+    // What is read behind this file may rely on implicit wires.
+    verilog.text += "`default_nettype wire\n";
+    Ok(verilog)
 }
 
 /// The ULX3S board's top with the chip on a clock of `pll`; the module is called `ulx3s`. Its ROM is read from

@@ -9,6 +9,7 @@ pub mod pit;
 pub mod system_ports;
 pub mod uart;
 pub mod wishbone;
+pub mod wishbone_core;
 
 #[cfg(test)]
 mod testing;

@@ -20,6 +20,12 @@ const ULX3S_PINS: &str = include_str!("../../../constraints/ulx3s/ulx3s.lpf");
 /// Ports that a board leaves open; inputs among them are 0.
 const NOT_ON_A_BOARD: [&str; 5] = ["debug_", "retire_", "pipeline_", "nmi", "io_"];
 
+/// The module around a top without pins.
+const WRAPPER: &str = "board";
+
+/// Where the board's Verilog reads its ROM from.
+const ROM_FILE: &str = "rom.hex";
+
 /// Bytes of a word of the ROM, and its words.
 const ROM_WORD_BYTES: usize = 8;
 const ROM_WORDS: usize = spec::memory_map::DEFAULT_ROM_BYTES as usize / ROM_WORD_BYTES;
@@ -51,6 +57,8 @@ pub struct Synthesis {
     top: Top,
     clock_hz: u64,
     folder: PathBuf,
+    /// Words of the board's ROM, if not those that are replaced in the routed design.
+    rom: Option<String>,
 }
 
 /// A design that was placed and routed.
@@ -60,6 +68,18 @@ pub struct Routed {
     pub seed: u64,
     /// Its figures.
     pub report: Report,
+}
+
+/// A design before and after synthesis, for a simulator that runs both.
+pub struct GateLevel {
+    /// The module at the top of both.
+    pub top: &'static str,
+    /// What synthesis read.
+    pub verilog: String,
+    /// What it made of that.
+    pub netlist: String,
+    /// yosys' models of the cells; block RAM, multipliers and PLL are not among them.
+    pub cells: String,
 }
 
 impl Synthesis {
@@ -77,6 +97,18 @@ impl Synthesis {
             folder: folder
                 .canonicalize()
                 .map_err(|error| format!("cannot use {}: {error}", folder.display()))?,
+            rom: None,
+        })
+    }
+
+    /// Puts this ROM into the board's netlist itself, for simulation: [`Self::pack`] cannot replace it.
+    ///
+    /// # Errors
+    /// A ROM of another size.
+    pub fn with_rom(self, rom: &[u8]) -> Result<Self, String> {
+        Ok(Self {
+            rom: Some(rom_words(rom)?),
+            ..self
         })
     }
 
@@ -97,20 +129,19 @@ impl Synthesis {
                 ((*text).to_string(), "ulx3s")
             }
         };
-        if self.top == Top::Ulx3s && !self.path("random.hex").is_file() {
-            // Words that are all different, by which the ROM's blocks are found again in the routed design.
-            let arguments = ["-g", "making.hex", "-s", "1", "-w", "64", "-d"].map(String::from);
-            let arguments = [&arguments[..], &[ROM_WORDS.to_string()]].concat();
-            self.tools
-                .run(Tool::Ecpbram, "ecpbram-random", &self.folder, &arguments)?;
-            self.rename("making.hex", "random.hex")?;
-        }
-        let key = key(&[&verilog, &Tools::versions(), "netlist 2"]);
+        let rom = match &self.rom {
+            _ if self.top != Top::Ulx3s => None,
+            Some(words) => Some(words.clone()),
+            None => Some(self.random_words()?),
+        };
+        let mut parts = vec![verilog.clone(), Tools::versions(), "netlist 2".into()];
+        parts.extend(self.rom.clone());
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let key = key(&parts);
         if !self.is_done("netlist", &key) {
             self.write(&format!("{name}.v"), &verilog)?;
-            if self.top == Top::Ulx3s {
-                let random = self.read("random.hex")?;
-                self.write("rom.hex", &random)?;
+            if let Some(words) = rom {
+                self.write(ROM_FILE, &words)?;
             }
             let passes = [
                 format!("read_verilog -sv {name}.v"),
@@ -124,6 +155,45 @@ impl Synthesis {
             self.done("netlist", &key)?;
         }
         Cells::parse(&self.read("cells.json")?, &self.read("netlist.json")?)
+    }
+
+    /// Words that are all different, by which the ROM's blocks are found again in the routed design.
+    fn random_words(&self) -> Result<String, String> {
+        if !self.path("random.hex").is_file() {
+            let arguments = ["-g", "making.hex", "-s", "1", "-w", "64", "-d"].map(String::from);
+            let arguments = [&arguments[..], &[ROM_WORDS.to_string()]].concat();
+            self.tools
+                .run(Tool::Ecpbram, "ecpbram-random", &self.folder, &arguments)?;
+            self.rename("making.hex", "random.hex")?;
+        }
+        self.read("random.hex")
+    }
+
+    /// Makes the netlist and prints it as Verilog.
+    ///
+    /// # Errors
+    /// What the tool says.
+    pub fn gate_level(&self) -> Result<GateLevel, String> {
+        self.netlist()?;
+        let key = key(&[&self.read("netlist.key")?, "gate level 1"]);
+        if !self.is_done("gate-level", &key) {
+            // A net for each bit: as parts of vectors they would look like loops to the simulator.
+            let passes = ["read_json netlist.json", "splitnets"].map(String::from);
+            let write = ["write_verilog -noattr netlist.v".to_string()];
+            let passes = [&passes[..], &write].concat();
+            self.tools
+                .run(Tool::Yosys, "yosys-verilog", &self.folder, &passes)?;
+            self.done("gate-level", &key)?;
+        }
+        Ok(GateLevel {
+            top: match self.top {
+                Top::Ulx3s => "ulx3s",
+                Top::Core | Top::Chip => WRAPPER,
+            },
+            verilog: self.read(&format!("{}.v", self.top.name()))?,
+            netlist: self.read("netlist.v")?,
+            cells: self.tools.cell_models()?,
+        })
     }
 
     /// Places and routes the netlist.
@@ -194,24 +264,7 @@ impl Synthesis {
                 self.folder.display()
             ));
         }
-        if rom.len() != ROM_WORDS * ROM_WORD_BYTES {
-            return Err(format!(
-                "a ROM of {} bytes: the board's has {}",
-                rom.len(),
-                ROM_WORDS * ROM_WORD_BYTES
-            ));
-        }
-        let words: String = rom
-            .chunks(ROM_WORD_BYTES)
-            .map(|word| {
-                let bytes: String = word
-                    .iter()
-                    .rev()
-                    .map(|byte| format!("{byte:02x}"))
-                    .collect();
-                bytes + "\n"
-            })
-            .collect();
+        let words = rom_words(rom)?;
         self.write("firmware.hex", &words)?;
         let arguments = |text: &str| text.split(' ').map(String::from).collect::<Vec<_>>();
         let with_firmware = format!("-i {config} -o firmware.config -f random.hex -t firmware.hex");
@@ -259,6 +312,26 @@ impl Synthesis {
     }
 }
 
+/// The ROM as synthesis and [`Tool::Ecpbram`] read it: a word in hexadecimal per line.
+fn rom_words(rom: &[u8]) -> Result<String, String> {
+    if rom.len() != ROM_WORDS * ROM_WORD_BYTES {
+        return Err(format!(
+            "a ROM of {} bytes: the board's has {}",
+            rom.len(),
+            ROM_WORDS * ROM_WORD_BYTES
+        ));
+    }
+    let word = |word: &[u8]| -> String {
+        let bytes: String = word
+            .iter()
+            .rev()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        bytes + "\n"
+    };
+    Ok(rom.chunks(ROM_WORD_BYTES).map(word).collect())
+}
+
 fn key(parts: &[&str]) -> String {
     let mut hasher = DefaultHasher::new();
     parts.hash(&mut hasher);
@@ -287,11 +360,11 @@ fn with_wrapper(verilog: &str, module: &str) -> Result<(String, &'static str), S
         }
     }
     let text = format!(
-        "{verilog}\nmodule board({});\n  {module} {module}({});\nendmodule\n",
+        "{verilog}\nmodule {WRAPPER}({});\n  {module} {module}({});\nendmodule\n",
         outer.join(", "),
         inner.join(", ")
     );
-    Ok((text, "board"))
+    Ok((text, WRAPPER))
 }
 
 #[cfg(test)]

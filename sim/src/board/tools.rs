@@ -120,6 +120,20 @@ impl Tools {
         PACKAGES.join(" ")
     }
 
+    /// What yosys brings to simulate the cells of an ECP5 with.
+    ///
+    /// # Errors
+    /// Files that are not where this version has them.
+    pub fn cell_models(&self) -> Result<String, String> {
+        let mut text = "`define NO_INCLUDES\n".to_string();
+        for file in ["common_sim.vh", "ccu2c_sim.vh"] {
+            let path = self.folder.join("pyosys/share/ecp5").join(file);
+            text += &fs::read_to_string(&path)
+                .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        }
+        Ok(text)
+    }
+
     /// Runs a tool in `folder` to its end, with its output in `<log>.log` there, and says on stderr how long it takes.
     ///
     /// # Errors
@@ -209,5 +223,9 @@ pub fn target_folder() -> PathBuf {
     let above = program
         .ancestors()
         .find(|folder| folder.join("CACHEDIR.TAG").is_file());
-    above.map_or_else(|| PathBuf::from("target"), Path::to_path_buf)
+    // Absolute, for the tools run in folders of their own.
+    above.map_or_else(
+        || std::path::absolute("target").unwrap_or_else(|_| PathBuf::from("target")),
+        Path::to_path_buf,
+    )
 }

@@ -18,9 +18,9 @@ pub struct VerilogArguments {
 
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 enum Top {
-    /// The core alone
+    /// The core with a Wishbone bus, for another system: sysgate_core.v
     Core,
-    /// The core with its devices
+    /// The core with its devices, as the simulator runs it: chip.v
     Chip,
 }
 
@@ -31,7 +31,7 @@ impl VerilogArguments {
     /// A folder that cannot be written.
     pub fn run(self) -> Result<u8, Failure> {
         let (name, verilog) = match self.top {
-            Top::Core => ("core", verilator_sys::CORE_VERILOG),
+            Top::Core => ("sysgate_core", verilator_sys::WISHBONE_CORE_VERILOG),
             Top::Chip => ("chip", verilator_sys::CHIP_VERILOG),
         };
         fs::create_dir_all(&self.out)

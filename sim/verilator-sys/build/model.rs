@@ -186,7 +186,7 @@ pub fn build() -> Result<(), String> {
     Ok(())
 }
 
-/// Emits both tops, the list of opcodes that are built and the microcode's labels into OUT_DIR, where `src/lib.rs` includes them; returns the
+/// Emits the tops, the list of opcodes that are built and the microcode's labels into OUT_DIR, where `src/lib.rs` includes them; returns the
 /// chip.
 ///
 /// Written here, they need not be made again by the program: `hdl` and all of rust-hdl are built only once.
@@ -205,6 +205,8 @@ fn emit() -> Result<Verilog, String> {
         )
     };
     let core = hdl::top::core().map_err(|errors| refused("core", errors))?;
+    let wishbone =
+        hdl::top::wishbone_core().map_err(|errors| refused("core with Wishbone", errors))?;
     let chip = hdl::top::chip().map_err(|errors| refused("chip", errors))?;
     for pll in spec::clock::PLLS {
         let board = hdl::top::ulx3s(pll).map_err(|errors| refused("board", errors))?;
@@ -219,6 +221,7 @@ fn emit() -> Result<Verilog, String> {
         .collect();
     write("ulx3s.rs", &format!("&[{rows}]"))?;
     write("core.v", &core.text)?;
+    write("sysgate_core.v", &wishbone.text)?;
     write("chip.v", &chip.text)?;
     let built: Vec<bool> = spec::opcodes::all().map(hdl::decode::is_built).collect();
     write("opcodes.rs", &format!("&{built:?}"))?;

@@ -267,6 +267,9 @@ pub const PAGE_BYTES: usize = 4096;
 /// Verilog of the core alone; the module is called `core`.
 #[cfg(feature = "model")]
 pub const CORE_VERILOG: &str = include_str!(concat!(env!("OUT_DIR"), "/core.v"));
+/// Verilog of the core with a Wishbone bus, for other systems; the module is called `sysgate_core`.
+#[cfg(feature = "model")]
+pub const WISHBONE_CORE_VERILOG: &str = include_str!(concat!(env!("OUT_DIR"), "/sysgate_core.v"));
 /// Verilog of the chip; the module is called `chip`.
 #[cfg(feature = "model")]
 pub const CHIP_VERILOG: &str = include_str!(concat!(env!("OUT_DIR"), "/chip.v"));

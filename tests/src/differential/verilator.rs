@@ -18,7 +18,7 @@ fn kept() -> PathBuf {
 }
 
 /// The program and its folder, with `include/`, that the model of the chip was built with.
-fn verilator() -> (&'static Path, &'static Path) {
+pub fn verilator() -> (&'static Path, &'static Path) {
     match (option_env!("MODEL_VERILATOR"), option_env!("MODEL_ROOT")) {
         (Some(program), Some(root)) => (Path::new(program), Path::new(root)),
         _ => panic!("the tests were built without the model, so there is no Verilator"),
