@@ -11,6 +11,7 @@ use crate::memory_map::*;
 use crate::module::{Module, ModuleSource};
 use crate::programs::{self, Program};
 use crate::reset::{RESET_VECTOR, reset_vector, start_up};
+use crate::stamps::Stamps;
 use crate::symbols::{self, ModuleRange, Note, Symbol, SymbolFile, SymbolKind, Table};
 use abi::addresses::{SHARED_USER_DATA, SHARED_USER_DATA_KERNEL};
 use abi::{SERVICES, Service};
@@ -194,16 +195,20 @@ fn sources(options: &ImageOptions) -> Vec<ModuleSource> {
         file.eq_ignore_ascii_case("kernel32.dll") && options.has_kernel32()
             || file.eq_ignore_ascii_case("KERNELBASE.dll") && options.has_kernelbase()
     };
+    let stamps = Stamps::of(options);
     let mut sources = vec![
-        kernel::source(&KernelOptions { gate: options.gate }),
+        kernel::source(&KernelOptions {
+            gate: options.gate,
+            stamps,
+        }),
         dll::api_set_schema(present),
         dll::ntdll(),
     ];
     if options.has_kernelbase() {
-        sources.push(dll::kernelbase());
+        sources.push(dll::kernelbase(stamps));
     }
     if options.has_kernel32() {
-        sources.push(dll::kernel32(options.has_kernelbase()));
+        sources.push(dll::kernel32(options.has_kernelbase(), stamps));
     }
     sources.push(programs::source(options));
     sources

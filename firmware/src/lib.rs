@@ -15,11 +15,13 @@ mod memory_map;
 mod module;
 mod pe;
 mod programs;
-mod reset;
+pub mod reset;
 mod smoke;
+mod stamps;
 pub mod symbols;
 
 pub use error::ImageError;
 pub use image::{Gate, Image, ImageOptions, Layer, build};
 pub use programs::{Expectation, Program, expectations};
 pub use smoke::{SMOKE_TEXT, smoke};
+pub use stamps::{BILL_SUM, BILL_TITLE};

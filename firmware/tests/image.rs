@@ -14,6 +14,14 @@ use std::sync::LazyLock;
 static IMAGE: LazyLock<Image> =
     LazyLock::new(|| build(&ImageOptions::default()).expect("the default image builds"));
 
+static BILL: LazyLock<Image> = LazyLock::new(|| {
+    build(&ImageOptions {
+        program: Program::Bill,
+        ..ImageOptions::default()
+    })
+    .expect("the bill builds")
+});
+
 fn physical32(image: &Image, address: u32) -> u32 {
     let rom_base = 0u32.wrapping_sub(image.rom.len() as u32);
     let bytes = if address >= rom_base {
@@ -68,10 +76,12 @@ fn address(image: &Image, module: &str, name: &str) -> u32 {
 
 #[test]
 fn win_main_calls_write_file_at_01001234() {
-    let lines = listing(&IMAGE, symbol(&IMAGE, "winlogon", "WinMain"));
-    let slot = address(&IMAGE, "winlogon", "_imp__WriteFile");
-    let bytes = [&[0xFF, 0x15], &slot.to_le_bytes()[..]].concat();
-    assert_eq!(read(&IMAGE, 0x0100_1234, 6), bytes, "{lines:#?}");
+    for image in [&*IMAGE, &*BILL] {
+        let lines = listing(image, symbol(image, "winlogon", "WinMain"));
+        let slot = address(image, "winlogon", "_imp__WriteFile");
+        let bytes = [&[0xFF, 0x15], &slot.to_le_bytes()[..]].concat();
+        assert_eq!(read(image, 0x0100_1234, 6), bytes, "{lines:#?}");
+    }
 }
 
 fn listing(image: &Image, symbol: &Symbol) -> Vec<String> {
@@ -93,6 +103,12 @@ fn listing(image: &Image, symbol: &Symbol) -> Vec<String> {
 
 #[test]
 fn the_addresses_of_the_article_hold() {
+    for image in [&*IMAGE, &*BILL] {
+        addresses_of_the_article(image);
+    }
+}
+
+fn addresses_of_the_article(image: &Image) {
     for (module, name, expected) in [
         ("KERNELBASE", "_imp__NtWriteFile", 0x754C_1190),
         ("ntdll", "NtWriteFile", 0x77F0_5EB0),
@@ -101,12 +117,63 @@ fn the_addresses_of_the_article_hold() {
         ("ntdll", "KiFastSystemCallRet", 0x77F0_64F4),
         ("ntdll", "KiIntSystemCall", 0x77F0_6500),
     ] {
-        assert_eq!(address(&IMAGE, module, name), expected, "{module}!{name}");
+        assert_eq!(address(image, module, name), expected, "{module}!{name}");
     }
-    assert_eq!(read32(&IMAGE, 0x754C_1190), 0x77F0_5EB0);
-    assert_eq!(read32(&IMAGE, 0x7FFE_0300), 0x77F0_64F0);
-    assert_eq!(read32(&IMAGE, 0x7FFE_0304), 0x77F0_64F4);
-    assert_eq!(address(&IMAGE, "nt", "KiFastCallEntry") & 0xFFF, 0x0C0);
+    assert_eq!(read32(image, 0x754C_1190), 0x77F0_5EB0);
+    assert_eq!(read32(image, 0x7FFE_0300), 0x77F0_64F0);
+    assert_eq!(read32(image, 0x7FFE_0304), 0x77F0_64F4);
+    assert_eq!(address(image, "nt", "KiFastCallEntry") & 0xFFF, 0x0C0);
+}
+
+/// Symbols whose code has RDTSC, each as often.
+fn time_stamps(image: &Image) -> Vec<String> {
+    let code = image
+        .symbols
+        .symbols
+        .iter()
+        .filter(|symbol| symbol.kind == SymbolKind::Code && symbol.module != "boot");
+    code.flat_map(|symbol| {
+        let count = listing(image, symbol)
+            .iter()
+            .filter(|line| *line == "rdtsc")
+            .count();
+        vec![format!("{}!{}", symbol.module, symbol.name); count]
+    })
+    .collect()
+}
+
+#[test]
+fn only_the_bill_takes_time_stamps() {
+    let sorted = |image: &Image| {
+        let mut names = time_stamps(image);
+        names.sort();
+        names
+    };
+    // A service's own business.
+    assert_eq!(sorted(&IMAGE), ["nt!NtQueryPerformanceCounter"]);
+    let mut expected = vec![
+        "KERNELBASE!WriteFile",
+        "KERNELBASE!WriteFile",
+        "KERNELBASE!WriteFile",
+        "kernel32!WriteFileImplementation",
+        "kernel32!WriteFileImplementation",
+        "nt!KiFastCallEntry",
+        "nt!KiServiceExit",
+        "nt!KiSystemService",
+        "nt!NtQueryPerformanceCounter",
+        "nt!NtWriteFile",
+        "winlogon!WinMain",
+        "winlogon!WinMain",
+    ];
+    expected.sort();
+    assert_eq!(sorted(&BILL), expected);
+}
+
+#[test]
+fn user_code_may_read_the_kernels_stamps_but_not_write_them() {
+    let [user, kernel] = [0x7FFE_0000, 0xFFDF_0000].map(|page| entry(&BILL, page).expect("mapped"));
+    assert_eq!(user & !0xFFF, kernel & !0xFFF, "one page");
+    assert_eq!((user & 7, kernel & 7), (5, 3), "rights");
 }
 
 #[test]
@@ -597,6 +664,19 @@ fn every_program_builds_for_both_gates() {
                 ..ImageOptions::default()
             });
             assert!(image.is_ok(), "{gate:?} {program:?}: {:?}", image.err());
+            for without in [Layer::Kernel32, Layer::KernelBase] {
+                let image = build(&ImageOptions {
+                    gate,
+                    program,
+                    without: Some(without),
+                    ..ImageOptions::default()
+                });
+                assert!(
+                    image.is_ok(),
+                    "{gate:?} {program:?} without {without:?}: {:?}",
+                    image.err()
+                );
+            }
         }
     }
     assert!(expectations().len() > 40);

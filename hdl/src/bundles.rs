@@ -95,12 +95,10 @@ pub enum ExecuteOp {
     /// Byte offset of the dword (word) that holds bit a of a bit string: (a sar 5) * 4, or (a sar 4) * 2 for words, in
     /// both cases as 32 bits with sign.
     BitOffset,
-    /// a[15:0] in the upper half above b[15:0]. This and the next two use 32 bits, whatever the width.
+    /// a[15:0] in the upper half above b[15:0]. This and the next use 32 bits, whatever the width.
     PackWords,
     /// b[31:16] moved down.
     HighWord,
-    /// a's upper half, b's lower half (gate offsets).
-    MergeHigh,
 }
 
 /// Operand width before the instruction's sizes are known.
@@ -276,7 +274,7 @@ pub enum Control {
     JumpIfZero,
     /// To the micro-instruction `target` if `condition` holds.
     Branch,
-    /// The system register `system` takes the result.
+    /// The system register `system` takes operand b, a register or a constant.
     WriteSystem,
     /// The descriptor latch takes the loaded eight bytes.
     LoadDescriptor,
@@ -467,6 +465,69 @@ pub struct DecodeRow {
     pub always_taken: Bit,
     /// The second micro-instruction, if the first is not the last.
     pub entry: Bits<11>,
+}
+
+/// The part of execute that computes a result.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+pub enum ResultFrom {
+    Alu,
+    Shifter,
+    BitUnit,
+    Multiplier,
+    Divider,
+    HighRegister,
+}
+
+/// The first part of the ALU's sum.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+pub enum Augend {
+    Zero,
+    A,
+    AWithoutB,
+}
+
+/// The second part of the ALU's sum.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+pub enum Addend {
+    B,
+    NotB,
+    NotA,
+    BWithoutA,
+    Both,
+}
+
+/// What is added besides.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+pub enum CarryIn {
+    Zero,
+    One,
+    /// EFLAGS.CF.
+    Carry,
+    NotCarry,
+}
+
+/// What of a micro-op is decoded in the clock before it executes.
+#[derive(Copy, Clone, Debug, PartialEq, Default, LogicStruct)]
+pub struct Prepared {
+    pub result_from: ResultFrom,
+    /// The part takes operands from registers only: a load is there for it a clock later.
+    pub takes_late: Bit,
+    pub augend: Augend,
+    pub addend: Addend,
+    pub carry_in: CarryIn,
+    /// The carry out is a borrow.
+    pub subtract: Bit,
+    /// With EFLAGS.DF, b is subtracted.
+    pub steps: Bit,
+    /// If the condition holds, the result is b.
+    pub moves_if: Bit,
+    /// Bits 15:8 of the operand or result count; bits 31:16 do.
+    pub a_word: Bit,
+    pub a_dword: Bit,
+    pub b_word: Bit,
+    pub b_dword: Bit,
+    pub result_word: Bit,
+    pub result_dword: Bit,
 }
 
 /// What decode makes of the bytes of one instruction.

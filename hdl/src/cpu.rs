@@ -178,6 +178,9 @@ impl Logic for Cpu {
         self.fetch.redirect.next = self.hazard.fetch_redirect.val();
         self.fetch.redirect_linear.next = self.hazard.fetch_linear.val();
         self.fetch.redirect_eip.next = self.hazard.fetch_eip.val();
+        self.fetch.early.next = self.hazard.fetch_early.val();
+        self.fetch.early_linear.next = self.hazard.fetch_early_linear.val();
+        self.fetch.redirect_is_early.next = self.hazard.fetch_redirect_is_early.val();
         self.fetch.stop.next = self.hazard.fetch_stop.val();
         self.fetch.consume.next = self.predecode.consume.val();
         self.fetch.consume_bytes.next = self.predecode.consume_bytes.val();
@@ -240,10 +243,9 @@ impl Logic for Cpu {
         self.address.real_mode.next = self.real_mode.val();
         self.address.esp_restore.next =
             self.hazard.flush_back.val() | self.execute.writes_esp.val();
-        self.address.esp_value.next = self.execute.esp_next.val();
-        if self.execute.micro_redirect.val() {
-            self.address.esp_value.next = self.execute.micro_esp.val();
-        }
+        self.address.esp_retired.next = self.execute.esp.val();
+        self.address.esp_branch.next = self.execute.micro_redirect.val();
+        self.address.esp_branch_value.next = self.execute.micro_esp.val();
 
         // memory
         self.memory.address_micro_op.next = self.address_op.val();
@@ -296,6 +298,7 @@ impl Logic for Cpu {
         self.data.tlb_flush_address.next = self.execute.linear_address.val();
         self.data.fetch_valid.next = self.fetch.translate_valid.val();
         self.data.fetch_linear.next = self.fetch.translate_linear.val();
+        self.data.fetch_lookup.next = self.fetch.lookup_linear.val();
         self.data.fetch_user.next = self.state.cpl.val() == 3;
         self.data.fetch_walk_permitted.next = self.hazard.fetch_certain.val();
         self.data_request.next = self.data.data_request.val();
@@ -333,6 +336,7 @@ impl Logic for Cpu {
         self.execute.external.next = self.events.external.val();
         self.execute.eflags.next = self.state.eflags.val();
         self.execute.cpl.next = self.state.cpl.val();
+        self.execute.code_base.next = self.state.code_base.val();
         self.execute.code_limit.next = self.state.code_limit.val();
         self.execute.descriptor.next = self.state.descriptor.val();
         self.execute.code_level.next = self.state.code_level.val();
@@ -364,6 +368,8 @@ impl Logic for Cpu {
         self.hazard.execute_redirect.next = self.execute.redirect.val();
         self.hazard.execute_micro_redirect.next = self.execute.micro_redirect.val();
         self.hazard.execute_next_eip.next = self.execute.next_eip.val();
+        self.hazard.execute_mispredicts.next = self.execute.mispredicts.val();
+        self.hazard.execute_other_linear.next = self.execute.other_linear.val();
         self.hazard.event_begins.next = self.events.begins.val();
         self.hazard.stop.next = self.events.stop.val();
         self.hazard.resume.next = self.events.resume.val();
@@ -456,7 +462,7 @@ impl Logic for Cpu {
         self.events.software_interrupt.next = self.execute.retires_control.val()
             & ((self.op.val().control == Control::SoftwareInterrupt)
                 | (self.op.val().control == Control::InterruptOne));
-        self.events.software_vector.next = self.execute.result.val().get_bits::<8>(0);
+        self.events.software_vector.next = self.execute.late_b.val().get_bits::<8>(0);
         self.events.software_eip.next = self.op.val().next_eip;
         self.events.retires_last.next = self.execute.retires.val() & self.op.val().last;
         self.events.retires_first.next = self.execute.retires.val() & self.op.val().first;
@@ -468,7 +474,7 @@ impl Logic for Cpu {
         self.events.retires_boundary.next = self.execute.retires.val() & self.op.val().boundary;
         self.events.counts.next = self.execute.register_write.val()
             & (self.execute.register_number.val() == 1)
-            & self.execute.result.val().any();
+            & (self.execute.a.val() != 1);
         self.events.halts.next =
             self.execute.retires_control.val() & (self.op.val().control == Control::Halt);
         self.events.stops.next =
@@ -488,7 +494,7 @@ impl Logic for Cpu {
         self.state.op.next = self.op.val();
         self.state.a.next = self.execute.a.val();
         self.state.b.next = self.execute.b.val();
-        self.state.result.next = self.execute.result.val();
+        self.state.register_b.next = self.execute.register_b.val();
         self.state.flags.next = self.execute.flags.val();
         self.state.next_eip.next = self.execute.next_eip.val();
         self.state.load_data.next = self.data.load_data.val();

@@ -81,6 +81,9 @@ pub struct Hazard {
     pub execute_redirect: Signal<In, Bit>,
     pub execute_micro_redirect: Signal<In, Bit>,
     pub execute_next_eip: Signal<In, Bits<32>>,
+    /// A conditional jump goes the other way; where that is, by a linear address.
+    pub execute_mispredicts: Signal<In, Bit>,
+    pub execute_other_linear: Signal<In, Bits<32>>,
     // events
     pub event_begins: Signal<In, Bit>,
     pub stop: Signal<In, Bit>,
@@ -104,6 +107,11 @@ pub struct Hazard {
     pub fetch_stop: Signal<Out, Bit>,
     pub fetch_eip: Signal<Out, Bits<32>>,
     pub fetch_linear: Signal<Out, Bits<32>>,
+    /// Fetch may ask for this address before it is certain that it goes on there.
+    pub fetch_early: Signal<Out, Bit>,
+    pub fetch_early_linear: Signal<Out, Bits<32>>,
+    /// It does go on there.
+    pub fetch_redirect_is_early: Signal<Out, Bit>,
     /// Nothing older is under way, so what fetch asks for will be needed.
     pub fetch_certain: Signal<Out, Bit>,
     /// Reasons to wait, in the order of `spec::pipeline::STALL_REASONS`.
@@ -215,6 +223,17 @@ impl Logic for Hazard {
             self.base_then.next = self.code_base_next.val();
         }
         self.fetch_linear.next = self.base_then.val() + self.fetch_eip.val();
+        // What is known early in the clock: jumps that issue predicts, and conditional ones that went another way.
+        self.fetch_early.next = self.execute_mispredicts.val() | self.issue_predicts.val();
+        self.fetch_early_linear.next = self.code_base.val() + self.issue_predicted_eip.val();
+        if self.execute_mispredicts.val() {
+            self.fetch_early_linear.next = self.execute_other_linear.val();
+        }
+        self.fetch_redirect_is_early.next = ((self.execute_redirect.val()
+            & self.execute_mispredicts.val())
+            | (self.issue_predicts.val()
+                & !(self.execute_redirect.val() | self.execute_mispredicts.val())))
+            & !self.fetch_stop.val();
         self.fetch_certain.next = !(self.issue_busy.val()
             | self.decode_found.val()
             | self.handover_held.val()

@@ -1,7 +1,7 @@
 //! What the machine boots: a ROM and the names of what is in it, built here or read from a folder.
 
 use firmware::symbols::SymbolFile;
-use firmware::{Gate, ImageOptions};
+use firmware::{Gate, ImageOptions, Program};
 use std::fs;
 use std::path::Path;
 
@@ -31,8 +31,17 @@ impl Image {
     /// # Errors
     /// What the image builder found.
     pub fn build(gate: Gate) -> Result<Self, String> {
+        Self::build_program(gate, Program::Greeting)
+    }
+
+    /// Builds the image with this program.
+    ///
+    /// # Errors
+    /// What the image builder found.
+    pub fn build_program(gate: Gate, program: Program) -> Result<Self, String> {
         let options = ImageOptions {
             gate,
+            program,
             ram_bytes: spec::memory_map::DEFAULT_RAM_BYTES,
             ..ImageOptions::default()
         };

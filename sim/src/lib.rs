@@ -3,6 +3,9 @@
 // Without the model only a part of the tools uses these.
 #![cfg_attr(not(feature = "model"), allow(dead_code))]
 
+pub mod bench;
+#[cfg(feature = "model")]
+pub mod bill;
 #[cfg(feature = "model")]
 pub mod board;
 pub mod cli;

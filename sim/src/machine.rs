@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use verilator_sys::{self as raw, PortAccess, Retired, Settings, Status, Texts, Watch};
+pub use verilator_sys::{MemoryAnswers, MemoryRequests};
 
 /// Clocks without a retirement, outside HLT, that count as a hang unless the configuration says otherwise.
 ///
@@ -250,6 +251,22 @@ impl Machine {
                 _ => Stop::Cycles,
             };
         }
+    }
+
+    /// What the chip asks of its memory ports in this clock.
+    pub fn memory_requests(&self) -> MemoryRequests {
+        let mut requests = MemoryRequests::default();
+        // SAFETY: `raw` is a live machine; the shim fills `requests`, with flags 0 or 1.
+        unsafe { raw::sg_requests_get(self.raw.as_ptr(), &mut requests) };
+        requests
+    }
+
+    /// Runs one clock in which another memory answers, not the machine's own: what that one was asked for by
+    /// [`Self::memory_requests`] of the clock before. A machine that is run so is run so from its reset on.
+    pub fn run_answered(&mut self, answers: MemoryAnswers) -> Stop {
+        // SAFETY: `raw` is a live machine; the shim copies the answers.
+        unsafe { raw::sg_answers_set(self.raw.as_ptr(), &answers) };
+        self.run(1)
     }
 
     /// Runs until `count` more instructions have completed, at most `max_cycles` clock cycles.

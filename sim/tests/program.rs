@@ -428,6 +428,35 @@ fn the_journeys_waveform_names_the_instructions_beside_the_wires() {
 }
 
 #[test]
+fn an_image_is_written_with_the_gate_and_the_program_that_were_asked_for() {
+    let folder = Folder::new("image");
+    let rom = |name: &str, arguments: &[&str]| {
+        let path = folder.file(name);
+        let output = sysgate()
+            .args(["image", "--out"])
+            .arg(&path)
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", message(&output));
+        std::fs::read(path.join("rom.bin")).unwrap()
+    };
+    let plain = rom("plain", &[]);
+    let others = [
+        rom("int2e", &["--gate", "int2e"]),
+        rom("bill", &["--bill"]),
+        rom("both", &["--bill", "--gate", "int2e"]),
+    ];
+    assert!(others.iter().all(|other| *other != plain));
+    assert!(others[0] != others[2] && others[1] != others[2]);
+    // Something to do is required.
+    for arguments in [&["--bill"][..], &["--gate", "int2e"]] {
+        let output = sysgate().arg("image").args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+    }
+}
+
+#[test]
 fn opcodes_lists_every_row_and_none_is_missing() {
     let output = sysgate().arg("opcodes").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();

@@ -1,5 +1,5 @@
 //! The blocks of the chip mean the same in Rust and in Verilog, whatever their inputs.
-use hdl::execute::ExecuteUnit;
+use hdl::execute::{ExecuteUnit, prepared};
 use hdl::fetch::Fetch;
 use hdl::memory::DataUnit;
 use hdl::prelude::*;
@@ -19,7 +19,7 @@ const EXECUTE_OPS: &[ExecuteOp] = {
     &[PassB, PassA, Add, Adc, Sub, Sbb, And, Or, Xor, Not, Neg, Shl, Shr, Sar, Rol, Ror, Rcl, Rcr, Shld, Shrd, Bt, Bts,
       Btr, Btc, Bsf, Bsr, Bswap, ZeroExtendByte, ZeroExtendWord, SignExtendByte, SignExtendWord, Mul, Imul, Div, Idiv,
       ReadHigh, SetCondition, ConditionalMove, SignFill, Lahf, Sahf, ClearCarry, SetCarry, ComplementCarry, Step,
-      BitOffset, PackWords, HighWord, MergeHigh]
+      BitOffset, PackWords, HighWord]
 };
 
 #[test]
@@ -39,6 +39,8 @@ fn execute_is_the_same_in_verilog() {
             draw_inputs!(top, random, keep_carry, a, b, c, condition, eflags);
             top.op.next = random.variant(EXECUTE_OPS);
             top.width.next = random.variant(&[Width::Byte, Width::Word, Width::Dword, Width::Quad]);
+            // The signals show their new values only when they have settled.
+            top.prepared.next = prepared(top.op.next, top.width.next);
             top.valid.next = !random.one_in(8);
         }
     });
@@ -78,6 +80,7 @@ fn data_unit_is_the_same_in_verilog() {
         let page = random.below(4) << 12 | random.below(3) << 22;
         top.access_linear.next = (page | random.bits(12)).into();
         top.fetch_linear.next = (random.below(4) << 12).into();
+        top.fetch_lookup.next = (random.below(4) << 12).into();
         top.tlb_flush_address.next = page.into();
         top.access_size.next = (1u64 << random.below(4)).into();
         let present = top.data_read_data.next | 0x0000_0007_0000_0007u64;
@@ -116,11 +119,14 @@ fn fetch_is_the_same_in_verilog() {
             instruction_data,
             redirect_linear,
             redirect_eip,
-            consume
+            consume,
+            early_linear,
+            early
         );
         draw_inputs!(top, random, translate_physical, translate_fault_code);
         top.consume_bytes.next = (1 + random.below(4)).into();
         top.redirect.next = random.one_in(20);
+        top.redirect_is_early.next = random.one_in(3);
         top.stop.next = random.one_in(40);
         top.instruction_wait.next = random.one_in(3);
         top.translate_hit.next = !random.one_in(10);

@@ -1,20 +1,14 @@
 //! The length decoder in Verilator against iced-x86; `proof decode` does the same for as long as one likes.
 
 use tests::decode::model::Model;
-use tests::decode::{Difference, Report, campaign, compare, exhaustive};
+use tests::decode::{Report, campaign, compare, exhaustive};
 use tests::random::Random;
 
-/// Known and open: with 15 bytes there and no 16th, an instruction that is too long is a page fault.
-fn is_open(difference: &Difference) -> bool {
-    difference.bytes.len() == 15 && difference.differences[0].starts_with("15 bytes are not enough")
-}
-
 fn assert_alike(report: &Report, at_least: usize) {
-    let open = report.differences.iter().filter(|one| is_open(one)).count();
     for difference in &report.differences {
         println!("{difference}");
     }
-    assert_eq!(report.failed, open, "of {}", report.decoded);
+    assert_eq!(report.failed, 0, "of {}", report.decoded);
     assert!(report.instructions >= at_least, "{}", report.instructions);
 }
 

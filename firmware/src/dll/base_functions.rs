@@ -3,6 +3,7 @@
 
 use crate::kernel::{field, teb_field};
 use crate::module::{ModuleSource, Scope};
+use crate::stamps::{Stamp, Stamps};
 use abi::addresses::*;
 use abi::status::*;
 use iced_x86::IcedError;
@@ -44,12 +45,14 @@ fn end(a: &mut CodeAssembler, parameters: u32) -> Result<(), IcedError> {
     a.ret_1(parameters * 4)
 }
 
-pub fn add(module: &mut ModuleSource) {
+pub fn add(module: &mut ModuleSource, stamps: Stamps) {
     module
-        .code("WriteFile", |a, s| transfer(a, s, "NtWriteFile"))
+        .code("WriteFile", move |a, s| {
+            transfer(a, s, "NtWriteFile", Some(stamps))
+        })
         .export();
     module
-        .code("ReadFile", |a, s| transfer(a, s, "NtReadFile"))
+        .code("ReadFile", |a, s| transfer(a, s, "NtReadFile", None))
         .export();
     module.code("BaseSetLastNTError", set_last_nt_error);
     module.code("CloseHandle", close_handle).export();
@@ -86,7 +89,12 @@ fn set_last_nt_error(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> 
 }
 
 /// BOOL ReadFile or WriteFile(file, buffer, length, *transferred, overlapped).
-fn transfer(a: &mut CodeAssembler, s: &Scope, service: &str) -> Result<(), IcedError> {
+fn transfer(
+    a: &mut CodeAssembler,
+    s: &Scope,
+    service: &str,
+    stamps: Option<Stamps>,
+) -> Result<(), IcedError> {
     let mut no_count = a.create_label();
     let mut overlapped = a.create_label();
     let mut with_event = a.create_label();
@@ -97,6 +105,9 @@ fn transfer(a: &mut CodeAssembler, s: &Scope, service: &str) -> Result<(), IcedE
     let io_status = |offset: i32| dword_ptr(ebp - 8 + offset);
     let position = |offset: i32| dword_ptr(ebp - 16 + offset);
     begin(a)?;
+    if let Some(stamps) = stamps {
+        stamps.take(a, Stamp::KernelBase)?;
+    }
     a.sub(esp, 16)?;
     a.push(esi)?;
     a.mov(eax, parameter(3))?;
@@ -119,7 +130,13 @@ fn transfer(a: &mut CodeAssembler, s: &Scope, service: &str) -> Result<(), IcedE
     a.push(0)?;
     a.push(0)?;
     a.push(parameter(0))?;
+    if let Some(stamps) = stamps {
+        stamps.take(a, Stamp::NtCall)?;
+    }
     a.call(dword_ptr(s.import(service)))?;
+    if let Some(stamps) = stamps {
+        stamps.take_behind_call(a, Stamp::KernelBaseReturn)?;
+    }
     a.cmp(eax, STATUS_PENDING)?;
     a.jne(complete)?;
     a.push(0)?;

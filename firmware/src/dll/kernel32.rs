@@ -4,6 +4,7 @@ use super::base_functions;
 use super::kernelbase::NTDLL_IMPORTS;
 use crate::kernel::{field, teb_field};
 use crate::module::{Access, ModuleSource, Scope};
+use crate::stamps::{Stamp, Stamps};
 use abi::addresses::*;
 use abi::status::ERROR_INVALID_HANDLE;
 use iced_x86::IcedError;
@@ -47,14 +48,15 @@ const API_SET_IMPORTS: &[(&str, &[&str])] = &[
 
 /// `with_kernelbase` is the arrangement since Windows 7; without it kernel32 has the functions itself,
 /// as it had before.
-pub fn source(with_kernelbase: bool) -> ModuleSource {
+pub fn source(with_kernelbase: bool, stamps: Stamps) -> ModuleSource {
     let mut module = ModuleSource::new("kernel32", "kernel32.dll", 4, 3, PREFERRED_BASE);
     module.section(".text", Access::Code);
     if with_kernelbase {
         module.import_address_table(API_SET_IMPORTS);
         for name in ["ReadFile", "WriteFile"] {
             let function = module.code(&format!("{name}Implementation"), move |a, s| {
-                transfer(a, s, name)
+                let stamps = (name == "WriteFile").then_some(stamps);
+                transfer(a, s, name, stamps)
             });
             function.export_as(name);
         }
@@ -65,7 +67,7 @@ pub fn source(with_kernelbase: bool) -> ModuleSource {
         }
     } else {
         module.import_address_table(&[("ntdll.dll", NTDLL_IMPORTS)]);
-        base_functions::add(&mut module);
+        base_functions::add(&mut module, stamps);
     }
     module.forward("RtlZeroMemory", "NTDLL.RtlZeroMemory");
     module.directories();
@@ -83,13 +85,21 @@ fn thunk(a: &mut CodeAssembler, s: &Scope, name: &str) -> Result<(), IcedError> 
 
 /// BOOL ReadFile or WriteFile(file, buffer, length, *transferred, overlapped): the console's handles are
 /// kernel32's business, all others KERNELBASE's.
-fn transfer(a: &mut CodeAssembler, s: &Scope, name: &str) -> Result<(), IcedError> {
+fn transfer(
+    a: &mut CodeAssembler,
+    s: &Scope,
+    name: &str,
+    stamps: Option<Stamps>,
+) -> Result<(), IcedError> {
     let mut is_handle = a.create_label();
     let mut console = a.create_label();
     let parameter = |index: i32| dword_ptr(ebp + 8 + index * 4);
     a.db(&[0x8B, 0xFF])?;
     a.push(ebp)?;
     a.mov(ebp, esp)?;
+    if let Some(stamps) = stamps {
+        stamps.take(a, Stamp::Kernel32)?;
+    }
     a.mov(eax, parameter(0))?;
     a.mov(ecx, STD_INPUT_HANDLE as i32)?;
     a.sub(ecx, eax)?;
@@ -114,6 +124,9 @@ fn transfer(a: &mut CodeAssembler, s: &Scope, name: &str) -> Result<(), IcedErro
     }
     a.push(eax)?;
     a.call(dword_ptr(s.import(name)))?;
+    if let Some(stamps) = stamps {
+        stamps.take_behind_call(a, Stamp::Kernel32Return)?;
+    }
     a.pop(ebp)?;
     a.ret_1(20)?;
     // There is no console here.

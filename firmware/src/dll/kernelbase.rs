@@ -2,6 +2,7 @@
 
 use super::base_functions;
 use crate::module::{Access, ModuleSource};
+use crate::stamps::Stamps;
 
 /// Windows 7's preferred base; address space layout randomisation moves it.
 const PREFERRED_BASE: u32 = 0x0DCE_0000;
@@ -34,11 +35,11 @@ pub const NTDLL_IMPORTS: &[&str] = &[
     "NtWaitForSingleObject", "NtWriteFile", "NtYieldExecution", "RtlExitUserProcess", "RtlNtStatusToDosError",
 ];
 
-pub fn source() -> ModuleSource {
+pub fn source(stamps: Stamps) -> ModuleSource {
     let mut module = ModuleSource::new("KERNELBASE", "KERNELBASE.dll", 3, 3, PREFERRED_BASE);
     module.section(".text", Access::Code);
     module.import_address_table(&[("ntdll.dll", NTDLL_IMPORTS)]);
-    base_functions::add(&mut module);
+    base_functions::add(&mut module, stamps);
     module.directories();
     module
 }

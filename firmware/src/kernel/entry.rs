@@ -19,9 +19,13 @@ const EFLAGS_CLEAR: u32 = 2;
 const USER_MODE: u32 = 1;
 
 pub fn add(module: &mut ModuleSource, options: &KernelOptions) {
+    let stamps = options.stamps;
     // Windows 7 SP1 has it at this offset in its page.
     module
-        .code("KiFastCallEntry", |a, _| fast_call_entry(a, 0))
+        .code("KiFastCallEntry", move |a, _| {
+            stamps.take_at_entry(a)?;
+            fast_call_entry(a, 0)
+        })
         .at_page_offset(0x0C0);
     module.inner_code("$dispatch", |a, s| {
         finish_frame(a)?;
@@ -59,7 +63,7 @@ pub fn add(module: &mut ModuleSource, options: &KernelOptions) {
         a.rep().movsd()?;
         a.call(ebx)
     });
-    module.code("KiServiceExit", exit_of(options.gate)).align(1);
+    module.code("KiServiceExit", exit_of(options)).align(1);
     module.code("KiSystemCallExit", |a, _| {
         restore_registers(a)?;
         a.add(esp, 4)?;
@@ -83,7 +87,8 @@ pub fn add(module: &mut ModuleSource, options: &KernelOptions) {
         fast_call_entry(a, EFLAGS_TRAP)?;
         a.jmp(s.near("$dispatch"))
     });
-    module.code("KiSystemService", |a, s| {
+    module.code("KiSystemService", move |a, s| {
+        stamps.take_at_entry(a)?;
         a.push(0)?;
         push_registers(a)?;
         a.push(fs)?;
@@ -169,7 +174,10 @@ fn finish_frame(a: &mut CodeAssembler) -> Result<(), IcedError> {
 }
 
 /// In: EAX = status. The frame is the thread's; whatever the service left in registers does not matter.
-fn exit_of(gate: Gate) -> impl Fn(&mut CodeAssembler, &Scope) -> Result<(), IcedError> {
+fn exit_of(
+    options: &KernelOptions,
+) -> impl Fn(&mut CodeAssembler, &Scope) -> Result<(), IcedError> + 'static {
+    let KernelOptions { gate, stamps } = *options;
     move |a, s| {
         a.cli()?;
         a.mov(esi, fs_field!(current_thread))?;
@@ -183,6 +191,7 @@ fn exit_of(gate: Gate) -> impl Fn(&mut CodeAssembler, &Scope) -> Result<(), Iced
             dword_ptr(ebp + field!(TrapFrame.previous_previous_mode)),
         )?;
         a.mov(byte_ptr(esi + field!(KernelThread.previous_mode)), cl)?;
+        stamps.take_at_exit(a)?;
         if gate == Gate::Sysenter {
             // SYSEXIT cannot set TF in time and only knows one user CS.
             a.test(dword_ptr(ebp + field!(TrapFrame.eflags)), EFLAGS_TRAP)?;

@@ -31,6 +31,7 @@ mod trap;
 
 use crate::image::Gate;
 use crate::module::{Access, ModuleSource};
+use crate::stamps::Stamps;
 
 /// Base in the file's header; the loader moves the kernel above 80000000h.
 const PREFERRED_BASE: u32 = 0x0040_0000;
@@ -42,6 +43,8 @@ pub use start::ESP0;
 pub struct KernelOptions {
     /// How user code enters and leaves.
     pub gate: Gate,
+    /// The bill's stamps, or none.
+    pub stamps: Stamps,
 }
 
 /// The kernel's source.
@@ -53,7 +56,7 @@ pub fn source(options: &KernelOptions) -> ModuleSource {
     trap::add(&mut module);
     interrupts::add(&mut module);
     console::add(&mut module);
-    services::add(&mut module);
+    services::add(&mut module, options.stamps);
     stop::add(&mut module);
     start::add(&mut module, options);
     tables::add_constants(&mut module);

@@ -2,9 +2,9 @@
 
 /// RAM begins here.
 pub const RAM_BASE: u32 = 0;
-/// RAM of the board and of the default simulation, in bytes. With the ROM and the core's own tables it leaves some of the
-/// FPGA's 416 KB of block RAM.
-pub const DEFAULT_RAM_BYTES: u32 = 192 << 10;
+/// RAM of the board and of the default simulation, in bytes: the image fits, and one block of the FPGA holds one bit of
+/// every word, so that no selection among blocks delays a load.
+pub const DEFAULT_RAM_BYTES: u32 = 128 << 10;
 /// RAM that foreign software gets by default, in bytes.
 pub const FOREIGN_RAM_BYTES: u32 = 16 << 20;
 

@@ -1,24 +1,6 @@
 //! The adder and the bitwise logic.
 use crate::prelude::*;
 
-/// The first part of the sum.
-#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
-enum Augend {
-    Zero,
-    A,
-    AWithoutB,
-}
-
-/// The second part of the sum.
-#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
-enum Addend {
-    B,
-    NotB,
-    NotA,
-    BWithoutA,
-    Both,
-}
-
 /// Adds, subtracts and combines bits. Combinational.
 ///
 /// Serves `PassA`, `PassB`, `Add`, `Adc`, `Sub`, `Sbb`, `And`, `Or`, `Xor`, `Not`, `Neg`, `Step` and
@@ -26,7 +8,7 @@ enum Addend {
 /// influence the flags, nor the result's bits within it.
 #[derive(LogicBlock, Default)]
 pub struct Alu {
-    pub op: Signal<In, ExecuteOp>,
+    pub prepared: Signal<In, Prepared>,
     pub width: Signal<In, Width>,
     pub a: Signal<In, Bits<32>>,
     pub b: Signal<In, Bits<32>>,
@@ -47,7 +29,6 @@ pub struct Alu {
     // wires
     augend_is: Signal<Local, Augend>,
     addend_is: Signal<Local, Addend>,
-    subtract: Signal<Local, Bit>,
     carry_in: Signal<Local, Bit>,
     augend: Signal<Local, Bits<32>>,
     addend: Signal<Local, Bits<32>>,
@@ -59,71 +40,21 @@ pub struct Alu {
 impl Logic for Alu {
     #[hdl_gen]
     fn update(&mut self) {
-        // Logic is addition without carries. By default a: the part of it that b lacks, plus the common one.
-        self.augend_is.next = Augend::AWithoutB;
-        self.addend_is.next = Addend::Both;
-        self.subtract.next = false;
-        self.carry_in.next = false;
-        match self.op.val() {
-            ExecuteOp::Add => {
-                self.augend_is.next = Augend::A;
-                self.addend_is.next = Addend::B;
-            }
-            ExecuteOp::Adc => {
-                self.augend_is.next = Augend::A;
-                self.addend_is.next = Addend::B;
-                self.carry_in.next = self.carry.val();
-            }
-            ExecuteOp::Sub => {
-                self.augend_is.next = Augend::A;
-                self.addend_is.next = Addend::NotB;
-                self.subtract.next = true;
-                self.carry_in.next = true;
-            }
-            ExecuteOp::Sbb => {
-                self.augend_is.next = Augend::A;
-                self.addend_is.next = Addend::NotB;
-                self.subtract.next = true;
-                self.carry_in.next = !self.carry.val();
-            }
-            ExecuteOp::Neg => {
-                self.augend_is.next = Augend::Zero;
-                self.addend_is.next = Addend::NotA;
-                self.subtract.next = true;
-                self.carry_in.next = true;
-            }
-            ExecuteOp::Step => {
-                self.augend_is.next = Augend::A;
-                self.addend_is.next = Addend::B;
-                if self.direction.val() {
-                    self.addend_is.next = Addend::NotB;
-                    self.carry_in.next = true;
-                }
-            }
-            ExecuteOp::And => {
-                self.augend_is.next = Augend::Zero;
-            }
-            ExecuteOp::Or => {
-                self.addend_is.next = Addend::B;
-            }
-            ExecuteOp::Xor => {
-                self.addend_is.next = Addend::BWithoutA;
-            }
-            ExecuteOp::Not => {
-                self.augend_is.next = Augend::Zero;
-                self.addend_is.next = Addend::NotA;
-            }
-            ExecuteOp::PassB => {
-                self.augend_is.next = Augend::Zero;
-                self.addend_is.next = Addend::B;
-            }
-            ExecuteOp::ConditionalMove => {
-                if self.condition_holds.val() {
-                    self.augend_is.next = Augend::Zero;
-                    self.addend_is.next = Addend::B;
-                }
-            }
-            _ => {}
+        self.augend_is.next = self.prepared.val().augend;
+        self.addend_is.next = self.prepared.val().addend;
+        match self.prepared.val().carry_in {
+            CarryIn::Zero => self.carry_in.next = false,
+            CarryIn::One => self.carry_in.next = true,
+            CarryIn::Carry => self.carry_in.next = self.carry.val(),
+            CarryIn::NotCarry => self.carry_in.next = !self.carry.val(),
+        }
+        if self.prepared.val().steps & self.direction.val() {
+            self.addend_is.next = Addend::NotB;
+            self.carry_in.next = true;
+        }
+        if self.prepared.val().moves_if & self.condition_holds.val() {
+            self.augend_is.next = Augend::Zero;
+            self.addend_is.next = Addend::B;
         }
 
         match self.augend_is.val() {
@@ -147,7 +78,7 @@ impl Logic for Alu {
         self.carries.next = self.wide_sum.val().get_bits::<33>(1)
             ^ bit_cast::<33, 32>(self.augend.val() ^ self.addend.val());
 
-        self.auxiliary_out.next = self.carries.val().get_bit(4) ^ self.subtract.val();
+        self.auxiliary_out.next = self.carries.val().get_bit(4) ^ self.prepared.val().subtract;
         match self.width.val() {
             Width::Byte => {
                 self.top_carry.next = self.carries.val().get_bit(8);
@@ -165,13 +96,14 @@ impl Logic for Alu {
                     self.carries.val().get_bit(32) ^ self.carries.val().get_bit(31);
             }
         }
-        self.carry_out.next = self.top_carry.val() ^ self.subtract.val();
+        self.carry_out.next = self.top_carry.val() ^ self.prepared.val().subtract;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::execute::prepared;
     use crate::execute::testing::{Random, WIDTHS, settle, sign_extend, truncate, width_bits};
 
     /// Result, carry, carry out of bit 3 and signed overflow.
@@ -208,7 +140,7 @@ mod tests {
     }
 
     fn check_sum(alu: &mut Alu, op: ExecuteOp, width: Width, a: u32, b: u32, carry: bool) {
-        alu.op.next = op;
+        alu.prepared.next = prepared(op, width);
         alu.width.next = width;
         alu.a.next = u64::from(a).into();
         alu.b.next = u64::from(b).into();
@@ -282,7 +214,7 @@ mod tests {
                 (ExecuteOp::ConditionalMove, if holds { b } else { a }),
                 (ExecuteOp::Sahf, a),
             ] {
-                alu.op.next = op;
+                alu.prepared.next = prepared(op, Width::Dword);
                 settle(&mut alu);
                 assert_eq!(
                     alu.result.val().to_u32(),

@@ -44,7 +44,7 @@ enum LowerFrom {
 /// Tests, finds, spreads and rearranges bits. Combinational.
 ///
 /// Serves `Bt`, `Bts`, `Btr`, `Btc`, `Bsf`, `Bsr`, `Bswap`, the extensions, `SetCondition`, `SignFill`, `Lahf`,
-/// `BitOffset`, `PackWords`, `HighWord` and `MergeHigh`; for every other operation the result is `a`. Bits of the
+/// `BitOffset`, `PackWords` and `HighWord`; for every other operation the result is `a`. Bits of the
 /// operands beyond the width are ignored, except by `Bswap` and the last three, which are for doublewords.
 #[derive(LogicBlock, Default)]
 pub struct BitUnit {
@@ -230,9 +230,6 @@ impl Logic for BitUnit {
                 self.upper_from.next = UpperFrom::Fill;
                 self.lower_from.next = LowerFrom::UpperB;
             }
-            ExecuteOp::MergeHigh => {
-                self.lower_from.next = LowerFrom::B;
-            }
             _ => {}
         }
 
@@ -376,7 +373,6 @@ mod tests {
                 (ExecuteOp::SignExtendWord, b as i16 as u32),
                 (ExecuteOp::PackWords, a << 16 | b & 0xFFFF),
                 (ExecuteOp::HighWord, b >> 16),
-                (ExecuteOp::MergeHigh, a & 0xFFFF_0000 | b & 0xFFFF),
             ] {
                 let outcome = result(&mut unit, op, Width::Dword, a, b);
                 assert_eq!(outcome, expected, "{op:?} a={a:#x} b={b:#x}");

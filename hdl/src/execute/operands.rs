@@ -5,6 +5,7 @@ use crate::prelude::*;
 #[derive(LogicBlock, Default)]
 pub struct Operands {
     pub op: Signal<In, MicroOp>,
+    pub prepared: Signal<In, Prepared>,
     pub a_value: Signal<In, Bits<32>>,
     pub b_value: Signal<In, Bits<32>>,
     pub c_value: Signal<In, Bits<32>>,
@@ -86,25 +87,20 @@ impl Logic for Operands {
             self.c.next = self.op.val().immediate;
         }
 
-        // Zero-extended from the width; byte extensions have a source of their own width.
-        self.a_mask.next = 0xFFFF_FFFF_u64.into();
-        self.b_mask.next = 0xFFFF_FFFF_u64.into();
-        if self.op.val().width == Width::Byte {
-            self.a_mask.next = 0xFF.into();
-            if (self.op.val().op == ExecuteOp::Div) | (self.op.val().op == ExecuteOp::Idiv) {
-                // AX is divided.
-                self.a_mask.next = 0xFFFF.into();
-            }
-            self.b_mask.next = 0xFF.into();
-        }
-        if self.op.val().width == Width::Word {
+        // Zero-extended from the width.
+        self.a_mask.next = 0xFF.into();
+        if self.prepared.val().a_word {
             self.a_mask.next = 0xFFFF.into();
+        }
+        if self.prepared.val().a_dword {
+            self.a_mask.next = 0xFFFF_FFFF_u64.into();
+        }
+        self.b_mask.next = 0xFF.into();
+        if self.prepared.val().b_word {
             self.b_mask.next = 0xFFFF.into();
         }
-        if (self.op.val().op == ExecuteOp::ZeroExtendByte)
-            | (self.op.val().op == ExecuteOp::SignExtendByte)
-        {
-            self.b_mask.next = 0xFF.into();
+        if self.prepared.val().b_dword {
+            self.b_mask.next = 0xFFFF_FFFF_u64.into();
         }
         self.late_a.next = self.a_settled.val() & self.a_mask.val();
         self.late_b.next = self.b_settled.val() & self.b_mask.val();

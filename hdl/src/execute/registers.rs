@@ -86,11 +86,9 @@ pub struct Registers {
     /// Second write, overruled by a first write of ESP.
     pub write_esp: Signal<In, Bit>,
     pub write_esp_value: Signal<In, Bits<32>>,
-    /// ESP after this clock.
-    pub esp_next: Signal<Out, Bits<32>>,
+    pub esp_value: Signal<Out, Bits<32>>,
     row_file: RegisterRows,
     esp: DFF<Bits<32>>,
-    esp_after: Signal<Local, Bits<32>>,
 }
 
 impl Logic for Registers {
@@ -126,14 +124,12 @@ impl Logic for Registers {
         if self.old.val() == 4 {
             self.old_value.next = self.esp.q.val();
         }
-        self.esp_after.next = self.esp.q.val();
+        self.esp_value.next = self.esp.q.val();
         if self.write_esp.val() {
-            self.esp_after.next = self.write_esp_value.val();
+            self.esp.d.next = self.write_esp_value.val();
         }
         if self.write.val() & (self.write_number.val() == 4) {
-            self.esp_after.next = self.write_value.val();
+            self.esp.d.next = self.write_value.val();
         }
-        self.esp.d.next = self.esp_after.val();
-        self.esp_next.next = self.esp_after.val();
     }
 }

@@ -1,6 +1,6 @@
 //! Execute stage: computes, and retires. What leaves here has happened.
 use super::operands::Operands;
-use super::{ExecuteUnit, Registers};
+use super::{ExecuteUnit, Prepare, Registers};
 use crate::prelude::*;
 
 /// Holds the oldest micro-op. Registers, flags and EIP change at the end of the clock in which it retires.
@@ -40,6 +40,7 @@ pub struct ExecuteStage {
     // from the architectural state
     pub eflags: Signal<In, Bits<32>>,
     pub cpl: Signal<In, Bits<2>>,
+    pub code_base: Signal<In, Bits<32>>,
     pub code_limit: Signal<In, Bits<32>>,
     pub descriptor: Signal<In, Bits<64>>,
     pub code_level: Signal<In, Bits<2>>,
@@ -60,6 +61,8 @@ pub struct ExecuteStage {
     /// The operands and the result.
     pub a: Signal<Out, Bits<32>>,
     pub b: Signal<Out, Bits<32>>,
+    /// Operand b where it is not a load.
+    pub late_b: Signal<Out, Bits<32>>,
     /// Operand b where it is a register or a constant.
     pub register_b: Signal<Out, Bits<32>>,
     pub result: Signal<Out, Bits<32>>,
@@ -92,9 +95,14 @@ pub struct ExecuteStage {
     pub micro_esp: Signal<Out, Bits<32>>,
     /// Instructions go on elsewhere than the front end believes.
     pub redirect: Signal<Out, Bit>,
+    /// A conditional jump is here and goes the other way than predicted, unless it is void.
+    pub mispredicts: Signal<Out, Bit>,
+    /// The linear address of that way.
+    pub other_linear: Signal<Out, Bits<32>>,
     /// EIP after this instruction, when its last micro-op retires.
     pub next_eip: Signal<Out, Bits<32>>,
-    pub esp_next: Signal<Out, Bits<32>>,
+    /// ESP as it has retired.
+    pub esp: Signal<Out, Bits<32>>,
     pub esp_after: Signal<Out, Bits<32>>,
     /// A register was written that the address stage's ESP must follow.
     pub writes_esp: Signal<Out, Bit>,
@@ -106,11 +114,13 @@ pub struct ExecuteStage {
     // state
     valid_reg: DFF<Bit>,
     micro_op_reg: DFF<MicroOp>,
+    prepared_reg: DFF<Prepared>,
     bytes_reg: DFF<Bits<128>>,
     effective_reg: DFF<Bits<32>>,
     linear_reg: DFF<Bits<32>>,
     segment_reg: DFF<Bits<4>>,
     esp_after_reg: DFF<Bits<32>>,
+    other_linear_reg: DFF<Bits<32>>,
     at_boundary: DFF<Bit>,
     held_load_reg: DFF<Bits<32>>,
     /// The load has been there for a clock.
@@ -127,6 +137,7 @@ pub struct ExecuteStage {
     branch_target_reg: DFF<Bits<11>>,
     branch_esp_reg: DFF<Bits<32>>,
     // units
+    prepare: Prepare,
     registers: Registers,
     operands: Operands,
     unit: ExecuteUnit,
@@ -160,6 +171,7 @@ pub struct ExecuteStage {
     old_merged: Signal<Local, Bits<32>>,
     debug_general_write: Signal<Local, Bit>,
     writes_register: Signal<Local, Bit>,
+    other_eip: Signal<Local, Bits<32>>,
     moves_esp: Signal<Local, Bit>,
     table_code: Signal<Local, Bits<16>>,
 }
@@ -172,11 +184,13 @@ impl Logic for ExecuteStage {
             clock,
             valid_reg,
             micro_op_reg,
+            prepared_reg,
             bytes_reg,
             effective_reg,
             linear_reg,
             segment_reg,
             esp_after_reg,
+            other_linear_reg,
             at_boundary,
             held_load_reg,
             late_reg,
@@ -198,6 +212,9 @@ impl Logic for ExecuteStage {
         self.linear_address.next = self.linear_reg.q.val();
         self.esp_after.next = self.esp_after_reg.q.val();
 
+        self.prepare.op.next = self.memory_micro_op.val().op;
+        self.prepare.width.next = self.memory_micro_op.val().width;
+
         // Registers and operands.
         self.registers.base.next = self.base_register.val();
         self.registers.index.next = self.index_register.val();
@@ -215,6 +232,7 @@ impl Logic for ExecuteStage {
         self.index_value.next = self.registers.index_value.val();
         self.debug_general.next = self.registers.b_value.val();
         self.operands.op.next = self.op.val();
+        self.operands.prepared.next = self.prepared_reg.q.val();
         self.operands.a_value.next = self.registers.a_value.val();
         self.operands.b_value.next = self.registers.b_value.val();
         self.operands.c_value.next = self.registers.c_value.val();
@@ -225,6 +243,7 @@ impl Logic for ExecuteStage {
         self.operands.system_value.next = self.system_value.val();
         self.a.next = self.operands.late_a.val();
         self.b.next = self.operands.b.val();
+        self.late_b.next = self.operands.late_b.val();
         self.register_b.next = self.operands.register_b.val();
 
         self.void.next = self.kill.val() | self.fault_reg.q.val() | self.branch_reg.q.val();
@@ -232,8 +251,9 @@ impl Logic for ExecuteStage {
         // The unit.
         self.unit.reset.next = self.reset.val();
         self.unit.flush.next = self.void.val();
-        // A load that the ALU does not take needs one more clock.
-        self.waits_for_late.next = self.unit.takes_late.val()
+        // A load that the ALU does not take needs one more clock; so does a target, for it has far to go.
+        self.waits_for_late.next = (self.prepared_reg.q.val().takes_late
+            | (self.op.val().control == Control::Jump))
             & ((self.op.val().a_source == ASource::Load)
                 | (self.op.val().b_source == BSource::Load))
             & !self.late_reg.q.val();
@@ -242,6 +262,7 @@ impl Logic for ExecuteStage {
             & !(self.op.val().fault | self.waits_for_late.val());
         self.unit.op.next = self.op.val().op;
         self.unit.width.next = self.op.val().width;
+        self.unit.prepared.next = self.prepared_reg.q.val();
         self.unit.keep_carry.next = self.op.val().keep_carry;
         self.unit.a.next = self.operands.a.val();
         self.unit.b.next = self.operands.b.val();
@@ -312,7 +333,7 @@ impl Logic for ExecuteStage {
         match self.op.val().control {
             Control::Jump => {
                 self.jumps.next = true;
-                self.near_target.next = self.operands.a.val();
+                self.near_target.next = self.operands.late_a.val();
             }
             Control::JumpRelative => {
                 self.jumps.next = true;
@@ -447,6 +468,14 @@ impl Logic for ExecuteStage {
             & (self.op.val().serialize
                 | (self.conditional.val() & (self.jumps.val() != self.op.val().predicted_taken))
                 | (self.jumps.val() & !self.conditional.val()));
+        self.mispredicts.next = self.valid_reg.q.val()
+            & self.conditional.val()
+            & (self.jumps.val() != self.op.val().predicted_taken);
+        self.other_linear.next = self.other_linear_reg.q.val();
+        self.other_eip.next = self.memory_micro_op.val().immediate;
+        if self.memory_micro_op.val().predicted_taken {
+            self.other_eip.next = self.memory_micro_op.val().next_eip;
+        }
         if self.done.val() {
             self.at_boundary.d.next = self.op.val().last;
         }
@@ -484,7 +513,7 @@ impl Logic for ExecuteStage {
         self.esp_write.next = self.moves_esp.val();
         self.registers.write_esp.next = self.moves_esp.val();
         self.registers.write_esp_value.next = self.esp_after_reg.q.val();
-        self.esp_next.next = self.registers.esp_next.val();
+        self.esp.next = self.registers.esp_value.val();
         self.writes_esp.next = (self.writes_register.val() & (self.op.val().destination == 4))
             | self.debug_general_write.val();
 
@@ -498,11 +527,13 @@ impl Logic for ExecuteStage {
         if self.takes.val() {
             self.valid_reg.d.next = true;
             self.micro_op_reg.d.next = self.memory_micro_op.val();
+            self.prepared_reg.d.next = self.prepare.prepared.val();
             self.bytes_reg.d.next = self.memory_bytes.val();
             self.effective_reg.d.next = self.memory_effective_address.val();
             self.linear_reg.d.next = self.memory_linear_address.val();
             self.segment_reg.d.next = self.memory_segment.val();
             self.esp_after_reg.d.next = self.memory_esp_after.val();
+            self.other_linear_reg.d.next = self.code_base.val() + self.other_eip.val();
         }
         if self.void.val() | self.redirect.val() {
             self.valid_reg.d.next = false;

@@ -2,17 +2,6 @@
 use super::{Alu, BitUnit, ConditionUnit, Divider, FlagsUnit, Multiplier, Shifter};
 use crate::prelude::*;
 
-/// The part that computes a result.
-#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
-enum ResultFrom {
-    Alu,
-    Shifter,
-    BitUnit,
-    Multiplier,
-    Divider,
-    HighRegister,
-}
-
 /// Computes [`ExecuteOp`]s: one a clock, except multiplications and divisions, which hold `ready` low.
 ///
 /// `op`, `width` and the operands must not change while `valid` is high, until the clock edge at which `ready` and
@@ -29,6 +18,8 @@ pub struct ExecuteUnit {
     pub advance: Signal<In, Bit>,
     pub op: Signal<In, ExecuteOp>,
     pub width: Signal<In, Width>,
+    /// Of `op` and `width`.
+    pub prepared: Signal<In, Prepared>,
     /// `Add` and `Sub` do not change CF: INC and DEC.
     pub keep_carry: Signal<In, Bit>,
     pub a: Signal<In, Bits<32>>,
@@ -49,8 +40,6 @@ pub struct ExecuteUnit {
     pub condition_holds: Signal<Out, Bit>,
     /// `result`, `flags` and `divide_error` are those of the micro-op in execute.
     pub ready: Signal<Out, Bit>,
-    /// The operation takes the late operands.
-    pub takes_late: Signal<Out, Bit>,
     /// With `ready`: the division raises #DE.
     pub divide_error: Signal<Out, Bit>,
     // state
@@ -68,12 +57,11 @@ pub struct ExecuteUnit {
     result_from: Signal<Local, ResultFrom>,
     is_signed: Signal<Local, Bit>,
     is_double_shift: Signal<Local, Bit>,
-    /// The width that the result is cut to.
-    result_width: Signal<Local, Width>,
     multiply: Signal<Local, Bit>,
     divide: Signal<Local, Bit>,
     carry: Signal<Local, Bit>,
     selected: Signal<Local, Bits<32>>,
+    result_mask: Signal<Local, Bits<32>>,
     in_width: Signal<Local, Bits<32>>,
 }
 
@@ -83,79 +71,11 @@ impl Logic for ExecuteUnit {
         dff_setup!(self, clock, high_reg);
         clock!(self, clock, multiplier, divider);
 
-        self.result_from.next = ResultFrom::Alu;
-        self.is_signed.next = false;
-        self.is_double_shift.next = false;
-        self.result_width.next = self.width.val();
-        match self.op.val() {
-            ExecuteOp::Shl => self.result_from.next = ResultFrom::Shifter,
-            ExecuteOp::Shr => self.result_from.next = ResultFrom::Shifter,
-            ExecuteOp::Sar => self.result_from.next = ResultFrom::Shifter,
-            ExecuteOp::Rol => self.result_from.next = ResultFrom::Shifter,
-            ExecuteOp::Ror => self.result_from.next = ResultFrom::Shifter,
-            ExecuteOp::Rcl => self.result_from.next = ResultFrom::Shifter,
-            ExecuteOp::Rcr => self.result_from.next = ResultFrom::Shifter,
-            ExecuteOp::Shld => {
-                self.result_from.next = ResultFrom::Shifter;
-                self.is_double_shift.next = true;
-            }
-            ExecuteOp::Shrd => {
-                self.result_from.next = ResultFrom::Shifter;
-                self.is_double_shift.next = true;
-            }
-            ExecuteOp::Bt => self.result_from.next = ResultFrom::BitUnit,
-            ExecuteOp::Bts => self.result_from.next = ResultFrom::BitUnit,
-            ExecuteOp::Btr => self.result_from.next = ResultFrom::BitUnit,
-            ExecuteOp::Btc => self.result_from.next = ResultFrom::BitUnit,
-            ExecuteOp::Bsf => self.result_from.next = ResultFrom::BitUnit,
-            ExecuteOp::Bsr => self.result_from.next = ResultFrom::BitUnit,
-            ExecuteOp::Bswap => self.result_from.next = ResultFrom::BitUnit,
-            ExecuteOp::ZeroExtendByte => self.result_from.next = ResultFrom::BitUnit,
-            ExecuteOp::ZeroExtendWord => self.result_from.next = ResultFrom::BitUnit,
-            ExecuteOp::SignExtendByte => self.result_from.next = ResultFrom::BitUnit,
-            ExecuteOp::SignExtendWord => self.result_from.next = ResultFrom::BitUnit,
-            ExecuteOp::SetCondition => self.result_from.next = ResultFrom::BitUnit,
-            ExecuteOp::SignFill => self.result_from.next = ResultFrom::BitUnit,
-            ExecuteOp::Lahf => self.result_from.next = ResultFrom::BitUnit,
-            ExecuteOp::BitOffset => {
-                self.result_from.next = ResultFrom::BitUnit;
-                self.result_width.next = Width::Dword;
-            }
-            ExecuteOp::PackWords => {
-                self.result_from.next = ResultFrom::BitUnit;
-                self.result_width.next = Width::Dword;
-            }
-            ExecuteOp::HighWord => {
-                self.result_from.next = ResultFrom::BitUnit;
-                self.result_width.next = Width::Dword;
-            }
-            ExecuteOp::MergeHigh => {
-                self.result_from.next = ResultFrom::BitUnit;
-                self.result_width.next = Width::Dword;
-            }
-            ExecuteOp::Mul => {
-                self.result_from.next = ResultFrom::Multiplier;
-                if self.width.val() == Width::Byte {
-                    self.result_width.next = Width::Word;
-                }
-            }
-            ExecuteOp::Imul => {
-                self.result_from.next = ResultFrom::Multiplier;
-                self.is_signed.next = true;
-                if self.width.val() == Width::Byte {
-                    self.result_width.next = Width::Word;
-                }
-            }
-            ExecuteOp::Div => self.result_from.next = ResultFrom::Divider,
-            ExecuteOp::Idiv => {
-                self.result_from.next = ResultFrom::Divider;
-                self.is_signed.next = true;
-            }
-            ExecuteOp::ReadHigh => self.result_from.next = ResultFrom::HighRegister,
-            _ => {}
-        }
-        self.takes_late.next = (self.result_from.val() != ResultFrom::Alu)
-            & (self.result_from.val() != ResultFrom::HighRegister);
+        self.result_from.next = self.prepared.val().result_from;
+        self.is_signed.next =
+            (self.op.val() == ExecuteOp::Imul) | (self.op.val() == ExecuteOp::Idiv);
+        self.is_double_shift.next =
+            (self.op.val() == ExecuteOp::Shld) | (self.op.val() == ExecuteOp::Shrd);
         self.multiply.next = self.valid.val() & (self.result_from.val() == ResultFrom::Multiplier);
         self.divide.next = self.valid.val() & (self.result_from.val() == ResultFrom::Divider);
 
@@ -164,7 +84,7 @@ impl Logic for ExecuteUnit {
         self.condition_holds.next = self.condition_unit.holds.val();
 
         self.carry.next = (self.eflags.val() >> CF).get_bit(0);
-        self.alu.op.next = self.op.val();
+        self.alu.prepared.next = self.prepared.val();
         self.alu.width.next = self.width.val();
         self.alu.a.next = self.a.val();
         self.alu.b.next = self.b.val();
@@ -237,12 +157,14 @@ impl Logic for ExecuteUnit {
             }
             _ => self.selected.next = self.high_reg.q.val(),
         }
-        self.in_width.next = self.selected.val();
-        match self.result_width.val() {
-            Width::Byte => self.in_width.next = self.selected.val() & 0xFF,
-            Width::Word => self.in_width.next = self.selected.val() & 0xFFFF,
-            _ => {}
+        self.result_mask.next = 0xFF.into();
+        if self.prepared.val().result_word {
+            self.result_mask.next = 0xFFFF.into();
         }
+        if self.prepared.val().result_dword {
+            self.result_mask.next = 0xFFFF_FFFF_u64.into();
+        }
+        self.in_width.next = self.selected.val() & self.result_mask.val();
         self.result.next = self.in_width.val();
 
         self.flags_unit.op.next = self.op.val();
@@ -267,6 +189,7 @@ impl Logic for ExecuteUnit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::execute::prepared;
     use crate::execute::testing::{Random, settle};
 
     /// EFLAGS with bit 1, which is always set, and these.
@@ -288,6 +211,7 @@ mod tests {
         unit.advance.next = true;
         unit.op.next = op;
         unit.width.next = width;
+        unit.prepared.next = prepared(op, width);
         unit.a.next = u64::from(a).into();
         unit.b.next = u64::from(b).into();
         unit.late_a.next = u64::from(a).into();
@@ -379,7 +303,6 @@ mod tests {
             (BitOffset,       Dword, 0x45,        0,           &ALL,         8,           &ALL),
             (PackWords,       Word,  0x1234,      0x5678,      &ALL,         0x1234_5678, &ALL),
             (HighWord,        Word,  0,           0x1234_5678, &ALL,         0x1234,      &ALL),
-            (MergeHigh,       Word,  0x1234_5678, 0x9ABC_DEF0, &ALL,         0x1234_DEF0, &ALL),
             // The condition is O.
             (SetCondition,    Byte,  0,           0,           &[OF],        1,           &[OF]),
             (SetCondition,    Byte,  0,           0,           &[CF],        0,           &[CF]),
@@ -416,6 +339,7 @@ mod tests {
         settle(&mut unit);
         assert_eq!(unit.result.val().to_u32(), 0x3456_789A);
         unit.op.next = ExecuteOp::Shrd;
+        unit.prepared.next = prepared(ExecuteOp::Shrd, Width::Dword);
         settle(&mut unit);
         assert_eq!(unit.result.val().to_u32(), 0xF012_3456);
     }

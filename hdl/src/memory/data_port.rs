@@ -59,6 +59,9 @@ pub struct DataPort {
     /// No accepted store is unanswered.
     pub store_settled: Signal<Out, Bit>,
     // loads and I/O reads
+    /// A load goes before stores in this clock, whether it asks or not: that is known before its translation.
+    pub load_first: Signal<In, Bit>,
+    /// From memory only with `load_first`; from a port only while no store is buffered.
     pub load_request: Signal<In, Bit>,
     pub load_io: Signal<In, Bit>,
     pub load_word: Signal<In, Bits<29>>,
@@ -118,12 +121,12 @@ impl Logic for DataPort {
         self.grant_load.next = self.load_request.val() & !self.before_loads.val();
         self.grant_io_write.next = self.io_write_request.val() & !self.walk_request.val();
         self.grant_store.next = self.store_request.val()
-            & (self.store_urgent.val() | !self.load_request.val())
+            & (self.store_urgent.val() | !self.load_first.val())
             & !self.io_write_request.val()
             & !self.walk_request.val();
         self.data_request.next = self.walk_request.val()
             | self.io_write_request.val()
-            | self.store_request.val()
+            | self.grant_store.val()
             | self.load_request.val();
         self.walk_accepted.next = self.walk_request.val() & self.free.val();
         self.io_write_accepted.next = self.grant_io_write.val() & self.free.val();

@@ -77,11 +77,13 @@ pub struct DataUnit {
     /// Fetch asks for the translation of `fetch_linear`, from a register.
     pub fetch_valid: Signal<In, Bit>,
     pub fetch_linear: Signal<In, Bits<32>>,
+    /// What fetch asks for in this clock: `fetch_linear`, or where it is about to go.
+    pub fetch_lookup: Signal<In, Bits<32>>,
     /// Fetch runs at privilege level 3.
     pub fetch_user: Signal<In, Bit>,
     /// The pipeline is empty, so the fetch is certain and its page may be walked.
     pub fetch_walk_permitted: Signal<In, Bit>,
-    /// `fetch_physical` is valid and may be fetched from.
+    /// `fetch_physical`, of `fetch_lookup`, is valid and may be fetched from.
     pub fetch_hit: Signal<Out, Bit>,
     pub fetch_physical: Signal<Out, Bits<32>>,
     /// The page was walked and the fetch faults; stays while the address and the level stay.
@@ -271,7 +273,7 @@ impl Logic for DataUnit {
         self.data_tlb.flush_local.next = self.tlb_flush_local.val();
         self.data_tlb.flush_one.next = self.tlb_flush_linear.val();
         self.data_tlb.flush_page.next = self.tlb_flush_address.val().get_bits::<20>(12);
-        self.instruction_tlb.lookup_page.next = self.fetch_linear.val().get_bits::<20>(12);
+        self.instruction_tlb.lookup_page.next = self.fetch_lookup.val().get_bits::<20>(12);
         self.instruction_tlb.fill_valid.next =
             self.walker.fill_valid.val() & self.walker.fetch.val();
         self.instruction_tlb.fill_page.next = self.walker.page.val();
@@ -293,6 +295,7 @@ impl Logic for DataUnit {
             | self.tlb_flush_linear.val();
         self.fetch.fetch_valid.next = self.fetch_valid.val();
         self.fetch.fetch_linear.next = self.fetch_linear.val();
+        self.fetch.lookup_linear.next = self.fetch_lookup.val();
         self.fetch.fetch_user.next = self.fetch_user.val();
         self.fetch.paging.next = self.paging.val();
         self.fetch.tlb_hit.next = self.instruction_tlb.hit.val();
@@ -325,6 +328,7 @@ impl Logic for DataUnit {
         self.port.store_word.next = self.store_buffer.drain_word.val();
         self.port.store_byte_enable.next = self.store_buffer.drain_byte_enable.val();
         self.port.store_data.next = self.store_buffer.drain_data.val();
+        self.port.load_first.next = self.memory.load_first.val();
         self.port.load_request.next = self.memory.load_request.val();
         self.port.load_io.next = self.access_io.val();
         self.port.load_word.next = self.memory.load_word.val();

@@ -11,12 +11,13 @@ pub struct FetchTranslation {
     // to and from fetch: see `DataUnit`
     pub fetch_valid: Signal<In, Bit>,
     pub fetch_linear: Signal<In, Bits<32>>,
+    pub lookup_linear: Signal<In, Bits<32>>,
     pub fetch_user: Signal<In, Bit>,
     pub fetch_hit: Signal<Out, Bit>,
     pub fetch_physical: Signal<Out, Bits<32>>,
     pub fetch_fault: Signal<Out, Bit>,
     pub fetch_fault_code: Signal<Out, Bits<3>>,
-    // from the instruction TLB, for `fetch_linear`
+    // from the instruction TLB, for `lookup_linear`, which is `fetch_linear` while a walk is permitted
     pub tlb_hit: Signal<In, Bit>,
     pub tlb_frame: Signal<In, Bits<20>>,
     pub tlb_user: Signal<In, Bit>,
@@ -43,10 +44,10 @@ impl Logic for FetchTranslation {
         dff_setup!(self, clock, fault_reg, present_reg, linear_reg, user_reg);
         self.fetch_hit.next = !self.paging.val()
             | (self.tlb_hit.val() & (self.tlb_user.val() | !self.fetch_user.val()));
-        self.fetch_physical.next = self.fetch_linear.val();
+        self.fetch_physical.next = self.lookup_linear.val();
         if self.paging.val() {
             self.fetch_physical.next = (bit_cast::<32, 20>(self.tlb_frame.val()) << 12)
-                | bit_cast::<32, 12>(self.fetch_linear.val().get_bits::<12>(0));
+                | bit_cast::<32, 12>(self.lookup_linear.val().get_bits::<12>(0));
         }
         self.fault_here.next = self.fault_reg.q.val()
             & (self.linear_reg.q.val() == self.fetch_linear.val())

@@ -47,6 +47,9 @@ pub struct MemoryAccess {
     pub walk_fault_present: Signal<In, Bit>,
     // to and from the port
     pub store_buffer_empty: Signal<In, Bit>,
+    /// A load is here that asks for its word if it is translated; one that was not in the last clock lets stores go,
+    /// for a walk waits for them.
+    pub load_first: Signal<Out, Bit>,
     pub load_request: Signal<Out, Bit>,
     pub load_word: Signal<Out, Bits<29>>,
     pub load_byte_enable: Signal<Out, Bits<8>>,
@@ -80,6 +83,8 @@ pub struct MemoryAccess {
     page_present_reg: DFF<Bit>,
     io_read_begun_reg: DFF<Bit>,
     io_read_done_reg: DFF<Bit>,
+    /// A load was here in the last clock and was not translated.
+    held_back_reg: DFF<Bit>,
     // units
     lanes: AccessLanes,
     // wires
@@ -93,6 +98,7 @@ pub struct MemoryAccess {
     certain: Signal<Local, Bit>,
     memory_read: Signal<Local, Bit>,
     io_read: Signal<Local, Bit>,
+    load_waits: Signal<Local, Bit>,
     memory_read_wanted: Signal<Local, Bit>,
     io_read_wanted: Signal<Local, Bit>,
 }
@@ -109,7 +115,8 @@ impl Logic for MemoryAccess {
             page_fault_reg,
             page_present_reg,
             io_read_begun_reg,
-            io_read_done_reg
+            io_read_done_reg,
+            held_back_reg
         );
         self.access_valid.next =
             (self.access_read.val() | self.access_write.val()) & !self.access_blocked.val();
@@ -155,9 +162,12 @@ impl Logic for MemoryAccess {
         self.walk_wanted.next = self.accesses.val() & !self.translated.val() & self.certain.val();
 
         // Its read.
-        self.memory_read_wanted.next = self.usable.val()
+        self.load_waits.next = self.accesses.val()
             & self.memory_read.val()
             & (!self.first_half.val() | self.execute_empty.val());
+        self.load_first.next = self.load_waits.val() & !self.held_back_reg.q.val();
+        self.held_back_reg.d.next = self.load_waits.val() & !self.translated.val();
+        self.memory_read_wanted.next = self.load_first.val() & self.translated.val();
         // Ports are not translated, so this does not wait for the look-up.
         self.io_read_wanted.next = self.accesses.val()
             & self.io_read.val()

@@ -289,5 +289,15 @@ fn resolve(step: &Step, labels: &HashMap<String, usize>) -> MicroInstruction {
             .unwrap_or_else(|| panic!("no microcode label {target}"));
         word.target = (*at as u64).into();
     }
+    // What these take does not pass through the ALU, which would be late.
+    let is_plain =
+        |sources: &[BSource]| word.op == ExecuteOp::PassB && sources.contains(&word.b_source);
+    match word.control {
+        Control::WriteSystem => assert!(is_plain(&[BSource::Register, BSource::Constant])),
+        Control::SoftwareInterrupt | Control::InterruptOne => {
+            assert!(is_plain(&[BSource::Immediate, BSource::Constant]));
+        }
+        _ => {}
+    }
     word
 }

@@ -196,8 +196,8 @@ fn load_status_word(routines: &mut Assembler) {
             step(ExecuteOp::And).a(T0).constant(15).to(T0),
             copy(T1).system(CR0),
             step(ExecuteOp::And).a(T1).constant(!14).to(T1),
-            step(ExecuteOp::Or)
-                .a(T1)
+            step(ExecuteOp::Or).a(T1).b(T0).to(T0),
+            step(ExecuteOp::PassB)
                 .b(T0)
                 .control_of(Control::WriteSystem, CR0)
                 .serialize()

@@ -45,7 +45,7 @@ pub struct Events {
     pub boundary: Signal<In, Bit>,
     /// The boundary retires.
     pub retires_boundary: Signal<In, Bit>,
-    /// ECX is written, and not with zero: behind a boundary, more repetitions follow.
+    /// One repetition is counted in ECX, and it is not the last: behind a boundary, more follow.
     pub counts: Signal<In, Bit>,
     /// HLT leaves execute; what follows it is dropped at once.
     pub stops: Signal<In, Bit>,

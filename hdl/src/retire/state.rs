@@ -13,7 +13,8 @@ pub struct State {
     pub op: Signal<In, MicroOp>,
     pub a: Signal<In, Bits<32>>,
     pub b: Signal<In, Bits<32>>,
-    pub result: Signal<In, Bits<32>>,
+    /// What is written to a system register: operand b where it is a register or a constant.
+    pub register_b: Signal<In, Bits<32>>,
     pub flags: Signal<In, Bits<32>>,
     pub next_eip: Signal<In, Bits<32>>,
     pub load_data: Signal<In, Bits<64>>,
@@ -227,7 +228,7 @@ impl Logic for State {
 
         // Segment registers.
         self.number.next = self.op.val().system;
-        self.data.next = self.result.val();
+        self.data.next = self.register_b.val();
         self.writes_system.next =
             self.retires_control.val() & (self.op.val().control == Control::WriteSystem);
         if self.debug_write.val() {

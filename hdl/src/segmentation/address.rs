@@ -27,9 +27,12 @@ pub struct AddressStage {
     // from execute
     pub vector: Signal<In, Bits<8>>,
     pub real_mode: Signal<In, Bit>,
-    /// The running stack pointer is set right: after a flush or a write of ESP.
+    /// From the next clock on the running stack pointer is the retired one: after a flush or a write of ESP.
     pub esp_restore: Signal<In, Bit>,
-    pub esp_value: Signal<In, Bits<32>>,
+    pub esp_retired: Signal<In, Bits<32>>,
+    /// ... or the one behind a micro-branch that is taken.
+    pub esp_branch: Signal<In, Bit>,
+    pub esp_branch_value: Signal<In, Bits<32>>,
     // to the memory stage
     pub valid: Signal<Out, Bit>,
     pub micro_op: Signal<Out, MicroOp>,
@@ -45,8 +48,11 @@ pub struct AddressStage {
     valid_reg: DFF<Bit>,
     micro_op_reg: DFF<MicroOp>,
     bytes_reg: DFF<Bits<128>>,
-    esp: DFF<Bits<32>>,
+    esp_reg: DFF<Bits<32>>,
+    /// The running stack pointer is the retired one: what was written there came too late for `esp_reg`.
+    esp_is_retired: DFF<Bit>,
     // wires
+    esp: Signal<Local, Bits<32>>,
     op: Signal<Local, MicroOp>,
     base: Signal<Local, Bits<32>>,
     index: Signal<Local, Bits<32>>,
@@ -59,7 +65,19 @@ pub struct AddressStage {
 impl Logic for AddressStage {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, valid_reg, micro_op_reg, bytes_reg, esp);
+        dff_setup!(
+            self,
+            clock,
+            valid_reg,
+            micro_op_reg,
+            bytes_reg,
+            esp_reg,
+            esp_is_retired
+        );
+        self.esp.next = self.esp_reg.q.val();
+        if self.esp_is_retired.q.val() {
+            self.esp.next = self.esp_retired.val();
+        }
         self.op.next = self.micro_op_reg.q.val();
         self.valid.next = self.valid_reg.q.val();
         self.micro_op.next = self.op.val();
@@ -70,7 +88,7 @@ impl Logic for AddressStage {
         // base + index * scale + displacement
         self.base.next = self.base_value.val();
         if self.op.val().base == 4 {
-            self.base.next = self.esp.q.val();
+            self.base.next = self.esp.val();
         }
         if !self.op.val().base_valid {
             self.base.next = 0.into();
@@ -81,19 +99,17 @@ impl Logic for AddressStage {
         }
         self.sum.next = self.base.val() + self.index.val() + self.op.val().displacement;
         self.offset.next = self.sum.val();
-        self.esp_moved.next = self.esp.q.val();
+        self.esp_moved.next = self.esp.val();
         self.segment.next = self.op.val().segment;
         self.table_code.next = bit_cast::<16, 32>(self.base_value.val()) & 0xFFFC;
         match self.op.val().address {
             AddressMode::Push => {
-                self.esp_moved.next =
-                    self.esp.q.val() - bit_cast::<32, 4>(self.op.val().access_size);
+                self.esp_moved.next = self.esp.val() - bit_cast::<32, 4>(self.op.val().access_size);
                 self.offset.next = self.esp_moved.val();
             }
             AddressMode::Pop => {
-                self.esp_moved.next =
-                    self.esp.q.val() + bit_cast::<32, 4>(self.op.val().access_size);
-                self.offset.next = self.esp.q.val();
+                self.esp_moved.next = self.esp.val() + bit_cast::<32, 4>(self.op.val().access_size);
+                self.offset.next = self.esp.val();
             }
             AddressMode::PopFrame => {
                 self.esp_moved.next =
@@ -101,7 +117,7 @@ impl Logic for AddressStage {
                 self.offset.next = self.base.val();
             }
             AddressMode::Release => {
-                self.esp_moved.next = self.esp.q.val() + self.op.val().immediate;
+                self.esp_moved.next = self.esp.val() + self.op.val().immediate;
             }
             AddressMode::Descriptor => {
                 self.offset.next = (bit_cast::<32, 16>(bit_cast::<16, 32>(self.base_value.val()))
@@ -130,10 +146,10 @@ impl Logic for AddressStage {
         self.esp_next.next = self.esp_moved.val();
         if self.op.val().address16 {
             self.effective_address.next = bit_cast::<32, 16>(bit_cast::<16, 32>(self.offset.val()));
-            self.esp_next.next = (self.esp.q.val() & 0xFFFF_0000_u64)
+            self.esp_next.next = (self.esp.val() & 0xFFFF_0000_u64)
                 | bit_cast::<32, 16>(bit_cast::<16, 32>(self.esp_moved.val()));
         }
-        self.esp_after.next = self.esp.q.val();
+        self.esp_after.next = self.esp.val();
         if self.op.val().stack {
             self.esp_after.next = self.esp_next.val();
         }
@@ -145,17 +161,21 @@ impl Logic for AddressStage {
             self.linear_address.next = self.op.val().displacement;
         }
 
+        self.esp_is_retired.d.next = false;
+        self.esp_reg.d.next = self.esp.val();
         if self.leaves.val() {
             self.valid_reg.d.next = false;
-            self.esp.d.next = self.esp_after.val();
+            self.esp_reg.d.next = self.esp_after.val();
         }
         if self.takes.val() {
             self.valid_reg.d.next = true;
             self.micro_op_reg.d.next = self.next_micro_op.val();
             self.bytes_reg.d.next = self.next_bytes.val();
         }
-        if self.esp_restore.val() {
-            self.esp.d.next = self.esp_value.val();
+        if self.esp_branch.val() {
+            self.esp_reg.d.next = self.esp_branch_value.val();
+        } else if self.esp_restore.val() {
+            self.esp_is_retired.d.next = true;
         }
         if self.flush.val() {
             self.valid_reg.d.next = false;

@@ -1,7 +1,7 @@
 //! The options that say what the machine runs, shared by the commands that run it.
 
 use super::session::Setup;
-use super::{Failure, GateArgument, exit};
+use super::{Failure, GateArgument, built_in, exit};
 use crate::files;
 use crate::image::{Image, ROM_LIMIT};
 use crate::machine::{DEFAULT_HANG_CLOCKS, MachineConfig};
@@ -23,6 +23,9 @@ pub struct GuestArguments {
     /// How user code of the built-in image enters the kernel
     #[arg(long, value_enum, default_value_t = GateArgument::Sysenter, conflicts_with_all = ["bios", "image"])]
     gate: GateArgument,
+    /// The built-in image that prints its own bill: the clocks of each hop of WriteFile, by RDTSC
+    #[arg(long, conflicts_with_all = ["bios", "image"])]
+    bill: bool,
     /// A file to place in RAM before the start, at a hexadecimal physical address (repeatable)
     #[arg(long, value_name = "FILE@ADDRESS", value_parser = load)]
     load: Vec<(PathBuf, u32)>,
@@ -80,7 +83,7 @@ impl GuestArguments {
                 ));
             }
             (None, None) => {
-                let image = Image::build(self.gate.into())?;
+                let image = built_in(self.gate, self.bill)?;
                 (image.rom, Symbols::new(image.symbols))
             }
         };

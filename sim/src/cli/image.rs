@@ -1,14 +1,13 @@
 //! `sysgate image`.
 
-use super::{Failure, GateArgument, exit, print};
-use crate::image::Image;
-use clap::Args;
+use super::{Failure, GateArgument, built_in, exit, print};
+use clap::{ArgGroup, Args};
 use std::fmt::Write;
 use std::path::PathBuf;
 
 /// Arguments of `sysgate image`.
 #[derive(Args, Debug)]
-#[group(required = true, multiple = false, id = "action")]
+#[command(group = ArgGroup::new("action").required(true))]
 pub struct ImageArguments {
     /// Write the image to this folder, which is created: PE files, memory contents, symbols.json
     #[arg(long, value_name = "DIR", group = "action")]
@@ -19,19 +18,22 @@ pub struct ImageArguments {
     /// How user code enters the kernel
     #[arg(long, value_enum, default_value_t = GateArgument::Sysenter)]
     gate: GateArgument,
+    /// Build the image that prints its own bill: the clocks of each hop of WriteFile, by RDTSC
+    #[arg(long)]
+    bill: bool,
 }
 
 impl ImageArguments {
-    /// Builds the default image and writes or lists it.
+    /// Builds the chosen image and writes or lists it.
     ///
     /// # Errors
     /// A folder that cannot be written.
     pub fn run(self) -> Result<u8, Failure> {
         if let Some(folder) = &self.out {
-            Image::build(self.gate.into())?.write(folder)?;
+            built_in(self.gate, self.bill)?.write(folder)?;
         }
         if self.list {
-            let image = Image::build(self.gate.into())?;
+            let image = built_in(self.gate, self.bill)?;
             let mut text =
                 String::from("base     end      layer ring  module      file            symbols\n");
             for module in &image.symbols.modules {

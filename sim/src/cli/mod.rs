@@ -1,6 +1,8 @@
 //! The program `sysgate`: arguments, exit codes, and one module per command.
 
 #[cfg(feature = "model")]
+mod bench;
+#[cfg(feature = "model")]
 mod console;
 #[cfg(feature = "model")]
 mod debug;
@@ -28,7 +30,9 @@ mod verilog;
 #[cfg(feature = "model")]
 mod wave;
 
+use crate::image::Image;
 use clap::{Parser, Subcommand, ValueEnum};
+use firmware::Program;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -51,6 +55,8 @@ pub mod exit {
     pub const NO_JOURNEY: u8 = 26;
     /// The bitstream is written, but the clock is not met.
     pub const TIMING: u8 = 28;
+    /// The board's bill differs from the simulator's.
+    pub const BILL_DIFFERS: u8 = 30;
     /// Interrupted by the user.
     pub const INTERRUPTED: u8 = 130;
 }
@@ -105,6 +111,10 @@ enum Command {
     /// Write the Verilog
     #[cfg(feature = "model")]
     Verilog(verilog::VerilogArguments),
+    /// Measure clocks of operations beside an i486 and a Pentium, clocks per instruction of C programs, simulation speed
+    #[cfg(feature = "model")]
+    #[command(after_help = bench::AFTER_HELP)]
+    Bench(bench::BenchArguments),
     /// Make a bitstream for a board, or size and clock of the core alone
     #[cfg(feature = "model")]
     Synth(synth::SynthArguments),
@@ -137,6 +147,16 @@ impl From<GateArgument> for firmware::Gate {
             GateArgument::Int2e => Self::Int2e,
         }
     }
+}
+
+/// The built-in image that the options choose.
+fn built_in(gate: GateArgument, bill: bool) -> Result<Image, String> {
+    let program = if bill {
+        Program::Bill
+    } else {
+        Program::Greeting
+    };
+    Image::build_program(gate.into(), program)
 }
 
 /// A command's end: what to tell the user and the exit code.
@@ -217,6 +237,8 @@ pub fn main() -> ExitCode {
         Some(Command::Tui(tui)) => tui.run(),
         #[cfg(feature = "model")]
         Some(Command::Verilog(verilog)) => verilog.run(),
+        #[cfg(feature = "model")]
+        Some(Command::Bench(bench)) => bench.run(),
         #[cfg(feature = "model")]
         Some(Command::Synth(synth)) => synth.run(),
         #[cfg(feature = "model")]

@@ -1,6 +1,6 @@
 //! `sysgate synth`.
 
-use super::{Failure, GateArgument, exit, print};
+use super::{Failure, GateArgument, built_in, exit, print};
 use crate::board::report::{Cells, Report};
 use crate::board::synthesis::{Routed, Synthesis, Top};
 use crate::board::tools::target_folder;
@@ -15,6 +15,8 @@ Examples:
   sysgate synth --board ulx3s-85f                     the bitstream, in target/synth
   sysgate synth --board ulx3s-85f --firmware-only --gate int2e
                                                       another image in the same routed design
+  sysgate synth --board ulx3s-85f --firmware-only --bill
+                                                      the image whose bill `sysgate console --bill` compares
   sysgate synth --top core --seeds 3                  size and clock of the core alone
 
 Exit codes: 0 done; 28 the bitstream is written, but the clock is not met; 10 something failed; 130 interrupted.";
@@ -53,6 +55,9 @@ pub struct SynthArguments {
     /// How user code of the built-in image enters the kernel
     #[arg(long, value_enum, default_value_t = GateArgument::Sysenter, conflicts_with = "image")]
     gate: GateArgument,
+    /// The built-in image that prints its own bill: the clocks of each hop of WriteFile, by RDTSC
+    #[arg(long, conflicts_with = "image")]
+    bill: bool,
     /// Where everything is written [default: target/synth/<top>-<MHz>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -117,7 +122,7 @@ impl SynthArguments {
         let image = match &self.image {
             _ if top != Top::Ulx3s => None,
             Some(folder) => Some(Image::read(folder)?),
-            None => Some(Image::build(self.gate.into())?),
+            None => Some(built_in(self.gate, self.bill)?),
         };
         let synthesis = Synthesis::new(top, clock_hz, &folder)?;
         if self.firmware_only {

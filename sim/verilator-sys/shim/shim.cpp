@@ -292,6 +292,8 @@ struct sg_machine : State {
     bool keep_retired;
     bool keep_ports;
     uint64_t instruction_limit = UINT64_MAX;
+    sg_answers answers{};       // of another memory
+    bool has_answers = false;  // for the next clock
 
     std::unordered_set<uint32_t> breakpoints;  // linear
     std::vector<sg_watch> watches;
@@ -530,6 +532,15 @@ struct sg_machine : State {
     // The chip's outputs of this clock are settled; sets what it sees in the next.
     void answer() {
         Vsysgate& t = *top;
+        t.uart_rx = transmitter.clock(to_send, tick, bit_period_x256());
+        if (has_answers) {
+            has_answers = false;
+            t.instruction_wait = answers.instruction_wait;
+            t.instruction_data = answers.instruction_data;
+            t.data_wait = answers.data_wait;
+            t.data_read_data = answers.data_read_data;
+            return;
+        }
         // Fetch first: a fetch and a store accepted in the same clock meet as in a two-port block RAM, old data.
         if (instruction_port.accepts()) {
             instruction_port.outstanding = t.instruction_request;
@@ -562,8 +573,6 @@ struct sg_machine : State {
         waits = data_port.outstanding && data_port.wait_clocks != 0;
         t.data_wait = waits;
         t.data_read_data = data_port.outstanding && !waits ? data_port.answer : POISON;
-
-        t.uart_rx = transmitter.clock(to_send, tick, bit_period_x256());
     }
 
     static bool overlap(const sg_watch& watch, uint32_t address, uint32_t size) {
@@ -763,6 +772,15 @@ void sg_keep(sg_machine* machine, uint8_t retired, uint8_t ports) {
     machine->keep_ports = ports;
 }
 void sg_waits(sg_machine* machine, uint64_t seed) { machine->random.state = seed; }
+void sg_requests_get(const sg_machine* machine, sg_requests* requests) {
+    const Vsysgate& t = *machine->top;
+    *requests = sg_requests{t.data_write_data,        t.instruction_address, t.data_address, t.data_byte_enable,
+                            t.instruction_request, t.data_request,        t.data_write,   {}};
+}
+void sg_answers_set(sg_machine* machine, const sg_answers* answers) {
+    machine->answers = *answers;
+    machine->has_answers = true;
+}
 void sg_breakpoint(sg_machine* machine, uint32_t linear, uint8_t set) {
     if (set) {
         machine->breakpoints.insert(linear);

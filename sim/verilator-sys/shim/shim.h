@@ -48,6 +48,29 @@ struct sg_retired {
 };
 static_assert(sizeof(sg_retired) == 120, "src/lib.rs declares 120 bytes");
 
+// What the chip asks of its memory ports in a clock.
+struct sg_requests {
+    uint64_t data_write_data;
+    uint32_t instruction_address;
+    uint32_t data_address;
+    uint8_t data_byte_enable;
+    uint8_t instruction_request;
+    uint8_t data_request;
+    uint8_t data_write;
+    uint8_t padding[4];
+};
+static_assert(sizeof(sg_requests) == 24, "src/lib.rs declares 24 bytes");
+
+// What another memory than the shim's answers in the next clock.
+struct sg_answers {
+    uint64_t instruction_data;
+    uint64_t data_read_data;
+    uint8_t instruction_wait;
+    uint8_t data_wait;
+    uint8_t padding[6];
+};
+static_assert(sizeof(sg_answers) == 24, "src/lib.rs declares 24 bytes");
+
 // One completed port access.
 struct sg_port_access {
     uint64_t cycle;
@@ -171,6 +194,8 @@ uint8_t sg_memory_read(const sg_machine* machine, uint32_t physical, uint8_t* in
 uint8_t sg_memory_write(sg_machine* machine, uint32_t physical, const uint8_t* from, uint64_t count);
 void sg_keep(sg_machine* machine, uint8_t retired, uint8_t ports);
 void sg_waits(sg_machine* machine, uint64_t seed);
+void sg_requests_get(const sg_machine* machine, sg_requests* requests);  // of the clock that the machine is in
+void sg_answers_set(sg_machine* machine, const sg_answers* answers);     // for one clock, instead of the memory's
 void sg_breakpoint(sg_machine* machine, uint32_t linear, uint8_t set);
 void sg_watches(sg_machine* machine, const sg_watch* watches, size_t count);  // at most 64, instead of those before
 uint64_t sg_watches_hit(const sg_machine* machine);                           // one bit each, after SG_STOP_WATCH

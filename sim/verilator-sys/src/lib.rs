@@ -108,6 +108,46 @@ pub struct PortAccess {
 }
 const _: () = assert!(size_of::<PortAccess>() == 16);
 
+/// What the chip asks of its two memory ports in a clock.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MemoryRequests {
+    /// What to write, in the lanes of the byte enables.
+    pub data_write_data: u64,
+    /// Physical address of the fetch, a multiple of 8.
+    pub instruction_address: u32,
+    /// Physical address of the access, a multiple of 8.
+    pub data_address: u32,
+    /// Bytes to write, one bit each.
+    pub data_byte_enable: u8,
+    /// Something is fetched.
+    pub instruction_request: bool,
+    /// Something is read or written.
+    pub data_request: bool,
+    /// It is written.
+    pub data_write: bool,
+    #[doc(hidden)]
+    pub padding: [u8; 4],
+}
+const _: () = assert!(size_of::<MemoryRequests>() == 24);
+
+/// What a memory answers in the clock after the requests.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MemoryAnswers {
+    /// The word that was fetched.
+    pub instruction_data: u64,
+    /// The word that was read.
+    pub data_read_data: u64,
+    /// The fetch is not answered yet.
+    pub instruction_wait: bool,
+    /// The access is not answered yet.
+    pub data_wait: bool,
+    #[doc(hidden)]
+    pub padding: [u8; 6],
+}
+const _: () = assert!(size_of::<MemoryAnswers>() == 24);
+
 /// How a machine is made.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
@@ -289,7 +329,9 @@ pub use functions::*;
 #[cfg(feature = "model")]
 #[allow(missing_docs, reason = "shim.h tells what they do")]
 mod functions {
-    use super::{PortAccess, Retired, Settings, Status, Texts, Watch};
+    use super::{
+        MemoryAnswers, MemoryRequests, PortAccess, Retired, Settings, Status, Texts, Watch,
+    };
     use std::ffi::{c_char, c_void};
 
     // The trace writer in the shim compresses with these.
@@ -359,6 +401,8 @@ mod functions {
         ) -> bool;
         pub fn sg_keep(machine: *mut RawMachine, retired: bool, ports: bool);
         pub fn sg_waits(machine: *mut RawMachine, seed: u64);
+        pub fn sg_requests_get(machine: *const RawMachine, requests: *mut MemoryRequests);
+        pub fn sg_answers_set(machine: *mut RawMachine, answers: *const MemoryAnswers);
         pub fn sg_breakpoint(machine: *mut RawMachine, linear: u32, set: bool);
         pub fn sg_watches(machine: *mut RawMachine, watches: *const Watch, count: usize);
         pub fn sg_watches_hit(machine: *const RawMachine) -> u64;

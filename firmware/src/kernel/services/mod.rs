@@ -7,6 +7,7 @@ mod process;
 mod time;
 
 use crate::module::{ModuleSource, Scope};
+use crate::stamps::Stamps;
 use abi::addresses::USER_PROBE_ADDRESS;
 use abi::status::{STATUS_ACCESS_VIOLATION, STATUS_NOT_IMPLEMENTED};
 use abi::{SERVICES, Service};
@@ -33,7 +34,7 @@ const IMPLEMENTED: &[(&str, Body)] = &[
     ("NtYieldExecution", time::yield_execution),
 ];
 
-pub fn add(module: &mut ModuleSource) {
+pub fn add(module: &mut ModuleSource, stamps: Stamps) {
     for &(name, body) in IMPLEMENTED {
         let argument_bytes = Service::named(name)
             .expect("a service of the table")
@@ -41,6 +42,9 @@ pub fn add(module: &mut ModuleSource) {
         module.code(name, move |a, s| {
             a.push(ebp)?;
             a.mov(ebp, esp)?;
+            if name == "NtWriteFile" {
+                stamps.take_at_service(a)?;
+            }
             body(a, s)?;
             a.mov(esp, ebp)?;
             a.pop(ebp)?;
