@@ -257,5 +257,5 @@ fn every_block_of_the_chip_is_the_same_in_verilog() {
     let mut chip = Chip::new(ChipOptions {
         clock_hz: 3_686_400,
     });
-    compare_within(&run, &mut chip, &mut World::new(0x31));
+    compare_within(&run, &mut chip, &mut World::new(0x35));
 }
