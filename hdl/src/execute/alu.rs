@@ -20,6 +20,10 @@ pub struct Alu {
     pub condition_holds: Signal<In, Bit>,
     /// The result; bits beyond the width are not cleared.
     pub result: Signal<Out, Bits<32>>,
+    /// The result is zero within `counts`. Found beside the addition, not from its sum.
+    pub zero: Signal<Out, Bit>,
+    /// Bits of the result that count for `zero`.
+    pub counts: Signal<In, Bits<32>>,
     /// Carry or borrow out of the width (additions and subtractions only, as the next two).
     pub carry_out: Signal<Out, Bit>,
     /// Carry or borrow out of bit 3.
@@ -34,6 +38,8 @@ pub struct Alu {
     addend: Signal<Local, Bits<32>>,
     wide_sum: Signal<Local, Bits<34>>,
     carries: Signal<Local, Bits<33>>,
+    differs: Signal<Local, Bits<32>>,
+    some: Signal<Local, Bits<33>>,
     top_carry: Signal<Local, Bit>,
 }
 
@@ -74,6 +80,13 @@ impl Logic for Alu {
             + ((bit_cast::<34, 32>(self.addend.val()) << 1)
                 | bit_cast::<34, 1>(self.carry_in.val().into()));
         self.result.next = self.wide_sum.val().get_bits::<32>(1);
+        // A sum is zero if no carry stops and none begins where both bits are 0: each bit pair differs exactly if one
+        // of the pair below it is set.
+        self.differs.next = self.augend.val() ^ self.addend.val();
+        self.some.next = (bit_cast::<33, 32>(self.augend.val() | self.addend.val()) << 1)
+            | bit_cast::<33, 1>(self.carry_in.val().into());
+        self.zero.next =
+            !((self.differs.val() ^ self.some.val().get_bits::<32>(0)) & self.counts.val()).any();
         // Bit n is the carry into bit n of the sum, bit 32 the carry out of bit 31.
         self.carries.next = self.wide_sum.val().get_bits::<33>(1)
             ^ bit_cast::<33, 32>(self.augend.val() ^ self.addend.val());
@@ -110,9 +123,12 @@ mod tests {
     type Outcome = (u32, bool, bool, bool);
 
     fn outcome_of_block(alu: &mut Alu, width: Width) -> Outcome {
+        alu.counts.next = u64::from(truncate(u32::MAX, width)).into();
         settle(alu);
+        let result = truncate(alu.result.val().to_u32(), width);
+        assert_eq!(alu.zero.val(), result == 0, "zero of {result:#x}");
         (
-            truncate(alu.result.val().to_u32(), width),
+            result,
             alu.carry_out.val(),
             alu.auxiliary_out.val(),
             alu.overflow_out.val(),

@@ -40,6 +40,8 @@ pub struct FlagsUnit {
     pub a: Signal<In, Bits<8>>,
     /// The operation's result, bits beyond the width zero.
     pub result: Signal<In, Bits<32>>,
+    /// It is zero.
+    pub result_zero: Signal<In, Bit>,
     // from the adder
     pub sum_carry: Signal<In, Bit>,
     pub sum_auxiliary: Signal<In, Bit>,
@@ -58,7 +60,6 @@ pub struct FlagsUnit {
     // wires
     rule: Signal<Local, FlagRule>,
     result_sign: Signal<Local, Bit>,
-    result_zero: Signal<Local, Bit>,
     result_parity: Signal<Local, Bit>,
     carry: Signal<Local, Bit>,
     parity: Signal<Local, Bit>,
@@ -111,7 +112,6 @@ impl Logic for FlagsUnit {
             Width::Word => self.result_sign.next = self.result.val().get_bit(15),
             _ => {}
         }
-        self.result_zero.next = !self.result.val().any();
         self.result_parity.next = !self.result.val().get_bits::<8>(0).xor();
 
         self.carry.next = (self.eflags.val() >> CF).get_bit(0);

@@ -156,7 +156,6 @@ pub struct ExecuteStage {
     far: Signal<Local, Bit>,
     conditional: Signal<Local, Bit>,
     counted: Signal<Local, Bit>,
-    result_zero: Signal<Local, Bit>,
     loop_condition: Signal<Local, Bit>,
     is_null: Signal<Local, Bit>,
     condition_holds: Signal<Local, Bit>,
@@ -282,16 +281,15 @@ impl Logic for ExecuteStage {
             & !(self.op.val().fault | self.waits_for_late.val());
 
         // Conditions.
-        self.result_zero.next = self.unit.result.val() == 0;
         self.is_null.next = self.operands.late_a.val().get_bits::<14>(2) == 0;
         self.condition_holds.next = false;
         match self.op.val().condition {
             Condition::Never => {}
             Condition::Zero => {
-                self.condition_holds.next = self.result_zero.val();
+                self.condition_holds.next = self.unit.result_zero.val();
             }
             Condition::NotZero => {
-                self.condition_holds.next = !self.result_zero.val();
+                self.condition_holds.next = !self.unit.result_zero.val();
             }
             Condition::NullSelector => {
                 self.condition_holds.next = self.is_null.val();

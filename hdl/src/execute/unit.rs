@@ -34,6 +34,8 @@ pub struct ExecuteUnit {
     pub eflags: Signal<In, Bits<32>>,
     /// Bits beyond the width are zero, except where [`ExecuteOp`] says otherwise.
     pub result: Signal<Out, Bits<32>>,
+    /// The result is zero.
+    pub result_zero: Signal<Out, Bit>,
     /// EFLAGS after the micro-op.
     pub flags: Signal<Out, Bits<32>>,
     /// `condition` holds in `eflags`, whatever the operation.
@@ -166,6 +168,11 @@ impl Logic for ExecuteUnit {
         }
         self.in_width.next = self.selected.val() & self.result_mask.val();
         self.result.next = self.in_width.val();
+        self.alu.counts.next = self.result_mask.val();
+        self.result_zero.next = !self.in_width.val().any();
+        if self.prepared.val().result_from == ResultFrom::Alu {
+            self.result_zero.next = self.alu.zero.val();
+        }
 
         self.flags_unit.op.next = self.op.val();
         self.flags_unit.width.next = self.width.val();
@@ -173,6 +180,7 @@ impl Logic for ExecuteUnit {
         self.flags_unit.eflags.next = self.eflags.val();
         self.flags_unit.a.next = self.a.val().get_bits::<8>(0);
         self.flags_unit.result.next = self.in_width.val();
+        self.flags_unit.result_zero.next = self.result_zero.val();
         self.flags_unit.sum_carry.next = self.alu.carry_out.val();
         self.flags_unit.sum_auxiliary.next = self.alu.auxiliary_out.val();
         self.flags_unit.sum_overflow.next = self.alu.overflow_out.val();
