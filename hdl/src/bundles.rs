@@ -467,10 +467,9 @@ pub struct DecodeRow {
     pub entry: Bits<11>,
 }
 
-/// The part of execute that computes a result.
+/// The part of execute that computes a result other than the ALU's.
 #[derive(Copy, Clone, Debug, PartialEq, LogicState)]
 pub enum ResultFrom {
-    Alu,
     Shifter,
     BitUnit,
     Multiplier,
@@ -509,6 +508,8 @@ pub enum CarryIn {
 /// What of a micro-op is decoded in the clock before it executes.
 #[derive(Copy, Clone, Debug, PartialEq, Default, LogicStruct)]
 pub struct Prepared {
+    /// The ALU computes the result, whatever `result_from` says.
+    pub from_alu: Bit,
     pub result_from: ResultFrom,
     /// The part takes operands from registers only: a load is there for it a clock later.
     pub takes_late: Bit,

@@ -185,6 +185,7 @@ impl Logic for Cpu {
         self.fetch.consume.next = self.predecode.consume.val();
         self.fetch.consume_bytes.next = self.predecode.consume_bytes.val();
         self.fetch.translate_hit.next = self.data.fetch_hit.val();
+        self.fetch.word_waits.next = self.data.fetch_waits.val();
         self.fetch.translate_physical.next = self.data.fetch_physical.val();
         self.fetch.translate_fault.next = self.data.fetch_fault.val();
         self.fetch.translate_fault_code.next = self.data.fetch_fault_code.val();

@@ -130,6 +130,7 @@ fn fetch_is_the_same_in_verilog() {
         top.stop.next = random.one_in(40);
         top.instruction_wait.next = random.one_in(3);
         top.translate_hit.next = !random.one_in(10);
+        top.word_waits.next = random.one_in(10);
         top.translate_fault.next = random.one_in(50);
     });
 }

@@ -32,7 +32,8 @@ impl Logic for Prepare {
         self.prepared.next.result_dword = self.keeps_dword.val();
 
         // Logic is addition without carries. By default a: the part of it that b lacks, plus the common one.
-        self.prepared.next.result_from = ResultFrom::Alu;
+        self.prepared.next.from_alu = true;
+        self.prepared.next.result_from = ResultFrom::BitUnit;
         self.prepared.next.takes_late = false;
         self.prepared.next.augend = Augend::AWithoutB;
         self.prepared.next.addend = Addend::Both;
@@ -99,76 +100,93 @@ impl Logic for Prepare {
             ExecuteOp::SetCarry => {}
             ExecuteOp::ComplementCarry => {}
             ExecuteOp::ReadHigh => {
+                self.prepared.next.from_alu = false;
                 self.prepared.next.result_from = ResultFrom::HighRegister;
             }
             ExecuteOp::Mul => {
+                self.prepared.next.from_alu = false;
                 self.prepared.next.result_from = ResultFrom::Multiplier;
                 self.prepared.next.takes_late = true;
                 // Of bytes, all 16 bits.
                 self.prepared.next.result_word = true;
             }
             ExecuteOp::Imul => {
+                self.prepared.next.from_alu = false;
                 self.prepared.next.result_from = ResultFrom::Multiplier;
                 self.prepared.next.takes_late = true;
                 self.prepared.next.result_word = true;
             }
             ExecuteOp::Div => {
+                self.prepared.next.from_alu = false;
                 self.prepared.next.result_from = ResultFrom::Divider;
                 self.prepared.next.takes_late = true;
             }
             ExecuteOp::Idiv => {
+                self.prepared.next.from_alu = false;
                 self.prepared.next.result_from = ResultFrom::Divider;
                 self.prepared.next.takes_late = true;
             }
             ExecuteOp::Shl => {
+                self.prepared.next.from_alu = false;
                 self.prepared.next.result_from = ResultFrom::Shifter;
                 self.prepared.next.takes_late = true;
             }
             ExecuteOp::Shr => {
+                self.prepared.next.from_alu = false;
                 self.prepared.next.result_from = ResultFrom::Shifter;
                 self.prepared.next.takes_late = true;
             }
             ExecuteOp::Sar => {
+                self.prepared.next.from_alu = false;
                 self.prepared.next.result_from = ResultFrom::Shifter;
                 self.prepared.next.takes_late = true;
             }
             ExecuteOp::Rol => {
+                self.prepared.next.from_alu = false;
                 self.prepared.next.result_from = ResultFrom::Shifter;
                 self.prepared.next.takes_late = true;
             }
             ExecuteOp::Ror => {
+                self.prepared.next.from_alu = false;
                 self.prepared.next.result_from = ResultFrom::Shifter;
                 self.prepared.next.takes_late = true;
             }
             ExecuteOp::Rcl => {
+                self.prepared.next.from_alu = false;
                 self.prepared.next.result_from = ResultFrom::Shifter;
                 self.prepared.next.takes_late = true;
             }
             ExecuteOp::Rcr => {
+                self.prepared.next.from_alu = false;
                 self.prepared.next.result_from = ResultFrom::Shifter;
                 self.prepared.next.takes_late = true;
             }
             ExecuteOp::Shld => {
+                self.prepared.next.from_alu = false;
                 self.prepared.next.result_from = ResultFrom::Shifter;
                 self.prepared.next.takes_late = true;
             }
             ExecuteOp::Shrd => {
+                self.prepared.next.from_alu = false;
                 self.prepared.next.result_from = ResultFrom::Shifter;
                 self.prepared.next.takes_late = true;
             }
             ExecuteOp::BitOffset => {
+                self.prepared.next.from_alu = false;
                 self.prepared.next.result_from = ResultFrom::BitUnit;
                 self.prepared.next.takes_late = true;
                 self.prepared.next.result_word = true;
                 self.prepared.next.result_dword = true;
             }
             ExecuteOp::PackWords => {
+                self.prepared.next.from_alu = false;
                 self.prepared.next.result_from = ResultFrom::BitUnit;
                 self.prepared.next.takes_late = true;
                 self.prepared.next.result_word = true;
                 self.prepared.next.result_dword = true;
             }
             ExecuteOp::HighWord => {
+                self.prepared.next.from_alu = false;
                 self.prepared.next.result_from = ResultFrom::BitUnit;
                 self.prepared.next.takes_late = true;
                 self.prepared.next.result_word = true;
@@ -176,6 +194,7 @@ impl Logic for Prepare {
             }
             _ => {
                 // Bit tests and scans, BSWAP, extensions, SETcc, LAHF.
+                self.prepared.next.from_alu = false;
                 self.prepared.next.result_from = ResultFrom::BitUnit;
                 self.prepared.next.takes_late = true;
             }

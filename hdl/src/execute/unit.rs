@@ -62,7 +62,8 @@ pub struct ExecuteUnit {
     multiply: Signal<Local, Bit>,
     divide: Signal<Local, Bit>,
     carry: Signal<Local, Bit>,
-    selected: Signal<Local, Bits<32>>,
+    others: Signal<Local, Bits<32>>,
+    others_in_width: Signal<Local, Bits<32>>,
     result_mask: Signal<Local, Bits<32>>,
     in_width: Signal<Local, Bits<32>>,
 }
@@ -131,11 +132,10 @@ impl Logic for ExecuteUnit {
         self.ready.next = true;
         self.divide_error.next = false;
         match self.result_from.val() {
-            ResultFrom::Alu => self.selected.next = self.alu.result.val(),
-            ResultFrom::Shifter => self.selected.next = self.shifter.result.val(),
-            ResultFrom::BitUnit => self.selected.next = self.bit_unit.result.val(),
+            ResultFrom::Shifter => self.others.next = self.shifter.result.val(),
+            ResultFrom::BitUnit => self.others.next = self.bit_unit.result.val(),
             ResultFrom::Multiplier => {
-                self.selected.next = self.multiplier.low.val();
+                self.others.next = self.multiplier.low.val();
                 self.ready.next = self.multiplier.ready.val();
                 if self.multiply.val()
                     & !self.flush.val()
@@ -146,7 +146,7 @@ impl Logic for ExecuteUnit {
                 }
             }
             ResultFrom::Divider => {
-                self.selected.next = self.divider.quotient.val();
+                self.others.next = self.divider.quotient.val();
                 self.ready.next = self.divider.ready.val();
                 self.divide_error.next = self.divider.error.val();
                 if self.divide.val()
@@ -157,7 +157,7 @@ impl Logic for ExecuteUnit {
                     self.high_reg.d.next = self.divider.remainder.val();
                 }
             }
-            _ => self.selected.next = self.high_reg.q.val(),
+            _ => self.others.next = self.high_reg.q.val(),
         }
         self.result_mask.next = 0xFF.into();
         if self.prepared.val().result_word {
@@ -166,13 +166,16 @@ impl Logic for ExecuteUnit {
         if self.prepared.val().result_dword {
             self.result_mask.next = 0xFFFF_FFFF_u64.into();
         }
-        self.in_width.next = self.selected.val() & self.result_mask.val();
-        self.result.next = self.in_width.val();
+        // The ALU may have a load that has just arrived; the others have their operands from registers.
+        self.others_in_width.next = self.others.val() & self.result_mask.val();
+        self.in_width.next = self.others_in_width.val();
+        self.result_zero.next = !self.others_in_width.val().any();
         self.alu.counts.next = self.result_mask.val();
-        self.result_zero.next = !self.in_width.val().any();
-        if self.prepared.val().result_from == ResultFrom::Alu {
+        if self.prepared.val().from_alu {
+            self.in_width.next = self.alu.result.val() & self.result_mask.val();
             self.result_zero.next = self.alu.zero.val();
         }
+        self.result.next = self.in_width.val();
 
         self.flags_unit.op.next = self.op.val();
         self.flags_unit.width.next = self.width.val();

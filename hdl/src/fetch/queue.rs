@@ -38,6 +38,8 @@ pub struct Fetch {
     pub translate_linear: Signal<Out, Bits<32>>,
     pub translate_valid: Signal<Out, Bit>,
     pub translate_hit: Signal<In, Bit>,
+    /// A store may be on its way to the word of `lookup_linear`.
+    pub word_waits: Signal<In, Bit>,
     pub translate_physical: Signal<In, Bits<32>>,
     pub translate_fault: Signal<In, Bit>,
     pub translate_fault_code: Signal<In, Bits<3>>,
@@ -162,8 +164,9 @@ impl Logic for Fetch {
         self.room.next = self.total_words.val() < 4;
         self.translate_valid.next = self.running.q.val() & self.room.val();
         self.port_free.next = (!self.outstanding.q.val()) | self.answered.val();
-        self.instruction_request.next =
-            (self.early.val() | self.translate_valid.val()) & self.translate_hit.val();
+        self.instruction_request.next = (self.early.val() | self.translate_valid.val())
+            & self.translate_hit.val()
+            & !self.word_waits.val();
         self.instruction_address.next = self.translate_physical.val() & 0xFFFF_FFF8_u64;
         self.accepted.next = self.instruction_request.val() & self.port_free.val();
         self.next_linear.next = (self.lookup_linear.val() & 0xFFFF_FFF8_u64) + 8;

@@ -85,6 +85,8 @@ pub struct DataUnit {
     pub fetch_walk_permitted: Signal<In, Bit>,
     /// `fetch_physical`, of `fetch_lookup`, is valid and may be fetched from.
     pub fetch_hit: Signal<Out, Bit>,
+    /// A store may be on its way to the word of `fetch_lookup`.
+    pub fetch_waits: Signal<Out, Bit>,
     pub fetch_physical: Signal<Out, Bits<32>>,
     /// The page was walked and the fetch faults; stays while the address and the level stay.
     pub fetch_fault: Signal<Out, Bit>,
@@ -235,6 +237,9 @@ impl Logic for DataUnit {
         self.store_buffer.load_match.next = self.port.free.val();
         self.store_buffer.load_word.next = self.memory.load_word.val();
         self.store_buffer.drain_accepted.next = self.port.store_accepted.val();
+        self.store_buffer.drain_settled.next = self.port.store_settled.val();
+        self.store_buffer.fetch_word.next = self.fetch_lookup.val().get_bits::<9>(3);
+        self.fetch_waits.next = self.store_buffer.fetch_waits.val();
         self.store_buffer_empty.next =
             self.store_buffer.empty.val() & self.port.store_settled.val();
         self.store_buffer_full.next = !self.store_buffer.room_for_two.val();

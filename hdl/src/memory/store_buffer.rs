@@ -31,6 +31,13 @@ pub struct StoreBuffer {
     pub drain_data: Signal<Out, Bits<64>>,
     /// The port takes the oldest entry at the end of this clock.
     pub drain_accepted: Signal<In, Bit>,
+    /// No accepted store is unanswered.
+    pub drain_settled: Signal<In, Bit>,
+    // to fetch
+    /// Bits 11:3 of the address that fetch asks for, which translation does not change.
+    pub fetch_word: Signal<In, Bits<9>>,
+    /// A store may be on its way to that word.
+    pub fetch_waits: Signal<Out, Bit>,
     // loads
     /// The port takes a request at the end of this clock: if it is a load, of `load_word`, its lanes are matched with
     /// the entries, and with the store that retires in this clock.
@@ -51,6 +58,8 @@ pub struct StoreBuffer {
     data_reg: [DFF<Bits<64>>; 4],
     /// Bit i: `push_data` has bytes for entry i, in lanes `new_first_reg`; for the next entry in `new_second_reg`.
     new_place_reg: DFF<Bits<4>>,
+    /// Bits 11:3 of the store that was accepted last.
+    accepted_reg: DFF<Bits<9>>,
     new_first_reg: DFF<Bits<8>>,
     new_second_reg: DFF<Bits<8>>,
     /// Bit i: entry i holds a store. The entries in use are always the lowest.
@@ -73,6 +82,7 @@ pub struct StoreBuffer {
     youngest: Signal<Local, Bits<4>>,
     first_free: Signal<Local, Bits<4>>,
     same_word: [Signal<Local, Bit>; 4],
+    fetched: [Signal<Local, Bit>; 4],
     same_word_bits: Signal<Local, Bits<4>>,
     joins_youngest: Signal<Local, Bit>,
     joins: Signal<Local, Bit>,
@@ -100,6 +110,7 @@ impl Logic for StoreBuffer {
             clock,
             valid_reg,
             new_place_reg,
+            accepted_reg,
             new_first_reg,
             new_second_reg,
             match_reg,
@@ -133,6 +144,18 @@ impl Logic for StoreBuffer {
         self.drain_data.next = self.entry_data[0].val();
 
         // The load whose answer comes: registers.
+        if self.drain_accepted.val() {
+            self.accepted_reg.d.next = self.word_reg[0].q.val().get_bits::<9>(0);
+        }
+        for i in 0..4 {
+            self.fetched[i].next = self.valid_reg.q.val().get_bit(i)
+                & (self.word_reg[i].q.val().get_bits::<9>(0) == self.fetch_word.val());
+        }
+        self.fetch_waits.next = self.fetched[0].val()
+            | self.fetched[1].val()
+            | self.fetched[2].val()
+            | self.fetched[3].val()
+            | (!self.drain_settled.val() & (self.accepted_reg.q.val() == self.fetch_word.val()));
         self.buffered_lanes.next = self.match_reg.q.val();
         self.new_lanes.next = self.match_new_reg.q.val();
         self.buffered_data.next = self.match_data_reg.q.val();
