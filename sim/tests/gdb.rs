@@ -816,6 +816,10 @@ fn no_noise_ends_the_server() {
                 _ => body.truncate(at),
             }
         }
+        // That is no noise: it kills the guest, and ends the server rightly.
+        if body.starts_with(b"k") || body.starts_with(b"vKill") {
+            continue;
+        }
         let sum = body.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
         let mut packet = [b"$", &body[..], format!("#{sum:02x}").as_bytes()].concat();
         if random(20) == 0 {
