@@ -244,7 +244,7 @@ fn every_block_of_the_core_is_the_same_in_verilog() {
         clocks: 600,
         clock: |core: &mut Cpu, level| core.clock.next = level.into(),
     };
-    compare_within(&run, &mut Cpu::new(), &mut World::new(0x30));
+    compare_within(&run, &mut Cpu::new(), &mut World::new(0x36));
 }
 
 #[test]
