@@ -31,7 +31,7 @@ pub fn wishbone_core() -> Result<Verilog, Vec<EmitError>> {
 }
 
 /// The ULX3S board's top with the chip on a clock of `pll`; the module is called `ulx3s`. Its ROM is read from
-/// [`crate::soc::block_ram::ROM_FILE`].
+/// the files of [`spec::memory_map::rom_file`].
 ///
 /// # Errors
 /// What the emitter found.

@@ -9,7 +9,7 @@ use iced_x86::IcedError;
 use iced_x86::code_asm::{CodeAssembler, byte_ptr, dword_ptr, ptr, registers::*, word_ptr};
 use sim::board::synthesis::{GateLevel, Synthesis, Top};
 use spec::clock::{CLOCK_HZ, UART_BAUD_AT_DIVISOR_1};
-use spec::memory_map::DEFAULT_ROM_BYTES;
+use spec::memory_map::{DEFAULT_ROM_BYTES, ROM_WORD_BYTES, rom_file};
 use spec::ports::{COM1, POST, uart};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -286,12 +286,17 @@ impl Gates {
     pub fn run(&self, rom: &[u8]) -> [Outcome; 2] {
         let mut whole = vec![0xFF; DEFAULT_ROM_BYTES as usize - rom.len()];
         whole.extend(rom);
-        let words = hexadecimal(&whole, 8);
+        let words = hexadecimal(&whole, ROM_WORD_BYTES);
         let run = |bench: &Bench| {
-            bench.place("rom.hex", &words);
+            bench.place("program.hex", &words);
+            for lane in 0..ROM_WORD_BYTES {
+                let bytes = whole.iter().skip(lane).step_by(ROM_WORD_BYTES);
+                let bytes: Vec<u8> = bytes.copied().collect();
+                bench.place(&rom_file(lane), &hexadecimal(&bytes, 1));
+            }
             let began = Instant::now();
             let bit_clocks = (CLOCK_HZ << 8) / UART_BAUD_AT_DIVISOR_1;
-            let text = bench.run(&["+program=rom.hex".into(), format!("+bit={bit_clocks}")]);
+            let text = bench.run(&["+program=program.hex".into(), format!("+bit={bit_clocks}")]);
             Outcome {
                 events: text.lines().map(String::from).collect(),
                 seconds: began.elapsed(),

@@ -16,6 +16,13 @@ pub const ROM_MIRROR_END: u32 = 0x0010_0000;
 pub const ROM_MIRROR_BYTES: u32 = 128 << 10;
 /// ROM of the board and of the default simulation, in bytes: the image fits.
 pub const DEFAULT_ROM_BYTES: u32 = 128 << 10;
+/// Bytes of a word of the board's ROM.
+pub const ROM_WORD_BYTES: usize = 8;
+
+/// The file from which synthesis reads this byte of the words of the board's ROM: two hexadecimal digits per line.
+pub fn rom_file(byte: usize) -> String {
+    format!("rom{byte}.hex")
+}
 
 /// Byte that is read where nothing answers.
 pub const OPEN_BUS: u8 = 0xFF;

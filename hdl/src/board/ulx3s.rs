@@ -48,7 +48,7 @@ impl Ulx3s {
             chip: Chip::new(ChipOptions {
                 clock_hz: pll.clock_hz,
             }),
-            memory: BoardMemory::from_file(DEFAULT_RAM_BYTES, DEFAULT_ROM_BYTES),
+            memory: BoardMemory::from_files(DEFAULT_RAM_BYTES, DEFAULT_ROM_BYTES),
             beat: Default::default(),
             rx_meta: Default::default(),
             rx: Default::default(),
@@ -121,7 +121,7 @@ mod tests {
                         .join("\n")
                 )
             });
-            assert!(verilog.text.contains("$readmemh(\"rom.hex\", words)"));
+            assert!(verilog.text.contains("$readmemh(\"rom0.hex\", bytes0)"));
             if let Ok(path) = std::env::var("SYSGATE_EMIT_TO") {
                 std::fs::write(path, verilog.text).unwrap();
             }

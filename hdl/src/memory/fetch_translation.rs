@@ -29,6 +29,8 @@ pub struct FetchTranslation {
     /// The walk of a fetch ends in a page fault.
     pub walk_fault: Signal<In, Bit>,
     pub walk_fault_present: Signal<In, Bit>,
+    // state: the fetch missed in the clock before, so that the lookup ends in a register
+    missed_reg: DFF<Bit>,
     // state: the fault of the last walk
     fault_reg: DFF<Bit>,
     present_reg: DFF<Bit>,
@@ -36,12 +38,21 @@ pub struct FetchTranslation {
     user_reg: DFF<Bit>,
     // wires
     fault_here: Signal<Local, Bit>,
+    asked: Signal<Local, Bit>,
 }
 
 impl Logic for FetchTranslation {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, fault_reg, present_reg, linear_reg, user_reg);
+        dff_setup!(
+            self,
+            clock,
+            missed_reg,
+            fault_reg,
+            present_reg,
+            linear_reg,
+            user_reg
+        );
         self.fetch_hit.next = !self.paging.val()
             | (self.tlb_hit.val() & (self.tlb_user.val() | !self.fetch_user.val()));
         self.fetch_physical.next = self.lookup_linear.val();
@@ -55,10 +66,10 @@ impl Logic for FetchTranslation {
         self.fetch_fault.next = self.fetch_valid.val() & self.fault_here.val();
         self.fetch_fault_code.next = bit_cast::<3, 1>(self.present_reg.q.val().into())
             | (bit_cast::<3, 1>(self.fetch_user.val().into()) << 2);
-        self.walk_wanted.next = self.fetch_valid.val()
-            & self.walk_permitted.val()
-            & !self.fetch_hit.val()
-            & !self.fault_here.val();
+        self.asked.next =
+            self.fetch_valid.val() & self.walk_permitted.val() & !self.fault_here.val();
+        self.missed_reg.d.next = self.asked.val() & !self.fetch_hit.val();
+        self.walk_wanted.next = self.asked.val() & self.missed_reg.q.val();
         if self.walk_wanted.val() {
             self.linear_reg.d.next = self.fetch_linear.val();
             self.user_reg.d.next = self.fetch_user.val();
@@ -70,6 +81,7 @@ impl Logic for FetchTranslation {
         }
         if self.reset.val() | self.forget.val() {
             self.fault_reg.d.next = false;
+            self.missed_reg.d.next = false;
         }
     }
 }

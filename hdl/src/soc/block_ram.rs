@@ -3,8 +3,12 @@
 //! It keeps the memory-port protocol without ever waiting: what is requested in clock n is answered in n+1. The
 //! simulator's memory answers in the same clock, so that both count the same.
 use crate::prelude::*;
+use spec::memory_map::{ROM_WORD_BYTES, rom_file};
 
 /// Words of 64 bits with two ports: one reads, the other reads or writes. Synthesis makes block RAM of it.
+///
+/// Each byte of a word has its own memory, so that a block holds one bit of 16,384 words and nothing selects among
+/// blocks.
 ///
 /// A word that one port writes in the clock in which the other reads it gives old bytes here and unknown ones on the
 /// board. The core does not use such bytes: it fetches again what a store has changed.
@@ -23,18 +27,17 @@ pub struct BlockRam {
     /// Keeps its value while the port writes.
     pub data_read_data: Signal<Out, Bits<64>>,
     _words: Vec<u64>,
-    _file: Option<&'static str>,
+    _from_files: bool,
 }
 
 impl BlockRam {
-    /// A memory of `bytes` whose contents synthesis reads from this file: a word in hexadecimal per line. Here it is
-    /// zero.
+    /// A memory of `bytes` whose contents synthesis reads from the files of [`rom_file`]. Here it is zero.
     ///
     /// # Panics
     /// As [`Self::new`].
-    pub fn from_file(bytes: u32, file: &'static str) -> Self {
+    pub fn from_files(bytes: u32) -> Self {
         Self {
-            _file: Some(file),
+            _from_files: true,
             ..Self::new(bytes, &[])
         }
     }
@@ -69,7 +72,7 @@ impl BlockRam {
             data_write_data: Default::default(),
             data_read_data: Default::default(),
             _words: words,
-            _file: None,
+            _from_files: false,
         }
     }
 }
@@ -103,48 +106,44 @@ impl Logic for BlockRam {
         self.data_read_data.connect();
     }
     fn hdl(&self) -> Verilog {
-        // Words that are zero are left out: block RAM powers up as zero, and the time that synthesis takes grows with
-        // the square of the number of words here (yosys 0.70: a minute for 64 KB).
+        // Bytes that are zero are left out: block RAM powers up as zero, and the time that synthesis takes grows with
+        // the square of the number of bytes here.
         let words = self._words.len();
         let high = words.next_power_of_two().trailing_zeros() - 1;
-        let mut text = format!(
-            "\
-(* no_rw_check *) reg [63:0] words [0:{last}];
-integer lane;
-initial begin
-  read_data = 64'h0;
-  data_read_data = 64'h0;
-",
-            last = words - 1
-        );
-        if let Some(file) = self._file {
-            text += &format!("  $readmemh(\"{file}\", words);\n");
-        }
-        for (index, word) in self._words.iter().enumerate() {
-            if *word != 0 {
-                text += &format!("  words[{index}] = 64'h{word:x};\n");
+        let last = words - 1;
+        let mut text =
+            "initial begin\n  read_data = 64'h0;\n  data_read_data = 64'h0;\nend\n".to_string();
+        for lane in 0..ROM_WORD_BYTES {
+            let bits = format!("{}:{}", 8 * lane + 7, 8 * lane);
+            text +=
+                &format!("(* no_rw_check *) reg [7:0] bytes{lane} [0:{last}];\ninitial begin\n");
+            if self._from_files {
+                let file = rom_file(lane);
+                text += &format!("  $readmemh(\"{file}\", bytes{lane});\n");
             }
-        }
-        text += &format!(
-            "\
+            for (index, word) in self._words.iter().enumerate() {
+                let byte = word.to_le_bytes()[lane];
+                if byte != 0 {
+                    text += &format!("  bytes{lane}[{index}] = 8'h{byte:x};\n");
+                }
+            }
+            text += &format!(
+                "\
 end
-always @(posedge clock) read_data <= words[read_index[{high}:0]];
+always @(posedge clock) read_data[{bits}] <= bytes{lane}[read_index[{high}:0]];
 always @(posedge clock) begin
   if (data_write) begin
-    for (lane = 0; lane < 8; lane = lane + 1)
-      if (data_byte_enable[lane]) words[data_index[{high}:0]][8 * lane +: 8] <= data_write_data[8 * lane +: 8];
+    if (data_byte_enable[{lane}]) bytes{lane}[data_index[{high}:0]] <= data_write_data[{bits}];
   end else begin
-    data_read_data <= words[data_index[{high}:0]];
+    data_read_data[{bits}] <= bytes{lane}[data_index[{high}:0]];
   end
 end
 "
-        );
+            );
+        }
         Verilog::Custom(text)
     }
 }
-
-/// The ROM's contents for synthesis.
-pub const ROM_FILE: &str = "rom.hex";
 
 /// RAM from address 0 and ROM up to 4 GB, its end mirrored below 1 MB; all else reads as ones.
 #[derive(LogicBlock)]
@@ -190,16 +189,12 @@ impl BoardMemory {
         Self::with_rom(ram_bytes, BlockRam::new(rom_bytes, rom), rom_bytes)
     }
 
-    /// Memory of `ram_bytes` and with a ROM of `rom_bytes` from [`ROM_FILE`].
+    /// Memory of `ram_bytes` and with a ROM of `rom_bytes` from the files of [`rom_file`].
     ///
     /// # Panics
     /// If a size is no multiple of 8 from 16.
-    pub fn from_file(ram_bytes: u32, rom_bytes: u32) -> Self {
-        Self::with_rom(
-            ram_bytes,
-            BlockRam::from_file(rom_bytes, ROM_FILE),
-            rom_bytes,
-        )
+    pub fn from_files(ram_bytes: u32, rom_bytes: u32) -> Self {
+        Self::with_rom(ram_bytes, BlockRam::from_files(rom_bytes), rom_bytes)
     }
 
     fn with_rom(ram_bytes: u32, rom: BlockRam, rom_bytes: u32) -> Self {

@@ -2,6 +2,7 @@
 
 use super::report::{Cells, Report};
 use super::tools::{Tool, Tools};
+use spec::memory_map::{DEFAULT_ROM_BYTES, ROM_WORD_BYTES, rom_file};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -23,12 +24,8 @@ const NOT_ON_A_BOARD: [&str; 5] = ["debug_", "retire_", "pipeline_", "nmi", "io_
 /// The module around a top without pins.
 const WRAPPER: &str = "board";
 
-/// Where the board's Verilog reads its ROM from.
-const ROM_FILE: &str = "rom.hex";
-
-/// Bytes of a word of the ROM, and its words.
-const ROM_WORD_BYTES: usize = 8;
-const ROM_WORDS: usize = spec::memory_map::DEFAULT_ROM_BYTES as usize / ROM_WORD_BYTES;
+/// The words of the ROM.
+const ROM_WORDS: usize = DEFAULT_ROM_BYTES as usize / ROM_WORD_BYTES;
 
 /// What is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +138,13 @@ impl Synthesis {
         if !self.is_done("netlist", &key) {
             self.write(&format!("{name}.v"), &verilog)?;
             if let Some(words) = rom {
-                self.write(ROM_FILE, &words)?;
+                for lane in 0..ROM_WORD_BYTES {
+                    let digits = 2 * (ROM_WORD_BYTES - 1 - lane);
+                    let bytes = words
+                        .lines()
+                        .map(|word| [&word[digits..digits + 2], "\n"].concat());
+                    self.write(&rom_file(lane), &bytes.collect::<String>())?;
+                }
             }
             let passes = [
                 format!("read_verilog -sv {name}.v"),
