@@ -330,3 +330,110 @@ impl Logic for BranchTargets {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soc::testing::{clocked, start, tick};
+
+    clocked!(BranchTargets);
+
+    /// After the clocks in which the table is cleared.
+    fn cleared() -> BranchTargets {
+        let mut targets = start(BranchTargets::new());
+        for _ in 0..1030 {
+            tick(&mut targets);
+        }
+        targets
+    }
+
+    fn train(targets: &mut BranchTargets, end: u64, target: Option<u64>, conditional: bool) {
+        targets.train.next = true;
+        targets.train_end.next = end.into();
+        targets.train_target.next = target.unwrap_or(0).into();
+        targets.train_taken.next = target.is_some();
+        targets.train_conditional.next = conditional;
+        tick(targets);
+        targets.train.next = false;
+        for _ in 0..3 {
+            tick(targets);
+        }
+    }
+
+    /// End and target of what is predicted from this byte on.
+    fn predicted(targets: &mut BranchTargets, linear: u64) -> Option<(u64, u64)> {
+        targets.lookup_linear.next = linear.into();
+        tick(targets);
+        targets.start.next = (linear & 7).into();
+        crate::soc::testing::settle(targets);
+        let found = (targets.end.val().to_u64(), targets.target.val().to_u64());
+        targets.taken.val().then_some(found)
+    }
+
+    #[test]
+    fn of_three_branches_in_a_word_the_first_from_the_entry_on_is_predicted() {
+        let mut targets = cleared();
+        for (end, target) in [(4, 0x2000), (1, 0x3000), (7, 0x4000)] {
+            train(&mut targets, 0x1000 + end, Some(target), false);
+        }
+        let expected = [1, 1, 4, 4, 4, 7, 7, 7];
+        for (byte, end) in (0..).zip(expected) {
+            let target = [(1, 0x3000), (4, 0x2000), (7, 0x4000)]
+                .into_iter()
+                .find(|known| known.0 == end);
+            assert_eq!(
+                predicted(&mut targets, 0x1000 + byte),
+                target,
+                "byte {byte}"
+            );
+        }
+        // A fourth takes the place of one of them.
+        train(&mut targets, 0x1002, Some(0x5000), false);
+        assert_eq!(predicted(&mut targets, 0x1002), Some((2, 0x5000)));
+    }
+
+    #[test]
+    fn one_turn_of_a_loop_that_ends_does_not_change_its_prediction() {
+        let mut targets = cleared();
+        let end = 0x8005;
+        let word = 0x8000;
+        train(&mut targets, end, None, true);
+        assert_eq!(predicted(&mut targets, word), None, "never taken");
+        train(&mut targets, end, Some(0x7000), true);
+        train(&mut targets, end, Some(0x7000), true);
+        train(&mut targets, end, None, true);
+        assert_eq!(predicted(&mut targets, word), Some((5, 0x7000)));
+        train(&mut targets, end, None, true);
+        assert_eq!(predicted(&mut targets, word), None, "not taken twice");
+        train(&mut targets, end, Some(0x7000), true);
+        assert_eq!(predicted(&mut targets, word), Some((5, 0x7000)));
+    }
+
+    #[test]
+    fn a_branch_that_is_none_is_forgotten_and_another_page_is_not_mistaken_for_it() {
+        let mut targets = cleared();
+        train(&mut targets, 0x1234_5003, Some(0x1234_5FF0), false);
+        assert_eq!(predicted(&mut targets, 0x1234_5000), Some((3, 0x1234_5FF0)));
+        assert!(targets.same_page.val());
+        assert_eq!(predicted(&mut targets, 0x1235_5000), None);
+        targets.train_forget.next = true;
+        train(&mut targets, 0x1234_5003, None, false);
+        targets.train_forget.next = false;
+        assert_eq!(predicted(&mut targets, 0x1234_5000), None);
+    }
+
+    #[test]
+    fn after_a_reset_no_branch_is_known() {
+        let mut targets = cleared();
+        train(&mut targets, 0x1FFF, Some(0x100), false);
+        assert!(predicted(&mut targets, 0x1FF8).is_some());
+        targets.reset.next = true;
+        tick(&mut targets);
+        targets.reset.next = false;
+        assert_eq!(predicted(&mut targets, 0x1FF8), None, "while it is cleared");
+        for _ in 0..1030 {
+            tick(&mut targets);
+        }
+        assert_eq!(predicted(&mut targets, 0x1FF8), None);
+    }
+}

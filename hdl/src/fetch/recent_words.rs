@@ -111,3 +111,42 @@ impl Logic for WordCode {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soc::testing::{clocked, settle, start, tick};
+
+    clocked!(RecentWords);
+
+    #[test]
+    fn a_store_to_one_of_the_last_thirteen_words_is_found() {
+        let mut recent = start(RecentWords::default());
+        let word_at = |n: u64| 0x40_0000 + 0x1238 * n;
+        for n in 0..20 {
+            recent.asked.next = true;
+            recent.asked_linear.next = word_at(n).into();
+            tick(&mut recent);
+            // The same once more is no other word.
+            tick(&mut recent);
+        }
+        recent.asked.next = false;
+        let mut hits = |linear: u64, bytes: u64| {
+            recent.store_linear.next = linear.into();
+            recent.store_bytes.next = bytes.into();
+            settle(&mut recent);
+            recent.hit.val()
+        };
+        for n in 7..20 {
+            let word = word_at(n) & !7;
+            assert!(
+                hits(word, 1) && hits(word + 7, 1) && hits(word - 3, 4),
+                "{n}"
+            );
+            assert!(!hits(word - 4, 4) && !hits(word + 8, 8), "beside {n}");
+        }
+        assert!(!hits(word_at(6), 4), "long ago");
+        // Round addresses.
+        assert!(!hits(word_at(19) & 0xFFFF | 0x8_0000, 4));
+    }
+}

@@ -160,3 +160,72 @@ always @(*) read_linear = addresses[read_index];
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soc::testing::{clocked, start, tick};
+
+    clocked!(ReturnStack);
+
+    fn push(stack: &mut ReturnStack, linear: u64) {
+        stack.push.next = true;
+        stack.push_linear.next = linear.into();
+        tick(stack);
+        stack.push.next = false;
+    }
+
+    fn pop(stack: &mut ReturnStack) -> u64 {
+        let top = stack.top.val().to_u64();
+        assert!(stack.there.val());
+        stack.pop.next = true;
+        tick(stack);
+        stack.pop.next = false;
+        top
+    }
+
+    /// One clock with this input.
+    fn with(stack: &mut ReturnStack, input: fn(&mut ReturnStack) -> &mut Signal<In, Bit>) {
+        input(stack).next = true;
+        tick(stack);
+        input(stack).next = false;
+        tick(stack);
+    }
+
+    #[test]
+    fn addresses_come_back_in_the_reverse_order_of_the_last_fifteen_calls() {
+        let mut stack = start(ReturnStack::default());
+        assert!(!stack.there.val());
+        for call in 0..20 {
+            push(&mut stack, 0x1000 + call);
+        }
+        for call in (5..20).rev() {
+            assert_eq!(pop(&mut stack), 0x1000 + call);
+        }
+        assert!(!stack.there.val());
+    }
+
+    #[test]
+    fn what_was_fetched_in_vain_is_undone_when_issue_or_retirement_redirects() {
+        let mut stack = start(ReturnStack::default());
+        // One call is fetched, issues and retires; a second one issues.
+        push(&mut stack, 0x100);
+        with(&mut stack, |stack| &mut stack.call_issues);
+        with(&mut stack, |stack| &mut stack.call_retires);
+        push(&mut stack, 0x200);
+        with(&mut stack, |stack| &mut stack.call_issues);
+        // The wrong way: a return and no more.
+        assert_eq!(pop(&mut stack), 0x200);
+        with(&mut stack, |stack| &mut stack.issue_redirects);
+        assert_eq!(pop(&mut stack), 0x200);
+        // Retirement knows of the first call only; behind it a call retires that nobody foresaw.
+        stack.call_retires.next = true;
+        stack.retire_redirects.next = true;
+        push(&mut stack, 0x300);
+        stack.call_retires.next = false;
+        stack.retire_redirects.next = false;
+        assert_eq!(pop(&mut stack), 0x300);
+        assert_eq!(pop(&mut stack), 0x100);
+        assert!(!stack.there.val());
+    }
+}
