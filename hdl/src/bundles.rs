@@ -188,6 +188,10 @@ pub enum MemoryOp {
     Modify,
     /// A load whose address must be writable: the store follows in a later micro-op.
     LoadForWrite,
+    /// Accesses nothing, and asks whether a block of quadwords may be read / written up to this address, for
+    /// `Condition::Denied`: not where an access would fault, nor unaligned, nor with 16-bit addresses.
+    ProbeLoad,
+    ProbeStore,
 }
 
 /// How the offset of an access is made.
@@ -272,7 +276,8 @@ pub enum Control {
     Loop,
     /// EIP = immediate if operand a is zero (JCXZ).
     JumpIfZero,
-    /// To the micro-instruction `target` if `condition` holds.
+    /// To the micro-instruction `target` if `condition` holds. With a static condition that holds, decode goes to `target`
+    /// and execute to the next one if `condition` holds.
     Branch,
     /// The system register `system` takes operand b, a register or a constant.
     WriteSystem,
@@ -343,6 +348,8 @@ pub enum Condition {
     Segment16,
     /// The rule in `check` is a question, and its answer is no.
     Refused,
+    /// The micro-op's probe found a reason against a block, or strings go down, or each repetition traps.
+    Denied,
 }
 
 /// Checks of descriptors, selectors and levels; what fails raises the fault that the manual names.
@@ -611,6 +618,8 @@ pub struct MicroOp {
     pub eip: Bits<32>,
     pub next_eip: Bits<32>,
     pub length: Bits<4>,
+    /// A probe that found a reason against its block.
+    pub denied: Bit,
     /// A fault found before execution: it is raised when the micro-op is the oldest.
     pub fault: Bit,
     pub fault_vector: Bits<5>,

@@ -79,6 +79,8 @@ constants! {
     GATE_OFFSET = 0xC2;
     GATE_SELECTOR = 0xC3;
     GATE_PARAMETERS = 0xC4;
+    /// The low half of the latch; a store of eight bytes takes the high half by itself.
+    LATCH = 0xCC;
     /// The latch's access byte with its accessed bit / TSS busy bit set.
     ACCESSED_BYTE = 0xC5;
     BUSY_BYTE = 0xC6;

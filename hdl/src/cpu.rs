@@ -139,6 +139,7 @@ pub struct Cpu {
     page_faults: Signal<Local, Bit>,
     invalidates_page: Signal<Local, Bit>,
     quad_store: Signal<Local, Bits<64>>,
+    high_store: Signal<Local, Bits<32>>,
 }
 
 impl Cpu {
@@ -274,6 +275,7 @@ impl Logic for Cpu {
         self.data.flush.next = self.hazard.flush_back.val();
         self.data.access_read.next = self.memory.access_read.val();
         self.data.access_write.next = self.memory.access_write.val();
+        self.data.access_probe.next = self.memory.access_probe.val();
         self.data.access_io.next = self.memory.access_io.val();
         self.data.access_linear.next = self.memory.access_linear.val();
         self.data.access_size.next = self.memory.access_size.val();
@@ -283,7 +285,16 @@ impl Logic for Cpu {
         self.data.hold_io_reads.next = self.events.debug_halts.val();
         self.data.memory_advance.next = self.hazard.execute_takes.val();
         self.data.store_valid.next = self.execute.store_valid.val();
-        self.quad_store.next = bit_cast::<64, 32>(self.execute.result.val());
+        // Of eight bytes: the descriptor latch, or twice what a register holds.
+        self.high_store.next = 0.into();
+        if self.op.val().access_size == 8 {
+            self.high_store.next = self.execute.register_b.val();
+            if self.op.val().b_source == BSource::System {
+                self.high_store.next = self.state.descriptor.val().get_bits::<32>(32);
+            }
+        }
+        self.quad_store.next = bit_cast::<64, 32>(self.execute.result.val())
+            | (bit_cast::<64, 32>(self.high_store.val()) << 32);
         self.data.store_data.next = self.quad_store.val();
         self.data.paging.next = self.paging.val();
         self.data.write_protect.next = self.system.cr0.val().get_bit(16);

@@ -317,6 +317,12 @@ impl Logic for ExecuteStage {
             Condition::Refused => {
                 self.condition_holds.next = self.check_refused.val();
             }
+            Condition::Denied => {
+                // DF or TF.
+                self.condition_holds.next = self.op.val().denied
+                    | self.eflags.val().get_bit(10)
+                    | self.eflags.val().get_bit(8);
+            }
         }
 
         // Where instructions go on.

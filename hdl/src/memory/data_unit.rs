@@ -15,6 +15,9 @@ pub struct DataUnit {
     pub access_read: Signal<In, Bit>,
     /// With `access_read`: a read-modify-write.
     pub access_write: Signal<In, Bit>,
+    /// Nothing is accessed; the answer is `memory_ready`, with `page_fault` or without. With `access_write` as for a
+    /// write, else as for a read, and without `access_read`.
+    pub access_probe: Signal<In, Bit>,
     /// The access goes to a port; `access_linear` is its number.
     pub access_io: Signal<In, Bit>,
     pub access_linear: Signal<In, Bits<32>>,
@@ -155,6 +158,7 @@ impl Logic for DataUnit {
         // The micro-op in memory.
         self.memory.access_read.next = self.access_read.val();
         self.memory.access_write.next = self.access_write.val();
+        self.memory.access_probe.next = self.access_probe.val();
         self.memory.access_io.next = self.access_io.val();
         self.memory.access_linear.next = self.access_linear.val();
         self.memory.access_size.next = self.access_size.val();

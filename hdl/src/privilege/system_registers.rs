@@ -231,6 +231,9 @@ impl Logic for SystemRegisters {
                 self.value.next = bit_cast::<32, 16>(self.descriptor.val().get_bits::<16>(0))
                     | (bit_cast::<32, 16>(self.descriptor.val().get_bits::<16>(48)) << 16);
             }
+            LATCH => {
+                self.value.next = self.descriptor.val().get_bits::<32>(0);
+            }
             GATE_SELECTOR => {
                 self.value.next = bit_cast::<32, 16>(self.descriptor.val().get_bits::<16>(16));
             }
