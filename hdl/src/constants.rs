@@ -84,7 +84,7 @@ constants! {
     /// The latch's access byte with its accessed bit / TSS busy bit set.
     ACCESSED_BYTE = 0xC5;
     BUSY_BYTE = 0xC6;
-    /// Offset in the 32-bit TSS of ESP for the level of the checked code.
+    /// Offset in the 32-bit TSS of ESP for the level of the code in the descriptor latch.
     STACK_SLOT = 0xC7;
     CODE_LEVEL = 0xC8;
     SYSENTER_STACK_SELECTOR = 0xC9;
@@ -114,6 +114,6 @@ constants! {
     FEATURES = spec::cpuid::FEATURE_BITS;
 
     // Routines that events begin with, at fixed places in the microcode.
-    DELIVER_ENTRY = 0;
-    RESET_ENTRY = 1;
+    RESET_ENTRY = 0;
+    DELIVER_ENTRY = 1;
 }

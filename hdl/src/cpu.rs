@@ -352,6 +352,7 @@ impl Logic for Cpu {
         self.execute.code_limit.next = self.state.code_limit.val();
         self.execute.descriptor.next = self.state.descriptor.val();
         self.execute.code_level.next = self.state.code_level.val();
+        self.execute.drops_segments.next = self.state.drops_segments.val();
         self.execute.new_stack_selector.next = self.state.new_stack_selector.val();
         self.execute.task_selector.next = self.state.task_selector.val();
         self.execute.debug_halted.next = self.debugger.val();
@@ -491,8 +492,9 @@ impl Logic for Cpu {
             self.execute.retires_control.val() & (self.op.val().control == Control::Halt);
         self.events.stops.next =
             self.execute.leaves.val() & (self.op.val().control == Control::Halt);
-        self.events.returns.next =
-            self.execute.retires_control.val() & (self.op.val().control == Control::ReturnFlags);
+        self.events.returns.next = self.execute.retires_control.val()
+            & ((self.op.val().control == Control::ReturnFlags)
+                | (self.op.val().control == Control::CommitReturn));
         self.events.interrupts_enabled.next = self.state.eflags.val().get_bit(9);
         self.events.real_mode.next = self.real_mode.val();
         self.events.eip.next = self.state.eip.val();

@@ -26,6 +26,9 @@ impl Logic for WritesSegment {
             Control::CommitStack => {
                 self.writes.next = self.valid.val();
             }
+            Control::CommitReturn => {
+                self.writes.next = self.valid.val();
+            }
             Control::DropSegments => {
                 self.writes.next = self.valid.val();
             }
@@ -171,7 +174,9 @@ impl Logic for Hazard {
         self.execute_segments.valid.next = self.execute_valid.val();
         self.execute_segments.control.next = self.execute_op.val().control;
         self.accesses.next = self.address_op.val().memory != MemoryOp::None;
+        // The vector that `VectorImmediate` takes does not come from the micro-op before, which writes it.
         self.address_stall_on_segment.next = self.accesses.val()
+            & (self.address_op.val().address != AddressMode::VectorImmediate)
             & (self.memory_segments.writes.val() | self.execute_segments.writes.val());
 
         // An instruction's fields stay in issue until its micro-branches are decided.

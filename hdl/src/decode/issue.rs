@@ -417,6 +417,18 @@ impl Logic for Issue {
                 self.base_valid.next = false;
                 self.index_valid.next = false;
             }
+            AddressMode::VectorImmediate => {
+                self.base_valid.next = false;
+                self.index_valid.next = false;
+            }
+            AddressMode::SetStack => {
+                self.base.next = self.base_number.number.val();
+                self.base_valid.next = true;
+                self.index_valid.next = false;
+                self.scale.next = 0.into();
+                self.address16.next = false;
+                self.stack.next = true;
+            }
             _ => {
                 // The stack modes.
                 self.base.next = 5.into();

@@ -44,6 +44,8 @@ pub struct ExecuteStage {
     pub code_limit: Signal<In, Bits<32>>,
     pub descriptor: Signal<In, Bits<64>>,
     pub code_level: Signal<In, Bits<2>>,
+    /// DropSegments has something to do.
+    pub drops_segments: Signal<In, Bit>,
     pub new_stack_selector: Signal<In, Bits<16>>,
     pub task_selector: Signal<In, Bits<16>>,
     // from the debugger
@@ -317,6 +319,11 @@ impl Logic for ExecuteStage {
             Condition::Refused => {
                 self.condition_holds.next = self.check_refused.val();
             }
+            Condition::Unusual => {
+                self.condition_holds.next = !(self.descriptor.val().get_bit(40)
+                    & self.descriptor.val().get_bit(54))
+                    | self.drops_segments.val();
+            }
             Condition::Denied => {
                 // DF or TF.
                 self.condition_holds.next = self.op.val().denied
@@ -357,6 +364,11 @@ impl Logic for ExecuteStage {
                 self.conditional.next = true;
             }
             Control::LoadCode => {
+                self.jumps.next = true;
+                self.far.next = true;
+                self.near_target.next = self.operands.register_b.val();
+            }
+            Control::EnterCode => {
                 self.jumps.next = true;
                 self.far.next = true;
                 self.near_target.next = self.operands.register_b.val();

@@ -170,8 +170,10 @@ impl Logic for SegmentCheck {
         if self.probes.val() {
             self.micro_op.next.denied = self.segment_fault.val()
                 | self.page_fault.val()
+                | self.unaligned.val()
                 | self.op.val().address16
-                | self.linear_reg.q.val().get_bits::<3>(0).any();
+                | (self.op.val().access_size.get_bit(3)
+                    & self.linear_reg.q.val().get_bits::<3>(0).any());
         } else if !self.op.val().fault {
             self.micro_op.next.fault =
                 self.segment_fault.val() | self.page_fault.val() | self.unaligned.val();
