@@ -106,7 +106,10 @@ fn asks_for_block(elements: i32, block: &str, each: &str) -> Vec<Step> {
             .width(Address)
             .to(T0)
             .unless(StaticCondition::OperandSize16, each),
-        nothing().a(T0).branch(Condition::NotZero, block),
+        nothing()
+            .a(T0)
+            .width(Address)
+            .branch(Condition::NotZero, block),
     ]
 }
 
