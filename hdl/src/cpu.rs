@@ -141,6 +141,8 @@ pub struct Cpu {
     invalidates_page: Signal<Local, Bit>,
     quad_store: Signal<Local, Bits<64>>,
     high_store: Signal<Local, Bits<32>>,
+    /// What fetch asks for in this clock is for level 3.
+    fetches_user: Signal<Local, Bit>,
 }
 
 impl Cpu {
@@ -348,6 +350,11 @@ impl Logic for Cpu {
         self.data.fetch_linear.next = self.fetch.translate_linear.val();
         self.data.fetch_lookup.next = self.fetch.lookup_linear.val();
         self.data.fetch_user.next = self.state.cpl.val() == 3;
+        self.fetches_user.next = self.state.cpl.val() == 3;
+        if self.execute.goes_far.val() {
+            self.fetches_user.next = self.execute.far_user.val();
+        }
+        self.data.fetch_lookup_user.next = self.fetches_user.val();
         self.data.fetch_walk_permitted.next = self.hazard.fetch_certain.val();
         self.data_request.next = self.data.data_request.val();
         self.data_write.next = self.data.data_write.val();
@@ -388,6 +395,8 @@ impl Logic for Cpu {
         self.execute.code_limit.next = self.state.code_limit.val();
         self.execute.descriptor.next = self.state.descriptor.val();
         self.execute.code_level.next = self.state.code_level.val();
+        self.execute.checked_code_base.next = self.state.checked_code_base.val();
+        self.execute.real_mode.next = self.real_mode.val();
         self.execute.drops_segments.next = self.state.drops_segments.val();
         self.execute.new_stack_selector.next = self.state.new_stack_selector.val();
         self.execute.task_selector.next = self.state.task_selector.val();
@@ -421,6 +430,7 @@ impl Logic for Cpu {
         self.hazard.execute_next_eip.next = self.execute.next_eip.val();
         self.hazard.execute_calls.next = self.execute.branch_call.val();
         self.hazard.execute_mispredicts.next = self.execute.mispredicts.val();
+        self.hazard.execute_goes_far.next = self.execute.goes_far.val();
         self.hazard.execute_other_linear.next = self.execute.other_linear.val();
         self.hazard.event_begins.next = self.events.begins.val();
         self.hazard.stop.next = self.events.stop.val();

@@ -84,6 +84,8 @@ pub struct DataUnit {
     pub fetch_lookup: Signal<In, Bits<32>>,
     /// Fetch runs at privilege level 3.
     pub fetch_user: Signal<In, Bit>,
+    /// What is at `fetch_lookup` will: another level if a far transfer goes there.
+    pub fetch_lookup_user: Signal<In, Bit>,
     /// The pipeline is empty, so the fetch is certain and its page may be walked.
     pub fetch_walk_permitted: Signal<In, Bit>,
     /// `fetch_physical`, of `fetch_lookup`, is valid and may be fetched from.
@@ -306,6 +308,7 @@ impl Logic for DataUnit {
         self.fetch.fetch_linear.next = self.fetch_linear.val();
         self.fetch.lookup_linear.next = self.fetch_lookup.val();
         self.fetch.fetch_user.next = self.fetch_user.val();
+        self.fetch.lookup_user.next = self.fetch_lookup_user.val();
         self.fetch.paging.next = self.paging.val();
         self.fetch.tlb_hit.next = self.instruction_tlb.hit.val();
         self.fetch.tlb_frame.next = self.instruction_tlb.frame.val();

@@ -238,16 +238,17 @@ pub fn return_to_outer(routines: &mut Assembler, prefix: &str, commit: Step) {
         &part("stack"),
         [
             load_descriptor(T5).a(T5).check(Check::NotNull),
+            // As early as can be: the last step waits until it is decided.
             nothing()
                 .a(T5)
                 .check(Check::ReturnStack)
-                .control(Control::LoadNewStack),
-            nothing().branch(Condition::Unusual, &part("unusual")),
+                .branch(Condition::Unusual, &part("unusual")),
         ],
     );
     routines.routine(
         &part("commit"),
         [
+            nothing().a(T5).control(Control::LoadNewStack),
             commit,
             nothing()
                 .a(T2)

@@ -117,6 +117,10 @@ pub fn add(routines: &mut Assembler) {
     );
     routines.routine(
         "sysexit",
-        [nothing().a(Edx).control(Control::Sysexit).last()],
+        [nothing()
+            .a(Edx)
+            .at(SegmentSelect::Flat, Edx, 0)
+            .control(Control::Sysexit)
+            .last()],
     );
 }

@@ -39,6 +39,7 @@ pub struct State {
     pub descriptor: Signal<Out, Bits<64>>,
     pub code_level: Signal<Out, Bits<2>>,
     pub checked_code_limit: Signal<Out, Bits<32>>,
+    pub checked_code_base: Signal<Out, Bits<32>>,
     pub new_stack_selector: Signal<Out, Bits<16>>,
     pub task_selector: Signal<Out, Bits<16>>,
     /// A return to the level of the checked code drops data segments.
@@ -147,6 +148,8 @@ impl Logic for State {
         self.task_selector.next = self.task_selector_reg.q.val();
         self.code_raw_limit.next = bit_cast::<20, 16>(self.code_reg.q.val().get_bits::<16>(0))
             | (bit_cast::<20, 4>(self.code_reg.q.val().get_bits::<4>(48)) << 16);
+        self.checked_code_base.next = bit_cast::<32, 24>(self.code_reg.q.val().get_bits::<24>(16))
+            | (bit_cast::<32, 8>(self.code_reg.q.val().get_bits::<8>(56)) << 24);
         self.checked_code_limit.next = bit_cast::<32, 20>(self.code_raw_limit.val());
         if self.code_reg.q.val().get_bit(55) {
             self.checked_code_limit.next =
