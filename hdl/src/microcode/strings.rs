@@ -116,39 +116,126 @@ fn asks_for_block(elements: i32, block: &str, each: &str) -> Vec<Step> {
 /// MOVS and STOS of a block: the probes find out whether one of its accesses would fault, then quadwords go.
 ///
 /// The addresses are multiples of 8, so that for MOVS it makes no difference whether a quadword or its elements are
-/// moved, however source and destination overlap. What the probes refuse is done element by element, up to the fault
-/// if there is one.
-fn block(routines: &mut Assembler, mnemonic: &str, width: WidthSelect) {
+/// moved, however source and destination overlap. Where they are not, doublewords go if they are the elements. What
+/// the probes refuse is done element by element, up to the fault if there is one.
+fn blocks(routines: &mut Assembler, mnemonic: &str, width: WidthSelect) {
     let name = format!("rep_{}", routine(mnemonic, width));
-    let (loops, each, one) = (
-        format!("{name}_block"),
-        format!("{name}_each"),
-        format!("{name}_one"),
+    let part = |part: &str| format!("{name}_{part}");
+    let dwords = mnemonic == "movs" && width == Operand;
+    let otherwise = if dwords { part("dwords") } else { part("each") };
+
+    // To a multiple of 8, element by element; a dword never gets to one from an odd address.
+    routines.routine(
+        &part("fast"),
+        [step(ExecuteOp::And)
+            .a(Edi)
+            .constant(7)
+            .to(T0)
+            .branch(Condition::NotZero, &part("one"))],
     );
-    let size = if width == Byte { 1 } else { 4 };
-    let moves = mnemonic == "movs";
+    if mnemonic == "stos" && width == Byte {
+        // T2 = AL four times.
+        routines.routine(
+            &part("fill"),
+            [
+                step(ExecuteOp::ZeroExtendByte).b(Eax).to(T2),
+                step(ExecuteOp::Shl).a(T2).constant(8).to(T1),
+                step(ExecuteOp::Or).a(T2).b(T1).to(T2),
+                step(ExecuteOp::PackWords).a(T2).b(T2).to(T2),
+            ],
+        );
+    }
+    let data = match (mnemonic, width) {
+        ("movs", _) => Data::Latch,
+        (_, Byte) => Data::Register(T2),
+        _ => Data::Register(Eax),
+    };
+    block(
+        routines,
+        &part("block"),
+        width,
+        data,
+        &part("each"),
+        &otherwise,
+    );
+
+    let mut steps = Vec::new();
+    if width == Operand {
+        steps.push(
+            step(ExecuteOp::And)
+                .a(T0)
+                .constant(3)
+                .branch(Condition::NotZero, &otherwise),
+        );
+    }
+    steps.push(nothing().boundary());
+    steps.extend(body(mnemonic, width));
+    steps.push(count().goto(&name));
+    routines.routine(&part("one"), steps);
+    if dwords {
+        block(
+            routines,
+            &otherwise,
+            width,
+            Data::Element,
+            &part("each"),
+            &part("each"),
+        );
+    }
+}
+
+/// What a block stores.
+#[derive(Clone, Copy, PartialEq)]
+enum Data {
+    /// What the register holds, in both halves of a quadword.
+    Register(RegisterSelect),
+    /// A quadword of the source.
+    Latch,
+    /// A doubleword of the source.
+    Element,
+}
+
+/// The routine `name`: blocks until ECX counts none, then on at `each`; a block that the probes refuse goes to
+/// `otherwise`.
+fn block(
+    routines: &mut Assembler,
+    name: &str,
+    width: WidthSelect,
+    data: Data,
+    each: &str,
+    otherwise: &str,
+) {
+    let element = if width == Byte { 1 } else { 4 };
+    let (access, bytes) = match data {
+        Data::Element => (WidthSelect::Dword, 4),
+        _ => (WidthSelect::Quad, 8),
+    };
+    let moves = !matches!(data, Data::Register(_));
     let probe = |kind, segment, base, displacement| {
         nothing()
-            .access_width(WidthSelect::Quad)
+            .access_width(access)
             .memory(kind)
             .at(segment, base, displacement)
-            .branch(Condition::Denied, &each)
+            .branch(Condition::Denied, otherwise)
     };
     let load = |displacement| {
-        nothing()
-            .access_width(WidthSelect::Quad)
+        let load = match data {
+            Data::Element => copy(T0).b_load(),
+            _ => nothing().control(Control::LoadDescriptor),
+        };
+        load.access_width(access)
             .memory(MemoryOp::Load)
             .at(SegmentSelect::Data, Esi, displacement)
-            .control(Control::LoadDescriptor)
     };
     let store = |displacement| {
-        let data = step(ExecuteOp::PassB);
-        let data = match (moves, width) {
-            (true, _) => data.system(LATCH),
-            (false, Byte) => data.b(T2),
-            (false, _) => data.b(Eax),
+        let value = step(ExecuteOp::PassB);
+        let value = match data {
+            Data::Register(register) => value.b(register),
+            Data::Latch => value.system(LATCH),
+            Data::Element => value.b(T0),
         };
-        data.access_width(WidthSelect::Quad)
+        value
+            .access_width(access)
             .memory(MemoryOp::Store)
             .at(SegmentSelect::Es, Edi, displacement)
     };
@@ -159,54 +246,24 @@ fn block(routines: &mut Assembler, mnemonic: &str, width: WidthSelect) {
             .to(register)
     };
 
-    // To a multiple of 8, element by element; a dword never gets to one from an odd address.
     let mut steps = vec![
-        step(ExecuteOp::And)
-            .a(Edi)
-            .constant(7)
-            .to(T0)
-            .branch(Condition::NotZero, &one),
-    ];
-    routines.routine(&format!("{name}_fast"), steps);
-    if !moves && width == Byte {
-        // T2 = AL four times.
-        routines.routine(
-            &format!("{name}_fill"),
-            [
-                step(ExecuteOp::ZeroExtendByte).b(Eax).to(T2),
-                step(ExecuteOp::Shl).a(T2).constant(8).to(T1),
-                step(ExecuteOp::Or).a(T2).b(T1).to(T2),
-                step(ExecuteOp::PackWords).a(T2).b(T2).to(T2),
-            ],
-        );
-    }
-    steps = vec![
         step(ExecuteOp::Shr)
             .a(Ecx)
-            .constant((BLOCK / size).ilog2() as i32)
+            .constant((BLOCK / element).ilog2() as i32)
             .width(Address)
             .boundary()
-            .branch(Condition::Zero, &each),
+            .branch(Condition::Zero, each),
     ];
+    let last = BLOCK - bytes;
     if moves {
-        steps.push(probe(
-            MemoryOp::ProbeLoad,
-            SegmentSelect::Data,
-            Esi,
-            BLOCK - 8,
-        ));
+        steps.push(probe(MemoryOp::ProbeLoad, SegmentSelect::Data, Esi, last));
         // Nothing has happened yet if this faults.
         steps.push(load(0));
     }
     // The last page becomes dirty only if the first one can be written.
     steps.push(probe(MemoryOp::ProbeStore, SegmentSelect::Es, Edi, 0));
-    steps.push(probe(
-        MemoryOp::ProbeStore,
-        SegmentSelect::Es,
-        Edi,
-        BLOCK - 8,
-    ));
-    for displacement in (0..BLOCK).step_by(8) {
+    steps.push(probe(MemoryOp::ProbeStore, SegmentSelect::Es, Edi, last));
+    for displacement in (0..BLOCK).step_by(bytes as usize) {
         if moves && displacement != 0 {
             steps.push(load(displacement));
         }
@@ -216,22 +273,8 @@ fn block(routines: &mut Assembler, mnemonic: &str, width: WidthSelect) {
         steps.push(add(Esi, BLOCK));
     }
     steps.push(add(Edi, BLOCK));
-    steps.push(add(Ecx, -BLOCK / size).goto(&loops));
-    routines.routine(&loops, steps);
-
-    let mut steps = Vec::new();
-    if size == 4 {
-        steps.push(
-            step(ExecuteOp::And)
-                .a(T0)
-                .constant(3)
-                .branch(Condition::NotZero, &each),
-        );
-    }
-    steps.push(nothing().boundary());
-    steps.extend(body(mnemonic, width));
-    steps.push(count().goto(&name));
-    routines.routine(&one, steps);
+    steps.push(add(Ecx, -BLOCK / element).goto(name));
+    routines.routine(name, steps);
 }
 
 /// One repetition less to do.
@@ -296,7 +339,7 @@ pub fn add(routines: &mut Assembler) {
                 let (fast, slow) = (format!("{repeated}_fast"), format!("{repeated}_each"));
                 routines.routine(&repeated, asks_for_block(elements, &fast, &slow));
                 each(routines, mnemonic, width, &slow);
-                block(routines, mnemonic, width);
+                blocks(routines, mnemonic, width);
             } else {
                 each(routines, mnemonic, width, &repeated);
             }

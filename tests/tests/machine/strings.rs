@@ -357,9 +357,16 @@ fn a_fault_at_any_element_of_a_block_leaves_the_registers_at_that_element() {
     let memory: Vec<u8> = (MEMORY..MEMORY_END).map(|_| random.word() as u8).collect();
     for size in [1, 4] {
         for before in (0..=264).step_by(size as usize) {
-            for (moves, reads) in [(false, false), (true, false), (true, true)] {
+            // With the other address at a multiple of 8, or not.
+            for (moves, reads, apart) in [
+                (false, false, 0),
+                (true, false, 0),
+                (true, true, 0),
+                (true, false, 2),
+                (true, true, 2),
+            ] {
                 let end = (FLAT, ABSENT_PAGE - before);
-                let other = (FLAT, DATA + 0x800);
+                let other = (FLAT, DATA + 0x800 + apart);
                 let copy = Copy {
                     moves,
                     size,
