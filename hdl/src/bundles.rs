@@ -627,6 +627,8 @@ pub struct MicroOp {
     pub operand16: Bit,
     pub repeat_not_equal: Bit,
     pub predicted_taken: Bit,
+    /// Fetch went where it was predicted to go without being told.
+    pub followed: Bit,
     pub eip: Bits<32>,
     pub next_eip: Bits<32>,
     pub length: Bits<4>,

@@ -5,7 +5,7 @@
 //! ```
 use crate::decode::{handover::Handover, issue::Issue, predecode::Predecode};
 use crate::execute::ExecuteStage;
-use crate::fetch::{Fetch, Training};
+use crate::fetch::{Fetch, RecentWords, Training};
 use crate::hazard::Hazard;
 use crate::memory::DataUnit;
 use crate::prelude::*;
@@ -106,6 +106,7 @@ pub struct Cpu {
     // stages
     fetch: Fetch,
     training: Training,
+    recent_words: RecentWords,
     predecode: Predecode,
     issue: Issue,
     handover: Handover,
@@ -161,8 +162,22 @@ impl Logic for Cpu {
     #[hdl_gen]
     fn update(&mut self) {
         clock!(
-            self, clock, fetch, training, predecode, issue, handover, address, memory, data,
-            execute, segments, system, events, state
+            self,
+            clock,
+            fetch,
+            training,
+            recent_words,
+            predecode,
+            issue,
+            handover,
+            address,
+            memory,
+            data,
+            execute,
+            segments,
+            system,
+            events,
+            state
         );
         self.issue_op.next = self.issue.micro_op.val();
         self.address_op.next = self.address.micro_op.val();
@@ -190,7 +205,10 @@ impl Logic for Cpu {
         self.fetch.redirect_unpredicted.next = self.issue.miscut.val();
         self.fetch.redirect_calls.next = self.hazard.fetch_calls.val();
         self.fetch.redirect_returns_to.next = self.hazard.fetch_returns_to.val();
-        self.fetch.redirect_retires.next = self.execute.redirect.val();
+        self.fetch.issue_redirects.next = self.issue.predicts.val();
+        self.fetch.retire_redirects.next = self.execute.redirect.val();
+        self.fetch.call_issues.next = self.issue.call_leaves.val();
+        self.fetch.return_issues.next = self.issue.return_leaves.val();
         self.fetch.call_retires.next =
             self.execute.branch_retires.val() & self.execute.branch_call.val();
         self.fetch.return_retires.next =
@@ -209,11 +227,15 @@ impl Logic for Cpu {
         self.fetch.consume_cut.next = self.predecode.consume_cut.val();
         self.fetch.translate_hit.next = self.data.fetch_hit.val();
         self.fetch.word_waits.next = self.data.fetch_waits.val();
+        self.fetch.word_changes.next = self.recent_words.lookup_hit.val();
         self.fetch.translate_physical.next = self.data.fetch_physical.val();
         self.fetch.translate_fault.next = self.data.fetch_fault.val();
         self.fetch.translate_fault_code.next = self.data.fetch_fault_code.val();
 
         // training of fetch
+        self.training.reset.next = self.reset.val();
+        self.training.learns.next = self.fetch.learns.val();
+        self.training.wrong.next = self.execute.branch_wrong.val();
         self.training.code_base.next = self.state.code_base.val();
         self.training.retires.next = self.execute.branch_retires.val();
         self.training.branch_next_eip.next = self.op.val().next_eip;
@@ -224,6 +246,16 @@ impl Logic for Cpu {
         self.training.returns.next = self.execute.branch_returns.val();
         self.training.miscut.next = self.issue.miscut.val();
         self.training.cut_eip.next = self.issue.cut_eip.val();
+
+        // stores to code
+        self.recent_words.reset.next = self.reset.val();
+        self.recent_words.asked.next = self.fetch.asks.val();
+        self.recent_words.asked_linear.next = self.fetch.asks_linear.val();
+        self.recent_words.store_linear.next = self.execute.linear_address.val();
+        self.recent_words.store_bytes.next = self.op.val().access_size;
+        self.recent_words.lookup_linear.next = self.fetch.asks_linear.val();
+        self.execute.changes_code.next = self.recent_words.hit.val();
+        self.recent_words.store.next = self.execute.store_here.val();
 
         // predecode
         self.predecode.window.next = self.fetch.window.val();
@@ -349,6 +381,7 @@ impl Logic for Cpu {
         self.data.fetch_valid.next = self.fetch.translate_valid.val();
         self.data.fetch_linear.next = self.fetch.translate_linear.val();
         self.data.fetch_lookup.next = self.fetch.lookup_linear.val();
+        self.data.fetch_asks.next = self.fetch.asks_linear.val();
         self.data.fetch_user.next = self.state.cpl.val() == 3;
         self.fetches_user.next = self.state.cpl.val() == 3;
         if self.execute.goes_far.val() {

@@ -48,6 +48,9 @@ pub struct Issue {
     /// That branch is a call, which returns to this EIP.
     pub predicts_call: Signal<Out, Bit>,
     pub return_eip: Signal<Out, Bits<32>>,
+    /// A near call or return leaves.
+    pub call_leaves: Signal<Out, Bit>,
+    pub return_leaves: Signal<Out, Bit>,
     /// `predicted_eip` is the instruction held itself, which was cut wrongly before `cut_eip`.
     pub miscut: Signal<Out, Bit>,
     pub cut_eip: Signal<Out, Bits<32>>,
@@ -92,6 +95,7 @@ pub struct Issue {
     faults: Signal<Local, Bit>,
     taken: Signal<Local, Bit>,
     agrees: Signal<Local, Bit>,
+    ends: Signal<Local, Bit>,
     jumps: Signal<Local, Bit>,
     width: Signal<Local, Width>,
     access_size: Signal<Local, Bits<4>>,
@@ -535,6 +539,7 @@ impl Logic for Issue {
         self.micro_op.next.repeat_not_equal = self.held.val().repeat_not_equal;
         self.micro_op.next.predicted_taken =
             self.taken.val() | (self.jumps.val() & self.follows.q.val());
+        self.micro_op.next.followed = self.agrees.val() | (self.jumps.val() & self.follows.q.val());
         self.micro_op.next.eip = self.held.val().eip;
         self.micro_op.next.next_eip = self.held.val().next_eip;
         self.micro_op.next.length = self.held.val().length;
@@ -577,6 +582,16 @@ impl Logic for Issue {
             (self.leaves.val() & self.taken.val() & !self.agrees.val()) | self.miscut.val();
         self.predicted_eip.next = self.relative_target.val();
         self.predicts_call.next = (self.held.val().opcode == 0xE8) & !self.miscut.val();
+        self.ends.next = self.leaves.val()
+            & self.last.val()
+            & (self.held.val().length != 0)
+            & !self.faults.val();
+        self.call_leaves.next = self.ends.val()
+            & ((self.held.val().opcode == 0xE8)
+                | ((self.held.val().opcode == 0xFF)
+                    & (bit_cast::<3, 8>((self.held.val().modrm >> 3) & 7) == 2)));
+        self.return_leaves.next =
+            self.ends.val() & ((self.held.val().opcode == 0xC2) | (self.held.val().opcode == 0xC3));
         self.return_eip.next = self.held.val().next_eip;
 
         self.row_address.next = self.row_index.q.val();

@@ -56,6 +56,8 @@ pub struct ExecuteStage {
     pub debug_register: Signal<In, Bits<8>>,
     pub debug_write: Signal<In, Bit>,
     pub debug_write_data: Signal<In, Bits<32>>,
+    /// The store here changes code that was fetched: see `RecentWords`.
+    pub changes_code: Signal<In, Bit>,
     // to all
     pub valid: Signal<Out, Bit>,
     pub micro_op: Signal<Out, MicroOp>,
@@ -74,6 +76,8 @@ pub struct ExecuteStage {
     /// EFLAGS after the micro-op as far as arithmetic goes.
     pub flags: Signal<Out, Bits<32>>,
     pub store_valid: Signal<Out, Bit>,
+    /// A store may retire in this clock.
+    pub store_here: Signal<Out, Bit>,
     /// The micro-op leaves: it has retired.
     pub retires: Signal<Out, Bit>,
     /// The same for every micro-op but near jumps, without the time that comparing their targets takes.
@@ -100,7 +104,7 @@ pub struct ExecuteStage {
     pub micro_esp: Signal<Out, Bits<32>>,
     /// Instructions go on elsewhere than the front end believes.
     pub redirect: Signal<Out, Bit>,
-    /// A conditional jump is here and goes the other way than predicted, unless it is void.
+    /// A Jcc is here and goes the other way than predicted, unless it is void.
     pub mispredicts: Signal<Out, Bit>,
     /// The linear address of that way, and of what follows.
     pub other_linear: Signal<Out, Bits<32>>,
@@ -110,6 +114,8 @@ pub struct ExecuteStage {
     /// A near branch retires, unless its target is beyond the limit: fetch learns what it did.
     pub branch_retires: Signal<Out, Bit>,
     pub branch_taken: Signal<Out, Bit>,
+    /// Fetch went elsewhere of itself.
+    pub branch_wrong: Signal<Out, Bit>,
     pub branch_conditional: Signal<Out, Bit>,
     pub branch_call: Signal<Out, Bit>,
     pub branch_returns: Signal<Out, Bit>,
@@ -142,6 +148,8 @@ pub struct ExecuteStage {
     far_user_reg: DFF<Bit>,
     at_boundary: DFF<Bit>,
     held_load_reg: DFF<Bits<32>>,
+    /// A store of this instruction changed code that was fetched: what follows is fetched again.
+    changed_code_reg: DFF<Bit>,
     /// The load has been there for a clock.
     late_reg: DFF<Bit>,
     /// The micro-op that was here in the last clock raised a fault.
@@ -191,6 +199,7 @@ pub struct ExecuteStage {
     writes_register: Signal<Local, Bit>,
     other_eip: Signal<Local, Bits<32>>,
     moves_esp: Signal<Local, Bit>,
+    changed_code: Signal<Local, Bit>,
     indirect: Signal<Local, Bit>,
     as_predicted: Signal<Local, Bit>,
     table_code: Signal<Local, Bits<16>>,
@@ -217,6 +226,7 @@ impl Logic for ExecuteStage {
             far_user_reg,
             at_boundary,
             held_load_reg,
+            changed_code_reg,
             late_reg,
             fault_reg,
             fault_vector_reg,
@@ -476,6 +486,9 @@ impl Logic for ExecuteStage {
         // Retirement. Whether the pipeline moves does not wait for the search for faults.
         self.is_store.next =
             (self.op.val().memory == MemoryOp::Store) | (self.op.val().memory == MemoryOp::Modify);
+        self.store_here.next = self.valid_reg.q.val() & self.is_store.val();
+        self.changed_code.next =
+            self.changed_code_reg.q.val() | (self.is_store.val() & self.changes_code.val());
         self.store_valid.next = self.computed.val()
             & self.is_store.val()
             & !(self.void.val() | self.execute_fault.val());
@@ -508,6 +521,7 @@ impl Logic for ExecuteStage {
             & (!self.void.val())
             & self.op.val().last
             & (self.op.val().serialize
+                | self.changed_code.val()
                 | (self.conditional.val() & (self.jumps.val() != self.op.val().predicted_taken))
                 | (self.jumps.val()
                     & !(self.conditional.val() | (self.indirect.val() & self.as_predicted.val()))));
@@ -520,14 +534,17 @@ impl Logic for ExecuteStage {
             & ((self.op.val().control == Control::JumpRelative)
                 | (self.indirect.val() & self.op.val().x86_condition.get_bit(2)));
         self.branch_taken.next = self.jumps.val();
+        self.branch_wrong.next = (self.jumps.val() != self.op.val().followed)
+            | (self.indirect.val() & !self.as_predicted.val());
         // The last micro-op of an event's delivery is no branch: it has no length.
         self.branch_retires.next = self.retires_control.val()
             & self.op.val().last
             & (self.op.val().length != 0)
             & (self.conditional.val() | self.indirect.val());
+        // LOOP and JCXZ count in a register, which takes long, and go elsewhere a clock later.
         self.mispredicts.next = self.valid_reg.q.val()
-            & self.conditional.val()
-            & (self.jumps.val() != self.op.val().predicted_taken);
+            & (self.op.val().control == Control::JumpIf)
+            & (self.unit.condition_holds.val() != self.op.val().predicted_taken);
         self.other_linear.next = self.other_linear_reg.q.val();
         self.goes_far.next = self.valid_reg.q.val() & self.goes_far_reg.q.val();
         self.far_user.next = self.far_user_reg.q.val();
@@ -546,6 +563,7 @@ impl Logic for ExecuteStage {
         }
         if self.done.val() {
             self.at_boundary.d.next = self.op.val().last;
+            self.changed_code_reg.d.next = self.changed_code.val() & !self.op.val().last;
         }
 
         // Register writes, merged with what a byte or word write leaves.
@@ -633,6 +651,7 @@ impl Logic for ExecuteStage {
         if self.event_begins.val() {
             self.at_boundary.d.next = false;
             self.far_known_reg.d.next = false;
+            self.changed_code_reg.d.next = false;
         }
         if self.reset.val() {
             self.valid_reg.d.next = false;
@@ -640,6 +659,7 @@ impl Logic for ExecuteStage {
             self.fault_reg.d.next = false;
             self.branch_reg.d.next = false;
             self.at_boundary.d.next = false;
+            self.changed_code_reg.d.next = false;
         }
     }
 }

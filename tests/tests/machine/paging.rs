@@ -433,6 +433,57 @@ fn code_that_a_program_has_written_runs_after_a_jump() {
     }
 }
 
+#[test]
+fn code_that_a_loop_rewrites_in_every_turn_is_never_run_as_it_was() {
+    type Way = fn(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>;
+    let target = u64::from(CODE) + 0x40;
+    let ways: [(&str, Way); 5] = [
+        ("jmp", |a| a.jmp(u64::from(CODE) + 0x40)),
+        ("jmp edi", |a| a.jmp(edi)),
+        ("call", |a| a.call(u64::from(CODE) + 0x40)),
+        ("ret", |a| {
+            a.push(edi)?;
+            a.ret()
+        }),
+        ("nothing", |a| a.nops_with_size(0x40 - 4)),
+    ];
+    const TURNS: u32 = 12;
+    for seed in [None].into_iter().chain((1..12).map(Some)) {
+        for (name, way) in ways {
+            let mut guest = Guest::new(seed);
+            guest.begin(3);
+            // INC EAX becomes INC EDX and again INC EAX, right before it is reached.
+            guest.place(target as u32, 32, |a| {
+                a.inc(eax)?;
+                a.lea(esp, dword_ptr(ebp))?;
+                a.dec(ecx)?;
+                a.jne(u64::from(CODE))?;
+                a.int(i32::from(vector::COMPLETED))
+            });
+            for (register, value) in [
+                (0, 0),
+                (1, TURNS),
+                (2, 0),
+                (3, CODE + 0x40),
+                (7, CODE + 0x40),
+            ] {
+                guest.set(register, value);
+            }
+            guest.set(5, USER_STACK_TOP - 0x100);
+            guest.set(4, USER_STACK_TOP - 0x100);
+            guest.place(CODE, 32, |a| {
+                a.xor(byte_ptr(ebx), 2)?;
+                way(a)
+            });
+            guest.run();
+            let event = guest.event().expect("an event");
+            assert_eq!(event.vector, vector::COMPLETED, "{name}, seed {seed:X?}");
+            let counts = (event.general[0], event.general[2]);
+            assert_eq!(counts, (TURNS / 2, TURNS / 2), "{name}, seed {seed:X?}");
+        }
+    }
+}
+
 /// Ring 0's code at INT 80h, then IRETD.
 fn service(
     guest: &mut Guest,
