@@ -141,6 +141,9 @@ pub struct Cpu {
     page_faults: Signal<Local, Bit>,
     invalidates_page: Signal<Local, Bit>,
     quad_store: Signal<Local, Bits<64>>,
+    high_store: Signal<Local, Bits<32>>,
+    /// What fetch asks for in this clock is for level 3.
+    fetches_user: Signal<Local, Bit>,
 }
 
 impl Cpu {
@@ -342,6 +345,7 @@ impl Logic for Cpu {
         self.data.flush.next = self.hazard.flush_back.val();
         self.data.access_read.next = self.memory.access_read.val();
         self.data.access_write.next = self.memory.access_write.val();
+        self.data.access_probe.next = self.memory.access_probe.val();
         self.data.access_io.next = self.memory.access_io.val();
         self.data.access_linear.next = self.memory.access_linear.val();
         self.data.access_size.next = self.memory.access_size.val();
@@ -351,7 +355,16 @@ impl Logic for Cpu {
         self.data.hold_io_reads.next = self.events.debug_halts.val();
         self.data.memory_advance.next = self.hazard.execute_takes.val();
         self.data.store_valid.next = self.execute.store_valid.val();
-        self.quad_store.next = bit_cast::<64, 32>(self.execute.result.val());
+        // Of eight bytes: the descriptor latch, or twice what a register holds.
+        self.high_store.next = 0.into();
+        if self.op.val().access_size == 8 {
+            self.high_store.next = self.execute.register_b.val();
+            if self.op.val().b_source == BSource::System {
+                self.high_store.next = self.state.descriptor.val().get_bits::<32>(32);
+            }
+        }
+        self.quad_store.next = bit_cast::<64, 32>(self.execute.result.val())
+            | (bit_cast::<64, 32>(self.high_store.val()) << 32);
         self.data.store_data.next = self.quad_store.val();
         self.data.paging.next = self.paging.val();
         self.data.write_protect.next = self.system.cr0.val().get_bit(16);
@@ -370,6 +383,11 @@ impl Logic for Cpu {
         self.data.fetch_lookup.next = self.fetch.lookup_linear.val();
         self.data.fetch_asks.next = self.fetch.asks_linear.val();
         self.data.fetch_user.next = self.state.cpl.val() == 3;
+        self.fetches_user.next = self.state.cpl.val() == 3;
+        if self.execute.goes_far.val() {
+            self.fetches_user.next = self.execute.far_user.val();
+        }
+        self.data.fetch_lookup_user.next = self.fetches_user.val();
         self.data.fetch_walk_permitted.next = self.hazard.fetch_certain.val();
         self.data_request.next = self.data.data_request.val();
         self.data_write.next = self.data.data_write.val();
@@ -410,6 +428,9 @@ impl Logic for Cpu {
         self.execute.code_limit.next = self.state.code_limit.val();
         self.execute.descriptor.next = self.state.descriptor.val();
         self.execute.code_level.next = self.state.code_level.val();
+        self.execute.checked_code_base.next = self.state.checked_code_base.val();
+        self.execute.real_mode.next = self.real_mode.val();
+        self.execute.drops_segments.next = self.state.drops_segments.val();
         self.execute.new_stack_selector.next = self.state.new_stack_selector.val();
         self.execute.task_selector.next = self.state.task_selector.val();
         self.execute.debug_halted.next = self.debugger.val();
@@ -442,6 +463,7 @@ impl Logic for Cpu {
         self.hazard.execute_next_eip.next = self.execute.next_eip.val();
         self.hazard.execute_calls.next = self.execute.branch_call.val();
         self.hazard.execute_mispredicts.next = self.execute.mispredicts.val();
+        self.hazard.execute_goes_far.next = self.execute.goes_far.val();
         self.hazard.execute_other_linear.next = self.execute.other_linear.val();
         self.hazard.event_begins.next = self.events.begins.val();
         self.hazard.stop.next = self.events.stop.val();
@@ -552,8 +574,9 @@ impl Logic for Cpu {
             self.execute.retires_control.val() & (self.op.val().control == Control::Halt);
         self.events.stops.next =
             self.execute.leaves.val() & (self.op.val().control == Control::Halt);
-        self.events.returns.next =
-            self.execute.retires_control.val() & (self.op.val().control == Control::ReturnFlags);
+        self.events.returns.next = self.execute.retires_control.val()
+            & ((self.op.val().control == Control::ReturnFlags)
+                | (self.op.val().control == Control::CommitReturn));
         self.events.interrupts_enabled.next = self.state.eflags.val().get_bit(9);
         self.events.real_mode.next = self.real_mode.val();
         self.events.eip.next = self.state.eip.val();

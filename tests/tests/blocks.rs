@@ -19,7 +19,7 @@ const EXECUTE_OPS: &[ExecuteOp] = {
     &[PassB, PassA, Add, Adc, Sub, Sbb, And, Or, Xor, Not, Neg, Shl, Shr, Sar, Rol, Ror, Rcl, Rcr, Shld, Shrd, Bt, Bts,
       Btr, Btc, Bsf, Bsr, Bswap, ZeroExtendByte, ZeroExtendWord, SignExtendByte, SignExtendWord, Mul, Imul, Div, Idiv,
       ReadHigh, SetCondition, ConditionalMove, SignFill, Lahf, Sahf, ClearCarry, SetCarry, ComplementCarry, Step,
-      BitOffset, PackWords, HighWord]
+      BitOffset, PackWords, HighWord, Exchange]
 };
 
 #[test]

@@ -82,6 +82,8 @@ pub struct Issue {
     byte_operation: Signal<Local, Bit>,
     static_taken: Signal<Local, Bit>,
     left_out: Signal<Local, Bit>,
+    /// The micro-instruction behind this one.
+    following: Signal<Local, Bits<11>>,
     next_address: Signal<Local, Bits<11>>,
     rom_address: Signal<Local, Bits<11>>,
     row_address: Signal<Local, Bits<11>>,
@@ -196,7 +198,8 @@ impl Logic for Issue {
         }
         self.left_out.next = self.static_taken.val() & !self.in_routine.q.val();
         self.last.next = (self.word.val().last & !self.static_taken.val()) | self.faults.val();
-        self.next_address.next = self.micro_address.q.val() + 1;
+        self.following.next = self.micro_address.q.val() + 1;
+        self.next_address.next = self.following.val();
         if !self.in_routine.q.val() {
             self.next_address.next = self.row.val().entry;
         }
@@ -441,6 +444,18 @@ impl Logic for Issue {
                 self.base_valid.next = false;
                 self.index_valid.next = false;
             }
+            AddressMode::VectorImmediate => {
+                self.base_valid.next = false;
+                self.index_valid.next = false;
+            }
+            AddressMode::SetStack => {
+                self.base.next = self.base_number.number.val();
+                self.base_valid.next = true;
+                self.index_valid.next = false;
+                self.scale.next = 0.into();
+                self.address16.next = false;
+                self.stack.next = true;
+            }
             _ => {
                 // The stack modes.
                 self.base.next = 5.into();
@@ -506,6 +521,9 @@ impl Logic for Issue {
                 | bit_cast::<4, 1>((!self.held.val().repeat_not_equal).into());
         }
         self.micro_op.next.target = self.word.val().target;
+        if self.static_taken.val() {
+            self.micro_op.next.target = self.following.val();
+        }
         self.micro_op.next.micro_address = bit_cast::<12, 11>(self.row_index.q.val());
         if self.in_routine.q.val() {
             self.micro_op.next.micro_address =
@@ -525,6 +543,7 @@ impl Logic for Issue {
         self.micro_op.next.eip = self.held.val().eip;
         self.micro_op.next.next_eip = self.held.val().next_eip;
         self.micro_op.next.length = self.held.val().length;
+        self.micro_op.next.denied = false;
         self.micro_op.next.fault = self.faults.val();
         self.micro_op.next.fault_vector = 6.into();
         self.micro_op.next.fault_code = 0.into();

@@ -44,6 +44,11 @@ pub struct ExecuteStage {
     pub code_limit: Signal<In, Bits<32>>,
     pub descriptor: Signal<In, Bits<64>>,
     pub code_level: Signal<In, Bits<2>>,
+    /// Base of the code segment that passed its check.
+    pub checked_code_base: Signal<In, Bits<32>>,
+    pub real_mode: Signal<In, Bit>,
+    /// DropSegments has something to do.
+    pub drops_segments: Signal<In, Bit>,
     pub new_stack_selector: Signal<In, Bits<16>>,
     pub task_selector: Signal<In, Bits<16>>,
     // from the debugger
@@ -101,8 +106,11 @@ pub struct ExecuteStage {
     pub redirect: Signal<Out, Bit>,
     /// A Jcc is here and goes the other way than predicted, unless it is void.
     pub mispredicts: Signal<Out, Bit>,
-    /// The linear address of that way.
+    /// The linear address of that way, and of what follows.
     pub other_linear: Signal<Out, Bits<32>>,
+    /// A far transfer is here whose target was known before, unless it is void; and it goes to level 3.
+    pub goes_far: Signal<Out, Bit>,
+    pub far_user: Signal<Out, Bit>,
     /// A near branch retires, unless its target is beyond the limit: fetch learns what it did.
     pub branch_retires: Signal<Out, Bit>,
     pub branch_taken: Signal<Out, Bit>,
@@ -133,6 +141,11 @@ pub struct ExecuteStage {
     segment_reg: DFF<Bits<4>>,
     esp_after_reg: DFF<Bits<32>>,
     other_linear_reg: DFF<Bits<32>>,
+    /// Where the code target that was checked lies, as long as its instruction runs.
+    far_linear_reg: DFF<Bits<32>>,
+    far_known_reg: DFF<Bit>,
+    goes_far_reg: DFF<Bit>,
+    far_user_reg: DFF<Bit>,
     at_boundary: DFF<Bit>,
     held_load_reg: DFF<Bits<32>>,
     /// A store of this instruction changed code that was fetched: what follows is fetched again.
@@ -207,6 +220,10 @@ impl Logic for ExecuteStage {
             segment_reg,
             esp_after_reg,
             other_linear_reg,
+            far_linear_reg,
+            far_known_reg,
+            goes_far_reg,
+            far_user_reg,
             at_boundary,
             held_load_reg,
             changed_code_reg,
@@ -335,6 +352,17 @@ impl Logic for ExecuteStage {
             Condition::Refused => {
                 self.condition_holds.next = self.check_refused.val();
             }
+            Condition::Unusual => {
+                self.condition_holds.next = !(self.descriptor.val().get_bit(40)
+                    & self.descriptor.val().get_bit(54))
+                    | self.drops_segments.val();
+            }
+            Condition::Denied => {
+                // DF or TF.
+                self.condition_holds.next = self.op.val().denied
+                    | self.eflags.val().get_bit(10)
+                    | self.eflags.val().get_bit(8);
+            }
         }
 
         // Where instructions go on.
@@ -369,6 +397,11 @@ impl Logic for ExecuteStage {
                 self.conditional.next = true;
             }
             Control::LoadCode => {
+                self.jumps.next = true;
+                self.far.next = true;
+                self.near_target.next = self.operands.register_b.val();
+            }
+            Control::EnterCode => {
                 self.jumps.next = true;
                 self.far.next = true;
                 self.near_target.next = self.operands.register_b.val();
@@ -513,6 +546,17 @@ impl Logic for ExecuteStage {
             & (self.op.val().control == Control::JumpIf)
             & (self.unit.condition_holds.val() != self.op.val().predicted_taken);
         self.other_linear.next = self.other_linear_reg.q.val();
+        self.goes_far.next = self.valid_reg.q.val() & self.goes_far_reg.q.val();
+        self.far_user.next = self.far_user_reg.q.val();
+        self.far_linear_reg.d.next = self.far_linear_reg.q.val();
+        if self.done.val() & (self.op.val().check == Check::CodeTarget) {
+            self.far_linear_reg.d.next =
+                self.checked_code_base.val() + self.operands.register_b.val();
+            self.far_known_reg.d.next = !self.real_mode.val();
+        }
+        if self.done.val() & self.op.val().last {
+            self.far_known_reg.d.next = false;
+        }
         self.other_eip.next = self.memory_micro_op.val().immediate;
         if self.memory_micro_op.val().predicted_taken {
             self.other_eip.next = self.memory_micro_op.val().next_eip;
@@ -576,16 +620,42 @@ impl Logic for ExecuteStage {
             self.segment_reg.d.next = self.memory_segment.val();
             self.esp_after_reg.d.next = self.memory_esp_after.val();
             self.other_linear_reg.d.next = self.code_base.val() + self.other_eip.val();
+            self.goes_far_reg.d.next = false;
+            self.far_user_reg.d.next = self.code_level.val() == 3;
+            match self.memory_micro_op.val().control {
+                Control::LoadCode => {
+                    self.other_linear_reg.d.next = self.far_linear_reg.q.val();
+                    self.goes_far_reg.d.next = self.far_known_reg.q.val();
+                }
+                Control::EnterCode => {
+                    self.other_linear_reg.d.next = self.far_linear_reg.q.val();
+                    self.goes_far_reg.d.next = self.far_known_reg.q.val();
+                }
+                Control::Sysenter => {
+                    self.other_linear_reg.d.next = self.sysenter_eip.val();
+                    self.goes_far_reg.d.next = true;
+                    self.far_user_reg.d.next = false;
+                }
+                Control::Sysexit => {
+                    // Its address is the flat one of its target.
+                    self.other_linear_reg.d.next = self.memory_linear_address.val();
+                    self.goes_far_reg.d.next = true;
+                    self.far_user_reg.d.next = true;
+                }
+                _ => {}
+            }
         }
         if self.void.val() | self.redirect.val() {
             self.valid_reg.d.next = false;
         }
         if self.event_begins.val() {
             self.at_boundary.d.next = false;
+            self.far_known_reg.d.next = false;
             self.changed_code_reg.d.next = false;
         }
         if self.reset.val() {
             self.valid_reg.d.next = false;
+            self.far_known_reg.d.next = false;
             self.fault_reg.d.next = false;
             self.branch_reg.d.next = false;
             self.at_boundary.d.next = false;

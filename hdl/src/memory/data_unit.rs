@@ -15,6 +15,9 @@ pub struct DataUnit {
     pub access_read: Signal<In, Bit>,
     /// With `access_read`: a read-modify-write.
     pub access_write: Signal<In, Bit>,
+    /// Nothing is accessed; the answer is `memory_ready`, with `page_fault` or without. With `access_write` as for a
+    /// write, else as for a read, and without `access_read`.
+    pub access_probe: Signal<In, Bit>,
     /// The access goes to a port; `access_linear` is its number.
     pub access_io: Signal<In, Bit>,
     pub access_linear: Signal<In, Bits<32>>,
@@ -83,6 +86,8 @@ pub struct DataUnit {
     pub fetch_asks: Signal<In, Bits<32>>,
     /// Fetch runs at privilege level 3.
     pub fetch_user: Signal<In, Bit>,
+    /// What is at `fetch_lookup` will: another level if a far transfer goes there.
+    pub fetch_lookup_user: Signal<In, Bit>,
     /// The pipeline is empty, so the fetch is certain and its page may be walked.
     pub fetch_walk_permitted: Signal<In, Bit>,
     /// `fetch_physical`, of `fetch_lookup`, is valid and may be fetched from.
@@ -157,6 +162,7 @@ impl Logic for DataUnit {
         // The micro-op in memory.
         self.memory.access_read.next = self.access_read.val();
         self.memory.access_write.next = self.access_write.val();
+        self.memory.access_probe.next = self.access_probe.val();
         self.memory.access_io.next = self.access_io.val();
         self.memory.access_linear.next = self.access_linear.val();
         self.memory.access_size.next = self.access_size.val();
@@ -304,6 +310,7 @@ impl Logic for DataUnit {
         self.fetch.fetch_linear.next = self.fetch_linear.val();
         self.fetch.lookup_linear.next = self.fetch_lookup.val();
         self.fetch.fetch_user.next = self.fetch_user.val();
+        self.fetch.lookup_user.next = self.fetch_lookup_user.val();
         self.fetch.paging.next = self.paging.val();
         self.fetch.tlb_hit.next = self.instruction_tlb.hit.val();
         self.fetch.tlb_frame.next = self.instruction_tlb.frame.val();
