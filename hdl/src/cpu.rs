@@ -226,8 +226,7 @@ impl Logic for Cpu {
         self.fetch.consume_bytes.next = self.predecode.consume_bytes.val();
         self.fetch.consume_cut.next = self.predecode.consume_cut.val();
         self.fetch.translate_hit.next = self.data.fetch_hit.val();
-        self.fetch.word_waits.next = self.data.fetch_waits.val();
-        self.fetch.word_changes.next = self.recent_words.lookup_hit.val();
+        self.fetch.asked_early.next = self.data.fetched_early.val();
         self.fetch.translate_physical.next = self.data.fetch_physical.val();
         self.fetch.translate_fault.next = self.data.fetch_fault.val();
         self.fetch.translate_fault_code.next = self.data.fetch_fault_code.val();
@@ -249,13 +248,11 @@ impl Logic for Cpu {
 
         // stores to code
         self.recent_words.reset.next = self.reset.val();
-        self.recent_words.asked.next = self.fetch.asks.val();
-        self.recent_words.asked_linear.next = self.fetch.asks_linear.val();
+        self.recent_words.asked.next = self.fetch.word_asked.val();
+        self.recent_words.asked_linear.next = self.fetch.word_linear.val();
         self.recent_words.store_linear.next = self.execute.linear_address.val();
         self.recent_words.store_bytes.next = self.op.val().access_size;
-        self.recent_words.lookup_linear.next = self.fetch.asks_linear.val();
         self.execute.changes_code.next = self.recent_words.hit.val();
-        self.recent_words.store.next = self.execute.store_here.val();
 
         // predecode
         self.predecode.window.next = self.fetch.window.val();
@@ -381,7 +378,7 @@ impl Logic for Cpu {
         self.data.fetch_valid.next = self.fetch.translate_valid.val();
         self.data.fetch_linear.next = self.fetch.translate_linear.val();
         self.data.fetch_lookup.next = self.fetch.lookup_linear.val();
-        self.data.fetch_asks.next = self.fetch.asks_linear.val();
+        self.data.fetch_asked.next = self.fetch.word_linear.val();
         self.data.fetch_user.next = self.state.cpl.val() == 3;
         self.fetches_user.next = self.state.cpl.val() == 3;
         if self.execute.goes_far.val() {

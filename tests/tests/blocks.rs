@@ -81,7 +81,7 @@ fn data_unit_is_the_same_in_verilog() {
         top.access_linear.next = (page | random.bits(12)).into();
         top.fetch_linear.next = (random.below(4) << 12).into();
         top.fetch_lookup.next = (random.below(4) << 12).into();
-        top.fetch_asks.next = (random.below(4) << 12).into();
+        top.fetch_asked.next = (random.below(4) << 12).into();
         top.tlb_flush_address.next = page.into();
         top.access_size.next = (1u64 << random.below(4)).into();
         let present = top.data_read_data.next | 0x0000_0007_0000_0007u64;
@@ -147,14 +147,13 @@ fn fetch_is_the_same_in_verilog() {
         top.redirect_unpredicted.next = random.one_in(5);
         top.issue_redirects.next = random.one_in(20);
         top.retire_redirects.next = random.one_in(20);
-        top.word_changes.next = random.one_in(20);
+        top.asked_early.next = random.one_in(20);
         top.consume_bytes.next = (1 + random.below(4)).into();
         top.redirect.next = random.one_in(20);
         top.redirect_is_early.next = random.one_in(3);
         top.stop.next = random.one_in(40);
         top.instruction_wait.next = random.one_in(3);
         top.translate_hit.next = !random.one_in(10);
-        top.word_waits.next = random.one_in(10);
         top.translate_fault.next = random.one_in(50);
     });
 }

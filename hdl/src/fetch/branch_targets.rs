@@ -37,6 +37,9 @@ pub struct BranchWay {
     /// In the clock after it: the tag wanted, the byte from which on branches count, what was found.
     pub lookup_tag: Signal<In, Bits<14>>,
     pub start: Signal<In, Bits<3>>,
+    pub return_there: Signal<In, Bit>,
+    pub return_linear: Signal<In, Bits<32>>,
+    pub return_same_page: Signal<In, Bit>,
     pub taken: Signal<Out, Bit>,
     pub end: Signal<Out, Bits<3>>,
     pub found: Signal<Out, BranchSlot>,
@@ -74,6 +77,10 @@ impl Logic for BranchWay {
         self.memory.read_index.next = self.lookup_index.val();
         self.read.next = self.memory.read_row.val();
         self.found.next = self.read.val();
+        if self.read.val().returns & self.return_there.val() {
+            self.found.next.target = self.return_linear.val();
+            self.found.next.same_page = self.return_same_page.val();
+        }
         self.end.next = self.read.val().end;
         self.taken.next = (self.read.val().state >= 2)
             & (self.read.val().tag == self.lookup_tag.val())
@@ -103,6 +110,10 @@ pub struct BranchTargets {
     pub lookup_linear: Signal<In, Bits<32>>,
     /// The byte from which on the word asked for in the clock before counts.
     pub start: Signal<In, Bits<3>>,
+    /// Where a return goes, if that is known, and whether it is in that word's page.
+    pub return_there: Signal<In, Bit>,
+    pub return_linear: Signal<In, Bits<32>>,
+    pub return_same_page: Signal<In, Bit>,
     /// A branch in that word is predicted taken.
     pub taken: Signal<Out, Bit>,
     /// The last byte of the first such branch.
@@ -204,6 +215,9 @@ impl Logic for BranchTargets {
             self.ways[i].lookup_index.next = self.lookup_linear.val().get_bits::<10>(3);
             self.ways[i].lookup_tag.next = self.tag_reg.q.val();
             self.ways[i].start.next = self.start.val();
+            self.ways[i].return_there.next = self.return_there.val();
+            self.ways[i].return_linear.next = self.return_linear.val();
+            self.ways[i].return_same_page.next = self.return_same_page.val();
         }
         self.taken.next = self.usable.val()
             & (self.ways[0].taken.val() | self.ways[1].taken.val() | self.ways[2].taken.val());

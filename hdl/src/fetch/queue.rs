@@ -81,18 +81,15 @@ pub struct Fetch {
     /// Of the word asked for in this clock, unless it is the target of a predicted branch: that one is in the page of the
     /// word before, or asked for a clock later.
     pub lookup_linear: Signal<Out, Bits<32>>,
-    /// The word asked for in this clock.
-    pub asks_linear: Signal<Out, Bits<32>>,
-    /// The word of `asks_linear` is on its way at the end of this clock.
-    pub asks: Signal<Out, Bit>,
+    /// The word that was asked for in the clock before, if one was.
+    pub word_linear: Signal<Out, Bits<32>>,
+    pub word_asked: Signal<Out, Bit>,
     /// Of the aligned word to ask for next, from a register, for walks and faults.
     pub translate_linear: Signal<Out, Bits<32>>,
     pub translate_valid: Signal<Out, Bit>,
     pub translate_hit: Signal<In, Bit>,
-    /// A store may be on its way to the word of `asks_linear`.
-    pub word_waits: Signal<In, Bit>,
-    /// A store that may retire in this clock is to that word.
-    pub word_changes: Signal<In, Bit>,
+    /// A store may have been on its way to that word: it is asked for again.
+    pub asked_early: Signal<In, Bit>,
     pub translate_physical: Signal<In, Bits<32>>,
     pub translate_fault: Signal<In, Bit>,
     pub translate_fault_code: Signal<In, Bits<3>>,
@@ -122,8 +119,10 @@ pub struct Fetch {
     /// A request is unanswered / its answer is of no use.
     outstanding: DFF<Bit>,
     stale: DFF<Bit>,
-    /// The word on its way was asked for in the last clock, from `asked_linear` on, and is of use.
+    /// The word on its way was asked for in the last clock, and is of use.
     fresh: DFF<Bit>,
+    /// What was asked for in the last clock: where it counts from, and its page.
+    asked: DFF<Bit>,
     asked_linear: DFF<Bits<32>>,
     asked_frame: DFF<Bits<20>>,
     /// What was predicted in it, after that clock.
@@ -143,6 +142,8 @@ pub struct Fetch {
     predicted_linear: Signal<Local, Bits<32>>,
     same_page: Signal<Local, Bit>,
     goes_on: Signal<Local, Bit>,
+    asks_linear: Signal<Local, Bits<32>>,
+    repeats: Signal<Local, Bit>,
     address: Signal<Local, Bits<32>>,
     cut0: Signal<Local, Bit>,
     cut1: Signal<Local, Bit>,
@@ -193,6 +194,7 @@ impl Logic for Fetch {
             outstanding,
             stale,
             fresh,
+            asked,
             asked_linear,
             asked_frame,
             expected,
@@ -201,7 +203,10 @@ impl Logic for Fetch {
         );
         clock!(self, clock, targets, returns);
         self.answered.next = self.outstanding.q.val() & !self.instruction_wait.val();
-        self.arrives.next = self.answered.val() & !self.stale.q.val();
+        self.word_linear.next = self.asked_linear.q.val();
+        self.word_asked.next = self.asked.q.val();
+        self.repeats.next = self.fresh.q.val() & self.asked_early.val();
+        self.arrives.next = self.answered.val() & !(self.stale.q.val() | self.repeats.val());
         self.total_words.next = self.words.q.val();
         if self.arrives.val() {
             self.total_words.next = self.words.q.val() + 1;
@@ -287,17 +292,17 @@ impl Logic for Fetch {
         self.targets.train_forget.next = self.train_forget.val();
         self.targets.start.next = self.asked_linear.q.val().get_bits::<3>(0);
         self.returns.reset.next = self.reset.val();
-        self.predicts.next =
-            self.fresh.q.val() & self.targets.taken.val() & !self.asked_unpredicted.q.val();
+        self.predicts.next = self.fresh.q.val()
+            & self.targets.taken.val()
+            & !(self.asked_unpredicted.q.val() | self.repeats.val());
+        self.targets.return_there.next = self.returns.there.val();
+        self.targets.return_linear.next = self.returns.top.val();
+        self.targets.return_same_page.next = self.returns.top.val().get_bits::<20>(12)
+            == self.asked_linear.q.val().get_bits::<20>(12);
         self.predicted_linear.next = self.targets.target.val();
         self.same_page.next = self.targets.same_page.val();
-        self.returns.pop.next = false;
-        if self.targets.returns.val() & self.returns.there.val() {
-            self.predicted_linear.next = self.returns.top.val();
-            self.same_page.next = self.returns.top.val().get_bits::<20>(12)
-                == self.asked_linear.q.val().get_bits::<20>(12);
-            self.returns.pop.next = self.predicts.val();
-        }
+        self.returns.pop.next =
+            self.predicts.val() & self.targets.returns.val() & self.returns.there.val();
         self.arriving.next = self.expected.q.val();
         if self.fresh.q.val() {
             self.arriving.next.cut = self.predicts.val();
@@ -339,15 +344,18 @@ impl Logic for Fetch {
         if self.predicts.val() {
             self.fetch_linear.d.next = self.predicted_linear.val();
         }
+        if self.repeats.val() {
+            self.fetch_linear.d.next = self.asked_linear.q.val();
+        }
         self.translate_linear.next = self.fetch_linear.q.val();
         self.room.next = self.total_words.val() < 4;
         self.follows.next = self.running.q.val() & self.room.val();
-        self.translate_valid.next = self.follows.val() & !self.predicts.val();
+        self.translate_valid.next =
+            self.follows.val() & !(self.predicts.val() | self.repeats.val());
         self.port_free.next = (!self.outstanding.q.val()) | self.answered.val();
-        self.instruction_request.next = (((self.early.val() | self.translate_valid.val())
+        self.instruction_request.next = ((self.early.val() | self.translate_valid.val())
             & self.translate_hit.val())
-            | (self.goes_on.val() & self.follows.val() & self.same_page.val()))
-            & !(self.word_waits.val() | self.word_changes.val());
+            | (self.goes_on.val() & self.follows.val() & self.same_page.val());
         self.address.next = self.translate_physical.val() & 0xFFFF_FFF8_u64;
         if self.goes_on.val() {
             self.address.next = (bit_cast::<32, 20>(self.asked_frame.q.val()) << 12)
@@ -356,11 +364,14 @@ impl Logic for Fetch {
         self.instruction_address.next = self.address.val();
         self.asked_frame.d.next = self.address.val().get_bits::<20>(12);
         self.accepted.next = self.instruction_request.val() & self.port_free.val();
-        self.asks.next = self.accepted.val();
+        self.asked.d.next = self.accepted.val();
         self.next_linear.next = (self.asks_linear.val() & 0xFFFF_FFF8_u64) + 8;
         if self.answered.val() {
             self.outstanding.d.next = false;
             self.stale.d.next = false;
+        }
+        if self.repeats.val() & !self.answered.val() {
+            self.stale.d.next = true;
         }
         self.asked_linear.d.next = self.asks_linear.val();
         self.fresh.d.next = false;

@@ -10,18 +10,14 @@ use crate::prelude::*;
 pub struct RecentWords {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
-    /// A word is asked for.
+    /// A word was asked for in the clock before.
     pub asked: Signal<In, Bit>,
     pub asked_linear: Signal<In, Bits<32>>,
-    /// A store is in execute.
-    pub store: Signal<In, Bit>,
+    // a store
     pub store_linear: Signal<In, Bits<32>>,
     pub store_bytes: Signal<In, Bits<4>>,
-    /// If it is one, it changes one of the words.
+    /// It changes one of the words.
     pub hit: Signal<Out, Bit>,
-    /// It may change this word, which may be asked for in this clock; of its address bits 11:3 count.
-    pub lookup_linear: Signal<In, Bits<32>>,
-    pub lookup_hit: Signal<Out, Bit>,
     // state
     words: [DFF<Bits<13>>; 13],
     // units
@@ -30,12 +26,9 @@ pub struct RecentWords {
     last_code: WordCode,
     // wires
     asked_word: Signal<Local, Bits<13>>,
-    lookup_word: Signal<Local, Bits<9>>,
     end: Signal<Local, Bits<5>>,
     word: Signal<Local, Bits<29>>,
     next_word: Signal<Local, Bits<29>>,
-    low_word: Signal<Local, Bits<9>>,
-    low_next_word: Signal<Local, Bits<9>>,
 }
 
 impl Logic for RecentWords {
@@ -62,7 +55,8 @@ impl Logic for RecentWords {
         }
         self.first_code.word.next = self.word.val();
         self.last_code.word.next = self.next_word.val();
-        self.hit.next = false;
+        self.hit.next = (self.asked_word.val() == self.first_code.code.val())
+            | (self.asked_word.val() == self.last_code.code.val());
         for i in 0..13 {
             if (self.words[i].q.val() == self.first_code.code.val())
                 | (self.words[i].q.val() == self.last_code.code.val())
@@ -70,12 +64,6 @@ impl Logic for RecentWords {
                 self.hit.next = true;
             }
         }
-        self.lookup_word.next = self.lookup_linear.val().get_bits::<9>(3);
-        self.low_word.next = self.word.val().get_bits::<9>(0);
-        self.low_next_word.next = self.next_word.val().get_bits::<9>(0);
-        self.lookup_hit.next = self.store.val()
-            & ((self.lookup_word.val() == self.low_word.val())
-                | (self.lookup_word.val() == self.low_next_word.val()));
         if self.reset.val() {
             for i in 0..13 {
                 self.words[i].d.next = 0.into();
@@ -131,6 +119,7 @@ mod tests {
             tick(&mut recent);
         }
         recent.asked.next = false;
+        recent.asked_linear.next = 0.into();
         let mut hits = |linear: u64, bytes: u64| {
             recent.store_linear.next = linear.into();
             recent.store_bytes.next = bytes.into();

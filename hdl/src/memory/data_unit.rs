@@ -82,8 +82,8 @@ pub struct DataUnit {
     pub fetch_linear: Signal<In, Bits<32>>,
     /// What fetch asks for in this clock: `fetch_linear`, or where it is about to go.
     pub fetch_lookup: Signal<In, Bits<32>>,
-    /// The same, or the target of a predicted branch, which fetch translates itself.
-    pub fetch_asks: Signal<In, Bits<32>>,
+    /// What it asked for in the clock before.
+    pub fetch_asked: Signal<In, Bits<32>>,
     /// Fetch runs at privilege level 3.
     pub fetch_user: Signal<In, Bit>,
     /// What is at `fetch_lookup` will: another level if a far transfer goes there.
@@ -92,8 +92,8 @@ pub struct DataUnit {
     pub fetch_walk_permitted: Signal<In, Bit>,
     /// `fetch_physical`, of `fetch_lookup`, is valid and may be fetched from.
     pub fetch_hit: Signal<Out, Bit>,
-    /// A store may be on its way to the word of `fetch_asks`.
-    pub fetch_waits: Signal<Out, Bit>,
+    /// A store may have been on its way to the word of `fetch_asked`.
+    pub fetched_early: Signal<Out, Bit>,
     pub fetch_physical: Signal<Out, Bits<32>>,
     /// The page was walked and the fetch faults; stays while the address and the level stay.
     pub fetch_fault: Signal<Out, Bit>,
@@ -246,8 +246,8 @@ impl Logic for DataUnit {
         self.store_buffer.load_word.next = self.memory.load_word.val();
         self.store_buffer.drain_accepted.next = self.port.store_accepted.val();
         self.store_buffer.drain_settled.next = self.port.store_settled.val();
-        self.store_buffer.fetch_word.next = self.fetch_asks.val().get_bits::<9>(3);
-        self.fetch_waits.next = self.store_buffer.fetch_waits.val();
+        self.store_buffer.fetched_word.next = self.fetch_asked.val().get_bits::<9>(3);
+        self.fetched_early.next = self.store_buffer.fetched_early.val();
         self.store_buffer_empty.next =
             self.store_buffer.empty.val() & self.port.store_settled.val();
         self.store_buffer_full.next = !self.store_buffer.room_for_two.val();

@@ -435,7 +435,7 @@ impl Bench {
         self.unit.fetch_valid.next = true;
         self.unit.fetch_linear.next = u64::from(linear).into();
         self.unit.fetch_lookup.next = u64::from(linear).into();
-        self.unit.fetch_asks.next = u64::from(linear).into();
+        self.unit.fetch_asked.next = u64::from(linear).into();
         self.unit.fetch_user.next = user;
         self.unit.fetch_lookup_user.next = user;
         self.unit.fetch_walk_permitted.next = true;
