@@ -445,7 +445,7 @@ fn code_that_a_loop_rewrites_in_every_turn_is_never_run_as_it_was() {
             a.push(edi)?;
             a.ret()
         }),
-        ("nothing", |a| a.nops_with_size(0x40 - 4)),
+        ("nothing", |a| a.nops_with_size(0x40 - 3)),
     ];
     const TURNS: u32 = 12;
     for seed in [None].into_iter().chain((1..12).map(Some)) {
