@@ -642,9 +642,12 @@ mod tests {
             let run = move || {
                 let mut bench = Bench::soon(100_000_000);
                 shorten(&mut bench.sdram);
-                // Rows change behind reads, which end late, and right behind ACTIVE and WRITE.
+                // Rows change right behind the first WRITE and behind a later one.
                 for row in 0..200 {
                     bench.write(row << 10, 15, 0);
+                    if row % 2 == 1 {
+                        bench.write(row << 10, 15, 0);
+                    }
                 }
             };
             let error = std::panic::catch_unwind(run).expect_err(expected);
