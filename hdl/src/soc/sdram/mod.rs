@@ -226,6 +226,14 @@ impl Sdram {
     }
 }
 
+#[cfg(test)]
+impl Sdram {
+    /// Without most of the time that the chip needs after power-up.
+    pub(crate) fn power_up_soon(&mut self) {
+        self.power_up_clocks = Constant::new(20.into());
+    }
+}
+
 impl Logic for Sdram {
     #[hdl_gen]
     fn update(&mut self) {
@@ -505,7 +513,7 @@ mod tests {
         /// Without most of the time that the chip needs after power-up.
         fn soon(clock_hz: u64) -> Self {
             let mut sdram = Sdram::new(clock_hz);
-            sdram.power_up_clocks = Constant::new(20.into());
+            sdram.power_up_soon();
             let mut chip = SdramChip::new(clock_hz, 1 << 16);
             chip.power_up_clocks = 20;
             Self {
