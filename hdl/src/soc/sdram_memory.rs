@@ -426,6 +426,40 @@ mod tests {
         assert_eq!(bench.chip.bytes[0x2000], 7);
     }
 
+    #[test]
+    fn a_store_into_a_line_at_any_clock_of_its_fill_is_fetched() {
+        let mut bench = Bench::new(1 << 10);
+        bench.load(0);
+        // Twice: a refresh delays a fill now and then.
+        for round in 0..80u32 {
+            let (delay, line) = (round / 2, 0x400 + 32 * round);
+            bench.settle_down();
+            bench.fetch(Some(At::Ram(line)));
+            for clock in 0..60 {
+                if clock == delay {
+                    bench.access(Some(At::Ram(line + 8)), Some((0xFF, u64::from(line))));
+                }
+                bench.tick();
+                bench.access(None, None);
+                bench.fetch(None);
+            }
+            bench.fetch(Some(At::Ram(line + 8)));
+            bench.tick();
+            bench.fetch(None);
+            settle(&mut bench.memory);
+            while bench.memory.instruction_wait.val() {
+                bench.tick();
+                settle(&mut bench.memory);
+            }
+            let fetched = bits64(bench.memory.instruction_data.val());
+            assert_eq!(
+                fetched,
+                u64::from(line),
+                "a store {delay} clocks behind the fetch"
+            );
+        }
+    }
+
     /// Both ports at random, each word that is read compared with what memory may hold.
     fn random_run(seed: u64, cache_bytes: usize, clocks: u64, uncached: bool) {
         let mut state = seed;
