@@ -3,6 +3,7 @@ use crate::board::Ulx3s;
 use crate::cpu::Cpu;
 use crate::emit::{EmitError, Verilog, emit};
 use crate::soc::chip::{Chip, ChipOptions};
+use crate::soc::sdram_memory::{SdramMemory, SdramMemoryOptions};
 use crate::soc::wishbone_core::WishboneCore;
 use rust_hdl_core::prelude::Block;
 
@@ -49,4 +50,14 @@ pub fn chip() -> Result<Verilog, Vec<EmitError>> {
     let mut chip = Chip::new(ChipOptions::default());
     chip.connect_all();
     emit("chip", &chip)
+}
+
+/// The memory system with caches and SDRAM, which lies outside the chip; the module is called `sdram_memory`.
+///
+/// # Errors
+/// What the emitter found.
+pub fn sdram_memory() -> Result<Verilog, Vec<EmitError>> {
+    let mut memory = SdramMemory::new(SdramMemoryOptions::default());
+    memory.connect_all();
+    emit("sdram_memory", &memory)
 }
