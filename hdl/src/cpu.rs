@@ -5,7 +5,7 @@
 //! ```
 use crate::decode::{handover::Handover, issue::Issue, predecode::Predecode};
 use crate::execute::ExecuteStage;
-use crate::fetch::Fetch;
+use crate::fetch::{Fetch, Training};
 use crate::hazard::Hazard;
 use crate::memory::DataUnit;
 use crate::prelude::*;
@@ -105,6 +105,7 @@ pub struct Cpu {
     pub pipeline_stall: Signal<Out, Bits<16>>,
     // stages
     fetch: Fetch,
+    training: Training,
     predecode: Predecode,
     issue: Issue,
     handover: Handover,
@@ -145,6 +146,7 @@ impl Cpu {
     /// A core with its decode tables and microcode in place.
     pub fn new() -> Self {
         Self {
+            fetch: Fetch::new(),
             predecode: Predecode::new(),
             issue: Issue::new(),
             ..Default::default()
@@ -156,8 +158,8 @@ impl Logic for Cpu {
     #[hdl_gen]
     fn update(&mut self) {
         clock!(
-            self, clock, fetch, predecode, issue, handover, address, memory, data, execute,
-            segments, system, events, state
+            self, clock, fetch, training, predecode, issue, handover, address, memory, data,
+            execute, segments, system, events, state
         );
         self.issue_op.next = self.issue.micro_op.val();
         self.address_op.next = self.address.micro_op.val();
@@ -182,17 +184,48 @@ impl Logic for Cpu {
         self.fetch.early_linear.next = self.hazard.fetch_early_linear.val();
         self.fetch.redirect_is_early.next = self.hazard.fetch_redirect_is_early.val();
         self.fetch.stop.next = self.hazard.fetch_stop.val();
+        self.fetch.redirect_unpredicted.next = self.issue.miscut.val();
+        self.fetch.redirect_calls.next = self.hazard.fetch_calls.val();
+        self.fetch.redirect_returns_to.next = self.hazard.fetch_returns_to.val();
+        self.fetch.redirect_retires.next = self.execute.redirect.val();
+        self.fetch.call_retires.next =
+            self.execute.branch_retires.val() & self.execute.branch_call.val();
+        self.fetch.return_retires.next =
+            self.execute.branch_retires.val() & self.execute.branch_returns.val();
+        self.fetch.code_base.next = self.state.code_base.val();
+        self.fetch.train.next = self.training.train.val();
+        self.fetch.train_end.next = self.training.train_end.val();
+        self.fetch.train_target.next = self.training.train_target.val();
+        self.fetch.train_taken.next = self.training.train_taken.val();
+        self.fetch.train_conditional.next = self.training.train_conditional.val();
+        self.fetch.train_call.next = self.training.train_call.val();
+        self.fetch.train_returns.next = self.training.train_returns.val();
+        self.fetch.train_forget.next = self.training.train_forget.val();
         self.fetch.consume.next = self.predecode.consume.val();
         self.fetch.consume_bytes.next = self.predecode.consume_bytes.val();
+        self.fetch.consume_cut.next = self.predecode.consume_cut.val();
         self.fetch.translate_hit.next = self.data.fetch_hit.val();
         self.fetch.word_waits.next = self.data.fetch_waits.val();
         self.fetch.translate_physical.next = self.data.fetch_physical.val();
         self.fetch.translate_fault.next = self.data.fetch_fault.val();
         self.fetch.translate_fault_code.next = self.data.fetch_fault_code.val();
 
+        // training of fetch
+        self.training.code_base.next = self.state.code_base.val();
+        self.training.retires.next = self.execute.branch_retires.val();
+        self.training.branch_next_eip.next = self.op.val().next_eip;
+        self.training.target_eip.next = self.execute.next_eip.val();
+        self.training.taken.next = self.execute.branch_taken.val();
+        self.training.conditional.next = self.execute.branch_conditional.val();
+        self.training.call.next = self.execute.branch_call.val();
+        self.training.returns.next = self.execute.branch_returns.val();
+        self.training.miscut.next = self.issue.miscut.val();
+        self.training.cut_eip.next = self.issue.cut_eip.val();
+
         // predecode
         self.predecode.window.next = self.fetch.window.val();
         self.predecode.window_bytes.next = self.fetch.window_bytes.val();
+        self.predecode.window_cut.next = self.fetch.window_cut.val();
         self.predecode.head_eip.next = self.fetch.head_eip.val();
         self.predecode.fetch_fault.next = self.fetch.fetch_fault.val();
         self.predecode.fetch_fault_code.next = self.fetch.fetch_fault_code.val();
@@ -207,6 +240,9 @@ impl Logic for Cpu {
         self.issue.found_predecoded.next = self.found.val();
         self.issue.found_row_index.next = self.predecode.row_index.val();
         self.issue.found_bytes.next = self.predecode.bytes.val();
+        self.issue.found_follows.next = self.predecode.follows.val();
+        self.issue.found_target_eip.next = self.fetch.target_eip.val();
+        self.issue.found_miscut.next = self.predecode.miscut.val();
         self.issue.advance.next = self.hazard.issue_leaves.val();
         self.issue.flush.next = self.hazard.flush_issue.val();
         self.issue.micro_redirect.next = self.execute.micro_redirect.val();
@@ -353,6 +389,8 @@ impl Logic for Cpu {
         self.hazard.issue_last.next = self.issue_op.val().last;
         self.hazard.issue_predicts.next = self.issue.predicts.val();
         self.hazard.issue_predicted_eip.next = self.issue.predicted_eip.val();
+        self.hazard.issue_predicts_call.next = self.issue.predicts_call.val();
+        self.hazard.issue_return_eip.next = self.issue.return_eip.val();
         self.hazard.issue_busy.next = self.issue.busy.val();
         self.hazard.decode_found.next = self.predecode.found.val();
         self.hazard.handover_held.next = self.handover.held.val();
@@ -369,6 +407,7 @@ impl Logic for Cpu {
         self.hazard.execute_redirect.next = self.execute.redirect.val();
         self.hazard.execute_micro_redirect.next = self.execute.micro_redirect.val();
         self.hazard.execute_next_eip.next = self.execute.next_eip.val();
+        self.hazard.execute_calls.next = self.execute.branch_call.val();
         self.hazard.execute_mispredicts.next = self.execute.mispredicts.val();
         self.hazard.execute_other_linear.next = self.execute.other_linear.val();
         self.hazard.event_begins.next = self.events.begins.val();

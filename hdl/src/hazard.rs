@@ -61,6 +61,8 @@ pub struct Hazard {
     pub issue_last: Signal<In, Bit>,
     pub issue_predicts: Signal<In, Bit>,
     pub issue_predicted_eip: Signal<In, Bits<32>>,
+    pub issue_predicts_call: Signal<In, Bit>,
+    pub issue_return_eip: Signal<In, Bits<32>>,
     pub issue_busy: Signal<In, Bit>,
     pub decode_found: Signal<In, Bit>,
     // between issue and address
@@ -81,6 +83,8 @@ pub struct Hazard {
     pub execute_redirect: Signal<In, Bit>,
     pub execute_micro_redirect: Signal<In, Bit>,
     pub execute_next_eip: Signal<In, Bits<32>>,
+    /// The micro-op in execute is a near call's last.
+    pub execute_calls: Signal<In, Bit>,
     /// A conditional jump goes the other way; where that is, by a linear address.
     pub execute_mispredicts: Signal<In, Bit>,
     pub execute_other_linear: Signal<In, Bits<32>>,
@@ -112,6 +116,9 @@ pub struct Hazard {
     pub fetch_early_linear: Signal<Out, Bits<32>>,
     /// It does go on there.
     pub fetch_redirect_is_early: Signal<Out, Bit>,
+    /// The redirect is a call's, which returns to this linear address.
+    pub fetch_calls: Signal<Out, Bit>,
+    pub fetch_returns_to: Signal<Out, Bits<32>>,
     /// Nothing older is under way, so what fetch asks for will be needed.
     pub fetch_certain: Signal<Out, Bit>,
     /// Reasons to wait, in the order of `spec::pipeline::STALL_REASONS`.
@@ -142,6 +149,7 @@ pub struct Hazard {
     address_free: Signal<Local, Bit>,
     memory_leaves: Signal<Local, Bit>,
     base_then: Signal<Local, Bits<32>>,
+    return_eip: Signal<Local, Bits<32>>,
 }
 
 impl Logic for Hazard {
@@ -234,6 +242,13 @@ impl Logic for Hazard {
             | (self.issue_predicts.val()
                 & !(self.execute_redirect.val() | self.execute_mispredicts.val())))
             & !self.fetch_stop.val();
+        self.fetch_calls.next = self.issue_predicts.val() & self.issue_predicts_call.val();
+        self.return_eip.next = self.issue_return_eip.val();
+        if self.execute_redirect.val() {
+            self.fetch_calls.next = self.execute_calls.val();
+            self.return_eip.next = self.execute_op.val().next_eip;
+        }
+        self.fetch_returns_to.next = self.code_base.val() + self.return_eip.val();
         self.fetch_certain.next = !(self.issue_busy.val()
             | self.decode_found.val()
             | self.handover_held.val()

@@ -13,6 +13,11 @@ pub struct Issue {
     pub found_predecoded: Signal<In, Predecoded>,
     pub found_row_index: Signal<In, Bits<11>>,
     pub found_bytes: Signal<In, Bits<128>>,
+    /// What was found is a branch, and fetch went on at `found_target_eip`.
+    pub found_follows: Signal<In, Bit>,
+    pub found_target_eip: Signal<In, Bits<32>>,
+    /// What was found is to be fetched again.
+    pub found_miscut: Signal<In, Bit>,
     // from hazard
     /// The micro-op shown leaves for the address stage.
     pub advance: Signal<In, Bit>,
@@ -37,9 +42,15 @@ pub struct Issue {
     pub issue_valid: Signal<Out, Bit>,
     pub micro_op: Signal<Out, MicroOp>,
     pub bytes: Signal<Out, Bits<128>>,
-    // to fetch: a branch predicted taken
+    // to fetch: a branch is predicted taken, and fetch went on elsewhere
     pub predicts: Signal<Out, Bit>,
     pub predicted_eip: Signal<Out, Bits<32>>,
+    /// That branch is a call, which returns to this EIP.
+    pub predicts_call: Signal<Out, Bit>,
+    pub return_eip: Signal<Out, Bits<32>>,
+    /// `predicted_eip` is the instruction held itself, which was cut wrongly before `cut_eip`.
+    pub miscut: Signal<Out, Bit>,
+    pub cut_eip: Signal<Out, Bits<32>>,
     /// Holds an instruction or runs a routine.
     pub busy: Signal<Out, Bit>,
     // state
@@ -47,6 +58,9 @@ pub struct Issue {
     instruction: DFF<Predecoded>,
     instruction_bytes: DFF<Bits<128>>,
     row_index: DFF<Bits<11>>,
+    follows: DFF<Bit>,
+    target_eip: DFF<Bits<32>>,
+    miscut_reg: DFF<Bit>,
     in_routine: DFF<Bit>,
     micro_address: DFF<Bits<11>>,
     first: DFF<Bit>,
@@ -75,6 +89,8 @@ pub struct Issue {
     undefined: Signal<Local, Bit>,
     faults: Signal<Local, Bit>,
     taken: Signal<Local, Bit>,
+    agrees: Signal<Local, Bit>,
+    jumps: Signal<Local, Bit>,
     width: Signal<Local, Width>,
     access_size: Signal<Local, Bits<4>>,
     mode: Signal<Local, Bits<2>>,
@@ -120,6 +136,9 @@ impl Logic for Issue {
             instruction,
             instruction_bytes,
             row_index,
+            follows,
+            target_eip,
+            miscut_reg,
             in_routine,
             micro_address,
             first
@@ -188,12 +207,16 @@ impl Logic for Issue {
                 self.held.val().next_eip + self.held.val().immediate,
             ));
         }
-        // Backward conditional branches are predicted taken.
+        // Conditional branches are predicted taken if fetch did so, or if they go backward.
         self.taken.next = (!self.in_routine.q.val())
             & self.row.val().relative
             & (self.row.val().always_taken
+                | self.follows.q.val()
                 | bit_cast::<1, 32>(self.held.val().immediate >> 31).any())
             & !self.faults.val();
+        self.agrees.next =
+            self.follows.q.val() & (self.relative_target.val() == self.target_eip.q.val());
+        self.jumps.next = self.word.val().control == Control::Jump;
 
         // Sizes.
         self.byte_operation.next = self.word.val().width == WidthSelect::Byte;
@@ -458,6 +481,10 @@ impl Logic for Issue {
         if self.row.val().relative {
             self.micro_op.next.immediate = self.relative_target.val();
         }
+        if self.jumps.val() {
+            // Execute compares.
+            self.micro_op.next.immediate = self.target_eip.q.val();
+        }
         self.micro_op.next.second_immediate = self.held.val().second_immediate;
         self.micro_op.next.constant = self.word.val().constant;
         self.micro_op.next.system = self.word.val().system;
@@ -488,7 +515,8 @@ impl Logic for Issue {
         self.micro_op.next.stack = self.stack.val();
         self.micro_op.next.operand16 = self.held.val().operand16;
         self.micro_op.next.repeat_not_equal = self.held.val().repeat_not_equal;
-        self.micro_op.next.predicted_taken = self.taken.val();
+        self.micro_op.next.predicted_taken =
+            self.taken.val() | (self.jumps.val() & self.follows.q.val());
         self.micro_op.next.eip = self.held.val().eip;
         self.micro_op.next.next_eip = self.held.val().next_eip;
         self.micro_op.next.length = self.held.val().length;
@@ -518,14 +546,19 @@ impl Logic for Issue {
 
         // Moving on.
         self.micro_valid.next = self.valid.q.val() | self.in_routine.q.val();
-        self.issue_valid.next = self.micro_valid.val();
+        self.miscut.next = self.valid.q.val() & self.miscut_reg.q.val() & !self.in_routine.q.val();
+        self.cut_eip.next = self.held.val().displacement;
+        self.issue_valid.next = self.micro_valid.val() & !self.miscut.val();
         self.busy.next = self.micro_valid.val();
-        self.leaves.next = self.micro_valid.val() & self.advance.val();
+        self.leaves.next = self.issue_valid.val() & self.advance.val();
         self.decode_advance.next =
             (!self.micro_valid.val()) | (self.leaves.val() & self.last.val());
         self.takes.next = self.found.val() & self.decode_advance.val();
-        self.predicts.next = self.leaves.val() & self.taken.val();
+        self.predicts.next =
+            (self.leaves.val() & self.taken.val() & !self.agrees.val()) | self.miscut.val();
         self.predicted_eip.next = self.relative_target.val();
+        self.predicts_call.next = (self.held.val().opcode == 0xE8) & !self.miscut.val();
+        self.return_eip.next = self.held.val().next_eip;
 
         self.row_address.next = self.row_index.q.val();
         self.rom_address.next = self.micro_address.q.val();
@@ -544,6 +577,9 @@ impl Logic for Issue {
             self.valid.d.next = true;
             self.instruction.d.next = self.found_predecoded.val();
             self.instruction_bytes.d.next = self.found_bytes.val();
+            self.follows.d.next = self.found_follows.val();
+            self.target_eip.d.next = self.found_target_eip.val();
+            self.miscut_reg.d.next = self.found_miscut.val();
             self.row_address.next = self.found_row_index.val();
         }
         if self.predicts.val() | self.flush.val() {
@@ -571,6 +607,8 @@ impl Logic for Issue {
             self.instruction.d.next.address16 = false;
             self.instruction.d.next.segment_override = false;
             self.instruction.d.next.repeat = false;
+            self.follows.d.next = false;
+            self.miscut_reg.d.next = false;
             // Its address would become a displacement of the routine's accesses.
             self.instruction.d.next.fetch_fault = false;
             self.rom_address.next = self.event_entry.val();

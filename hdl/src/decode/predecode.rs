@@ -13,6 +13,8 @@ pub struct Predecode {
     pub window: Signal<In, Bits<96>>,
     /// How many of them are there (12 stands for more, too).
     pub window_bytes: Signal<In, Bits<6>>,
+    /// The last of these is believed to be a branch's last.
+    pub window_cut: Signal<In, Bit>,
     pub head_eip: Signal<In, Bits<32>>,
     /// The byte behind the last one there cannot be fetched.
     pub fetch_fault: Signal<In, Bit>,
@@ -27,12 +29,18 @@ pub struct Predecode {
     // to fetch
     pub consume: Signal<Out, Bit>,
     pub consume_bytes: Signal<Out, Bits<4>>,
+    pub consume_cut: Signal<Out, Bit>,
     // to issue
     pub found: Signal<Out, Bit>,
     pub predecoded: Signal<Out, Predecoded>,
     /// Row of the opcode ROM.
     pub row_index: Signal<Out, Bits<11>>,
     pub bytes: Signal<Out, Bits<128>>,
+    /// What was found is a branch predicted to be taken: what follows is from its target.
+    pub follows: Signal<Out, Bit>,
+    /// What was found does not end where a branch was predicted: it is to be fetched again, from `eip` on; a branch that
+    /// ends before `displacement` is to be forgotten.
+    pub miscut: Signal<Out, Bit>,
     // state
     /// What the prefixes so far have said; valid bits are cleared with each instruction.
     prefix_bytes: DFF<Bits<4>>,
@@ -82,6 +90,11 @@ pub struct Predecode {
     all_bytes: Signal<Local, Bits<128>>,
     take_prefix: Signal<Local, Bit>,
     finished: Signal<Local, Bit>,
+    reaches_cut: Signal<Local, Bit>,
+    is_branch: Signal<Local, Bit>,
+    wrong: Signal<Local, Bit>,
+    bytes_end: Signal<Local, Bits<32>>,
+    eip: Signal<Local, Bits<32>>,
 }
 
 impl Predecode {
@@ -311,7 +324,18 @@ impl Logic for Predecode {
         self.complete.next = (self.window_bytes.val() != 0)
             & !self.is_prefix.val()
             & (bit_cast::<6, 4>(self.length.val()) <= self.window_bytes.val());
-        self.faults.next = self.fetch_fault.val() & !self.complete.val() & !self.is_prefix.val();
+        self.faults.next = self.fetch_fault.val()
+            & !(self.complete.val() | self.is_prefix.val() | self.window_cut.val());
+
+        // A cut has to lie behind a branch.
+        self.is_branch.next = self.shape.val().branch
+            | (self.shape.val().branches_near
+                & !self.modrm.val().get_bit(3)
+                & (self.modrm.val().get_bit(4) != self.modrm.val().get_bit(5)));
+        self.reaches_cut.next = self.window_cut.val()
+            & (self.window_bytes.val() <= bit_cast::<6, 4>(self.length.val()));
+        self.wrong.next = self.reaches_cut.val()
+            & (self.is_prefix.val() | !(self.complete.val() & self.is_branch.val()));
 
         self.too_long.next = (self.prefix_bytes.q.val() == 15)
             | (!self.is_prefix.val()
@@ -319,18 +343,23 @@ impl Logic for Predecode {
                 & (bit_cast::<6, 4>(self.length.val()) <= self.window_bytes.val()))
             | (self.faults.val() & (self.bytes_there.val() > 14));
         self.found.next =
-            (self.complete.val() | self.faults.val() | self.too_long.val()) & !self.flush.val();
-        self.take_prefix.next = self.is_prefix.val() & !self.too_long.val() & !self.flush.val();
+            (self.complete.val() | self.faults.val() | self.too_long.val() | self.wrong.val())
+                & !self.flush.val();
+        self.take_prefix.next =
+            self.is_prefix.val() & !(self.too_long.val() | self.wrong.val() | self.flush.val());
         self.finished.next = self.found.val() & self.advance.val();
         self.consume.next = self.take_prefix.val() | self.finished.val();
         self.consume_bytes.next = self.length.val();
         if self.take_prefix.val() {
             self.consume_bytes.next = 1.into();
         }
+        self.consume_cut.next = self.reaches_cut.val();
+        self.follows.next = self.reaches_cut.val() & !self.wrong.val();
+        self.miscut.next = self.wrong.val();
 
         // To the next clock.
-        self.predecoded.next.eip =
-            self.head_eip.val() - bit_cast::<32, 4>(self.prefix_bytes.q.val());
+        self.eip.next = self.head_eip.val() - bit_cast::<32, 4>(self.prefix_bytes.q.val());
+        self.predecoded.next.eip = self.eip.val();
         self.predecoded.next.next_eip = self.head_eip.val() + bit_cast::<32, 4>(self.length.val());
         self.predecoded.next.length = bit_cast::<4, 5>(self.total_length.val());
         self.predecoded.next.opcode = self.opcode.val();
@@ -349,12 +378,19 @@ impl Logic for Predecode {
         self.predecoded.next.fetch_fault = self.faults.val() & !self.too_long.val();
         self.predecoded.next.fetch_fault_code = self.fetch_fault_code.val();
         self.predecoded.next.too_long = self.too_long.val();
+        self.bytes_end.next = self.head_eip.val() + bit_cast::<32, 6>(self.window_bytes.val());
         if self.faults.val() {
             self.predecoded.next.displacement = self.fetch_fault_linear.val();
             // Behind the byte that cannot be fetched: it may lie beyond the limit.
-            self.predecoded.next.next_eip =
-                self.head_eip.val() + bit_cast::<32, 6>(self.window_bytes.val()) + 1;
+            self.predecoded.next.next_eip = self.bytes_end.val() + 1;
             self.predecoded.next.length = self.prefix_bytes.q.val();
+        }
+        if self.wrong.val() {
+            // Goes on where it begins.
+            self.predecoded.next.next_eip = self.eip.val();
+            self.predecoded.next.immediate = 0.into();
+            self.predecoded.next.operand16 = false;
+            self.predecoded.next.displacement = self.bytes_end.val();
         }
         self.row_index.next = bit_cast::<11, 8>(self.opcode.val())
             | (bit_cast::<11, 1>(self.two_byte_map.val().into()) << 8)

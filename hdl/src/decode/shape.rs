@@ -15,6 +15,10 @@ pub struct Shape {
     pub prefix: Bit,
     /// ModRM.mod is taken as 3 (MOV of control and debug registers).
     pub ignores_mode: Bit,
+    /// A near branch.
+    pub branch: Bit,
+    /// FF: members 2 and 4 are near branches.
+    pub branches_near: Bit,
 }
 
 /// The immediate bytes that follow.
@@ -96,6 +100,12 @@ fn shape(map: Map, byte: u8, groups: &[(Map, u8)]) -> Shape {
         grouped: group.is_some(),
         group: (group.unwrap_or(0) as u64).into(),
         ignores_mode: row.is_some_and(|row| row.ignores_mod()),
+        branch: row.is_some_and(|row| {
+            let relative =
+                |o: &opcodes::Operand| matches!(o, opcodes::Operand::Jb | opcodes::Operand::Jz);
+            row.mnemonic == "ret" || row.operands.iter().any(relative)
+        }),
+        branches_near: (map, byte) == (Map::OneByte, 0xFF),
         prefix: row.is_some_and(|row| row.kind == opcodes::Kind::Prefix),
     }
 }

@@ -99,6 +99,12 @@ pub struct ExecuteStage {
     pub mispredicts: Signal<Out, Bit>,
     /// The linear address of that way.
     pub other_linear: Signal<Out, Bits<32>>,
+    /// A near branch retires, unless its target is beyond the limit: fetch learns what it did.
+    pub branch_retires: Signal<Out, Bit>,
+    pub branch_taken: Signal<Out, Bit>,
+    pub branch_conditional: Signal<Out, Bit>,
+    pub branch_call: Signal<Out, Bit>,
+    pub branch_returns: Signal<Out, Bit>,
     /// EIP after this instruction, when its last micro-op retires.
     pub next_eip: Signal<Out, Bits<32>>,
     /// ESP as it has retired.
@@ -172,6 +178,8 @@ pub struct ExecuteStage {
     writes_register: Signal<Local, Bit>,
     other_eip: Signal<Local, Bits<32>>,
     moves_esp: Signal<Local, Bit>,
+    indirect: Signal<Local, Bit>,
+    as_predicted: Signal<Local, Bit>,
     table_code: Signal<Local, Bits<16>>,
 }
 
@@ -460,12 +468,30 @@ impl Logic for ExecuteStage {
         self.micro_redirect.next = self.branch_reg.q.val();
         self.micro_esp.next = self.branch_esp_reg.q.val();
         self.micro_target.next = self.branch_target_reg.q.val();
+        self.indirect.next = self.op.val().control == Control::Jump;
+        self.as_predicted.next =
+            self.op.val().predicted_taken & (self.operands.late_a.val() == self.op.val().immediate);
         self.redirect.next = self.moves.val()
             & (!self.void.val())
             & self.op.val().last
             & (self.op.val().serialize
                 | (self.conditional.val() & (self.jumps.val() != self.op.val().predicted_taken))
-                | (self.jumps.val() & !self.conditional.val()));
+                | (self.jumps.val()
+                    & !(self.conditional.val() | (self.indirect.val() & self.as_predicted.val()))));
+        self.branch_conditional.next = (self.op.val().control == Control::JumpIf)
+            | (self.op.val().control == Control::Loop)
+            | (self.op.val().control == Control::JumpIfZero);
+        // C2 and C3 return; E8 and the near calls of FF use the stack, too.
+        self.branch_returns.next = self.indirect.val() & !self.op.val().x86_condition.get_bit(2);
+        self.branch_call.next = self.op.val().stack
+            & ((self.op.val().control == Control::JumpRelative)
+                | (self.indirect.val() & self.op.val().x86_condition.get_bit(2)));
+        self.branch_taken.next = self.jumps.val();
+        // The last micro-op of an event's delivery is no branch: it has no length.
+        self.branch_retires.next = self.retires_control.val()
+            & self.op.val().last
+            & (self.op.val().length != 0)
+            & (self.conditional.val() | self.indirect.val());
         self.mispredicts.next = self.valid_reg.q.val()
             & self.conditional.val()
             & (self.jumps.val() != self.op.val().predicted_taken);

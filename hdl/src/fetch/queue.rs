@@ -1,11 +1,30 @@
 //! Instruction port and fetch queue: four aligned 8-byte words, and one on its way.
 //!
 //! ```text
-//! clock           n          n+1        n+2        n+3
-//! early redirect  asks       arrives    in window
-//! other redirect             asks       arrives    in window
+//! clock             n          n+1            n+2        n+3
+//! a word            asks       arrives        in window
+//! predicted branch             target asked   arrives    in window
+//! early redirect    asks       arrives        in window
+//! other redirect               asks           arrives    in window
 //! ```
+//!
+//! A word in which a branch is predicted taken is cut: its bytes count up to the branch's last one, and the next word
+//! is the target's.
+use super::branch_targets::BranchTargets;
+use super::return_stack::ReturnStack;
 use crate::prelude::*;
+
+/// A word of the queue.
+#[derive(Copy, Clone, Debug, PartialEq, Default, LogicStruct)]
+pub struct FetchedWord {
+    pub data: Bits<64>,
+    /// A branch that ends in byte `end` is predicted taken: the next word is where it goes.
+    pub cut: Bit,
+    pub end: Bits<3>,
+    pub target_eip: Bits<32>,
+    /// Bits 2:0 of the target's linear address.
+    pub target_offset: Bits<3>,
+}
 
 #[derive(LogicBlock, Default)]
 pub struct Fetch {
@@ -28,9 +47,32 @@ pub struct Fetch {
     pub redirect_is_early: Signal<In, Bit>,
     /// Drop everything and wait for a redirect.
     pub stop: Signal<In, Bit>,
+    /// The redirect is to an instruction that a prediction cut wrongly: do not predict in its words.
+    pub redirect_unpredicted: Signal<In, Bit>,
+    /// A call goes where fetch did not expect it: it returns to this linear address.
+    pub redirect_calls: Signal<In, Bit>,
+    pub redirect_returns_to: Signal<In, Bits<32>>,
+    /// The redirect comes from retirement.
+    pub redirect_retires: Signal<In, Bit>,
+    // from execute
+    pub call_retires: Signal<In, Bit>,
+    pub return_retires: Signal<In, Bit>,
+    // from the code segment
+    pub code_base: Signal<In, Bits<32>>,
+    // what branches do: see `BranchTargets`
+    pub train: Signal<In, Bit>,
+    pub train_end: Signal<In, Bits<32>>,
+    pub train_target: Signal<In, Bits<32>>,
+    pub train_taken: Signal<In, Bit>,
+    pub train_conditional: Signal<In, Bit>,
+    pub train_call: Signal<In, Bit>,
+    pub train_returns: Signal<In, Bit>,
+    pub train_forget: Signal<In, Bit>,
     // from predecode
     pub consume: Signal<In, Bit>,
     pub consume_bytes: Signal<In, Bits<4>>,
+    /// These are the last bytes before a cut.
+    pub consume_cut: Signal<In, Bit>,
     // address translation
     /// Of the word asked for in this clock.
     pub lookup_linear: Signal<Out, Bits<32>>,
@@ -45,7 +87,11 @@ pub struct Fetch {
     pub translate_fault_code: Signal<In, Bits<3>>,
     // to predecode
     pub window: Signal<Out, Bits<96>>,
+    /// Up to a cut, if there is one.
     pub window_bytes: Signal<Out, Bits<6>>,
+    /// Behind these bytes instructions go on at `target_eip`, as predicted.
+    pub window_cut: Signal<Out, Bit>,
+    pub target_eip: Signal<Out, Bits<32>>,
     pub head_eip: Signal<Out, Bits<32>>,
     pub fetch_fault: Signal<Out, Bit>,
     pub fetch_fault_code: Signal<Out, Bits<3>>,
@@ -54,10 +100,10 @@ pub struct Fetch {
     running: DFF<Bit>,
     /// The next word to ask for.
     fetch_linear: DFF<Bits<32>>,
-    word0: DFF<Bits<64>>,
-    word1: DFF<Bits<64>>,
-    word2: DFF<Bits<64>>,
-    word3: DFF<Bits<64>>,
+    word0: DFF<FetchedWord>,
+    word1: DFF<FetchedWord>,
+    word2: DFF<FetchedWord>,
+    word3: DFF<FetchedWord>,
     words: DFF<Bits<3>>,
     /// Byte of word 0 at which the next instruction begins.
     offset: DFF<Bits<3>>,
@@ -65,7 +111,31 @@ pub struct Fetch {
     /// A request is unanswered / its answer is of no use.
     outstanding: DFF<Bit>,
     stale: DFF<Bit>,
+    /// The word on its way was asked for in the last clock, from `asked_linear` on, and is of use.
+    fresh: DFF<Bit>,
+    asked_linear: DFF<Bits<32>>,
+    /// What was predicted in it, after that clock.
+    expected: DFF<FetchedWord>,
+    /// So many words are still to be asked for without a prediction / the one on its way is such a word.
+    unpredicted: DFF<Bits<2>>,
+    asked_unpredicted: DFF<Bit>,
+    // units
+    targets: BranchTargets,
+    returns: ReturnStack,
     // wires
+    first: Signal<Local, FetchedWord>,
+    second: Signal<Local, FetchedWord>,
+    third: Signal<Local, FetchedWord>,
+    arriving: Signal<Local, FetchedWord>,
+    predicts: Signal<Local, Bit>,
+    predicted_linear: Signal<Local, Bits<32>>,
+    sequel: Signal<Local, Bits<32>>,
+    cut0: Signal<Local, Bit>,
+    cut1: Signal<Local, Bit>,
+    cut2: Signal<Local, Bit>,
+    bytes: Signal<Local, Bits<6>>,
+    passes_cut: Signal<Local, Bit>,
+    follows: Signal<Local, Bit>,
     answered: Signal<Local, Bit>,
     arrives: Signal<Local, Bit>,
     port_free: Signal<Local, Bit>,
@@ -79,6 +149,16 @@ pub struct Fetch {
     accepted: Signal<Local, Bit>,
     goes_early: Signal<Local, Bit>,
     next_linear: Signal<Local, Bits<32>>,
+}
+
+impl Fetch {
+    /// Stands still until its first redirect.
+    pub fn new() -> Self {
+        Self {
+            targets: BranchTargets::new(),
+            ..Default::default()
+        }
+    }
 }
 
 impl Logic for Fetch {
@@ -97,23 +177,48 @@ impl Logic for Fetch {
             offset,
             head_eip_reg,
             outstanding,
-            stale
+            stale,
+            fresh,
+            asked_linear,
+            expected,
+            unpredicted,
+            asked_unpredicted
         );
+        clock!(self, clock, targets, returns);
         self.answered.next = self.outstanding.q.val() & !self.instruction_wait.val();
         self.arrives.next = self.answered.val() & !self.stale.q.val();
         self.total_words.next = self.words.q.val();
         if self.arrives.val() {
             self.total_words.next = self.words.q.val() + 1;
         }
-        self.wide.next = (bit_cast::<160, 64>(self.word0.q.val())
-            | (bit_cast::<160, 64>(self.word1.q.val()) << 64)
-            | (bit_cast::<160, 64>(self.word2.q.val()) << 128))
+
+        // The window of the decoder, up to the first cut.
+        self.first.next = self.word0.q.val();
+        self.second.next = self.word1.q.val();
+        self.third.next = self.word2.q.val();
+        self.wide.next = (bit_cast::<160, 64>(self.first.val().data)
+            | (bit_cast::<160, 64>(self.second.val().data) << 64)
+            | (bit_cast::<160, 64>(self.third.val().data) << 128))
             >> bit_cast::<6, 6>(bit_cast::<6, 3>(self.offset.q.val()) << 3);
         self.window.next = self.wide.val().get_bits::<96>(0);
+        self.cut0.next = (self.words.q.val() != 0) & self.first.val().cut;
+        self.cut1.next = (self.words.q.val() >= 2) & self.second.val().cut;
+        self.cut2.next = (self.words.q.val() >= 3) & self.third.val().cut;
+        self.bytes.next = bit_cast::<6, 3>(self.words.q.val()) << 3;
+        self.target_eip.next = self.third.val().target_eip;
+        if self.cut0.val() {
+            self.bytes.next = bit_cast::<6, 3>(self.first.val().end) + 1;
+            self.target_eip.next = self.first.val().target_eip;
+        } else if self.cut1.val() {
+            self.bytes.next = bit_cast::<6, 3>(self.second.val().end) + 9;
+            self.target_eip.next = self.second.val().target_eip;
+        } else if self.cut2.val() {
+            self.bytes.next = bit_cast::<6, 3>(self.third.val().end) + 17;
+        }
+        self.window_cut.next = self.cut0.val() | self.cut1.val() | self.cut2.val();
         self.window_bytes.next = 0.into();
         if self.words.q.val() != 0 {
-            self.window_bytes.next = bit_cast::<6, 6>(bit_cast::<6, 3>(self.words.q.val()) << 3)
-                - bit_cast::<6, 3>(self.offset.q.val());
+            self.window_bytes.next = self.bytes.val() - bit_cast::<6, 3>(self.offset.q.val());
         }
         self.head_eip.next = self.head_eip_reg.q.val();
 
@@ -127,6 +232,19 @@ impl Logic for Fetch {
         }
         self.dropped.next = self.advance.val().get_bits::<2>(3);
         self.offset.d.next = self.advance.val().get_bits::<3>(0);
+        self.passes_cut.next = self.consume.val() & self.consume_cut.val();
+        if self.passes_cut.val() {
+            self.head_eip_reg.d.next = self.target_eip.val();
+            self.dropped.next = 3.into();
+            self.offset.d.next = self.third.val().target_offset;
+            if self.cut0.val() {
+                self.dropped.next = 1.into();
+                self.offset.d.next = self.first.val().target_offset;
+            } else if self.cut1.val() {
+                self.dropped.next = 2.into();
+                self.offset.d.next = self.second.val().target_offset;
+            }
+        }
         self.words.d.next = self.total_words.val() - bit_cast::<3, 2>(self.dropped.val());
         if self.dropped.val() == 1 {
             self.word0.d.next = self.word1.q.val();
@@ -137,34 +255,74 @@ impl Logic for Fetch {
             self.word0.d.next = self.word2.q.val();
             self.word1.d.next = self.word3.q.val();
         }
+        if self.dropped.val() == 3 {
+            self.word0.d.next = self.word3.q.val();
+        }
+
+        // The word that was asked for in the last clock: is a branch in it predicted taken?
+        self.targets.reset.next = self.reset.val();
+        self.targets.train.next = self.train.val();
+        self.targets.train_end.next = self.train_end.val();
+        self.targets.train_target.next = self.train_target.val();
+        self.targets.train_taken.next = self.train_taken.val();
+        self.targets.train_conditional.next = self.train_conditional.val();
+        self.targets.train_call.next = self.train_call.val();
+        self.targets.train_returns.next = self.train_returns.val();
+        self.targets.train_forget.next = self.train_forget.val();
+        self.targets.start.next = self.asked_linear.q.val().get_bits::<3>(0);
+        self.returns.reset.next = self.reset.val();
+        self.predicts.next =
+            self.fresh.q.val() & self.targets.taken.val() & !self.asked_unpredicted.q.val();
+        self.predicted_linear.next = self.targets.target.val();
+        self.returns.pop.next = false;
+        if self.targets.returns.val() & self.returns.there.val() {
+            self.predicted_linear.next = self.returns.top.val();
+            self.returns.pop.next = self.predicts.val();
+        }
+        self.arriving.next = self.expected.q.val();
+        if self.fresh.q.val() {
+            self.arriving.next.cut = self.predicts.val();
+            self.arriving.next.end = self.targets.end.val();
+            self.arriving.next.target_eip = self.predicted_linear.val() - self.code_base.val();
+            self.arriving.next.target_offset = self.predicted_linear.val().get_bits::<3>(0);
+        }
+        self.arriving.next.data = self.instruction_data.val();
+        self.expected.d.next = self.arriving.val();
         // What lies behind the last word does not matter, so the word that would arrive is written unasked.
         self.place.next = self.words.q.val() - bit_cast::<3, 2>(self.dropped.val());
         match self.place.val().index() {
             0 => {
-                self.word0.d.next = self.instruction_data.val();
+                self.word0.d.next = self.arriving.val();
             }
             1 => {
-                self.word1.d.next = self.instruction_data.val();
+                self.word1.d.next = self.arriving.val();
             }
             2 => {
-                self.word2.d.next = self.instruction_data.val();
+                self.word2.d.next = self.arriving.val();
             }
             3 => {
-                self.word3.d.next = self.instruction_data.val();
+                self.word3.d.next = self.arriving.val();
             }
             _ => {}
         }
 
         // The port: one request may be on its way besides the words that are here, and has room.
-        self.lookup_linear.next = self.fetch_linear.q.val();
+        self.sequel.next = self.fetch_linear.q.val();
+        if self.predicts.val() {
+            self.sequel.next = self.predicted_linear.val();
+        }
+        self.lookup_linear.next = self.sequel.val();
         if self.early.val() {
             self.lookup_linear.next = self.early_linear.val();
         }
+        self.targets.lookup_linear.next = self.lookup_linear.val();
+        self.fetch_linear.d.next = self.sequel.val();
         self.translate_linear.next = self.fetch_linear.q.val();
         self.room.next = self.total_words.val() < 4;
-        self.translate_valid.next = self.running.q.val() & self.room.val();
+        self.follows.next = self.running.q.val() & self.room.val();
+        self.translate_valid.next = self.follows.val() & !self.predicts.val();
         self.port_free.next = (!self.outstanding.q.val()) | self.answered.val();
-        self.instruction_request.next = (self.early.val() | self.translate_valid.val())
+        self.instruction_request.next = (self.early.val() | self.follows.val())
             & self.translate_hit.val()
             & !self.word_waits.val();
         self.instruction_address.next = self.translate_physical.val() & 0xFFFF_FFF8_u64;
@@ -174,12 +332,19 @@ impl Logic for Fetch {
             self.outstanding.d.next = false;
             self.stale.d.next = false;
         }
+        self.asked_linear.d.next = self.lookup_linear.val();
+        self.fresh.d.next = false;
         if self.accepted.val() {
             self.outstanding.d.next = true;
             // Asked for in vain, if no redirect follows.
             self.stale.d.next = self.early.val();
             if !self.early.val() {
                 self.fetch_linear.d.next = self.next_linear.val();
+                self.fresh.d.next = true;
+                self.asked_unpredicted.d.next = self.unpredicted.q.val() != 0;
+                if self.unpredicted.q.val() != 0 {
+                    self.unpredicted.d.next = self.unpredicted.q.val() - 1;
+                }
             }
         }
 
@@ -190,33 +355,50 @@ impl Logic for Fetch {
             & !self.outstanding.q.val();
         self.fetch_fault_code.next = self.translate_fault_code.val();
         self.fetch_fault_linear.next = self.fetch_linear.q.val();
-        if self.words.q.val() == 0 {
-            self.fetch_fault_linear.next =
-                self.fetch_linear.q.val() | bit_cast::<32, 3>(self.offset.q.val());
-        }
+
+        // The stack of returns.
+        self.returns.call_retires.next = self.call_retires.val();
+        self.returns.return_retires.next = self.return_retires.val();
+        self.returns.push.next = self.predicts.val() & self.targets.call.val();
+        self.returns.push_linear.next = (self.asked_linear.q.val() & 0xFFFF_FFF8_u64)
+            + bit_cast::<32, 3>(self.targets.end.val())
+            + 1;
+        self.returns.restore.next = self.stop.val() | self.redirect_retires.val();
 
         self.goes_early.next = self.accepted.val() & self.redirect_is_early.val();
         if self.redirect.val() | self.stop.val() {
             self.words.d.next = 0.into();
             self.running.d.next = self.redirect.val();
-            self.fetch_linear.d.next = self.redirect_linear.val() & 0xFFFF_FFF8_u64;
+            self.fetch_linear.d.next = self.redirect_linear.val();
             self.offset.d.next = self.redirect_linear.val().get_bits::<3>(0);
+            self.unpredicted.d.next = 0.into();
+            if self.redirect_unpredicted.val() {
+                self.unpredicted.d.next = 3.into();
+            }
             if self.redirect_is_early.val() {
-                self.fetch_linear.d.next = self.early_linear.val() & 0xFFFF_FFF8_u64;
+                self.fetch_linear.d.next = self.early_linear.val();
                 self.offset.d.next = self.early_linear.val().get_bits::<3>(0);
             }
+            self.fresh.d.next = false;
             if self.goes_early.val() {
                 self.fetch_linear.d.next = self.next_linear.val();
+                self.fresh.d.next = true;
+                self.asked_unpredicted.d.next = self.redirect_unpredicted.val();
             }
             self.head_eip_reg.d.next = self.redirect_eip.val();
             // Whatever is on its way is of no use, but for the word that the early redirect asked for.
             self.stale.d.next = !self.goes_early.val();
+            self.returns.pop.next = false;
+            self.returns.push.next = self.redirect_calls.val();
+            self.returns.push_linear.next = self.redirect_returns_to.val();
         }
         if self.reset.val() {
             self.running.d.next = false;
             self.words.d.next = 0.into();
             self.outstanding.d.next = false;
             self.stale.d.next = false;
+            self.fresh.d.next = false;
+            self.unpredicted.d.next = 0.into();
         }
     }
 }

@@ -117,7 +117,7 @@ impl Logic for AddressStage {
                 self.offset.next = self.base.val();
             }
             AddressMode::Release => {
-                self.esp_moved.next = self.esp.val() + self.op.val().immediate;
+                self.esp_moved.next = self.esp.val() + self.op.val().displacement;
             }
             AddressMode::Descriptor => {
                 self.offset.next = (bit_cast::<32, 16>(bit_cast::<16, 32>(self.base_value.val()))

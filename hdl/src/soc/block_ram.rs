@@ -16,15 +16,19 @@ use spec::memory_map::{ROM_WORD_BYTES, rom_file};
 pub struct BlockRam {
     pub clock: Signal<In, Clock>,
     // the port that reads
+    /// The next clock's answer is a word, and otherwise zero.
+    pub read_select: Signal<In, Bit>,
     /// Address in words; the bits beyond the memory's size are ignored.
     pub read_index: Signal<In, Bits<29>>,
     pub read_data: Signal<Out, Bits<64>>,
     // the port that reads or writes
+    /// As `read_select`; nothing is written without it.
+    pub data_select: Signal<In, Bit>,
     pub data_index: Signal<In, Bits<29>>,
     pub data_write: Signal<In, Bit>,
     pub data_byte_enable: Signal<In, Bits<8>>,
     pub data_write_data: Signal<In, Bits<64>>,
-    /// Keeps its value while the port writes.
+    /// Of no meaning after a write.
     pub data_read_data: Signal<Out, Bits<64>>,
     _words: Vec<u64>,
     _from_files: bool,
@@ -64,8 +68,10 @@ impl BlockRam {
         }
         Self {
             clock: Default::default(),
+            read_select: Default::default(),
             read_index: Default::default(),
             read_data: Default::default(),
+            data_select: Default::default(),
             data_index: Default::default(),
             data_write: Default::default(),
             data_byte_enable: Default::default(),
@@ -88,8 +94,13 @@ impl Logic for BlockRam {
             let mask = self._words.len().next_power_of_two() - 1;
             let word = |index: usize| self._words.get(index).copied().unwrap_or(0);
             let index = self.data_index.val().index() & mask;
-            self.read_data.next = word(self.read_index.val().index() & mask).into();
-            if !self.data_write.val() {
+            self.read_data.next = 0.into();
+            if self.read_select.val() {
+                self.read_data.next = word(self.read_index.val().index() & mask).into();
+            }
+            if !self.data_select.val() {
+                self.data_read_data.next = 0.into();
+            } else if !self.data_write.val() {
                 self.data_read_data.next = word(index).into();
             } else if index < self._words.len() {
                 let enable = self.data_byte_enable.val().index();
@@ -130,9 +141,13 @@ impl Logic for BlockRam {
             text += &format!(
                 "\
 end
-always @(posedge clock) read_data[{bits}] <= bytes{lane}[read_index[{high}:0]];
+always @(posedge clock)
+  if (!read_select) read_data[{bits}] <= 8'h0;
+  else read_data[{bits}] <= bytes{lane}[read_index[{high}:0]];
 always @(posedge clock) begin
-  if (data_write) begin
+  if (!data_select) begin
+    data_read_data[{bits}] <= 8'h0;
+  end else if (data_write) begin
     if (data_byte_enable[{lane}]) bytes{lane}[data_index[{high}:0]] <= data_write_data[{bits}];
   end else begin
     data_read_data[{bits}] <= bytes{lane}[data_index[{high}:0]];
@@ -161,11 +176,9 @@ pub struct BoardMemory {
     pub data_write_data: Signal<In, Bits<64>>,
     pub data_read_data: Signal<Out, Bits<64>>,
     pub data_wait: Signal<Out, Bit>,
-    // state: where the answer comes from
-    instruction_from_ram_reg: DFF<Bit>,
-    instruction_from_rom_reg: DFF<Bit>,
-    data_from_ram_reg: DFF<Bit>,
-    data_from_rom_reg: DFF<Bit>,
+    // state: neither memory answers
+    instruction_from_none_reg: DFF<Bit>,
+    data_from_none_reg: DFF<Bit>,
     // units
     ram: BlockRam,
     rom: BlockRam,
@@ -175,6 +188,7 @@ pub struct BoardMemory {
     mirror_base: Constant<Bits<32>>,
     mirror_end: Constant<Bits<32>>,
     instruction_in_rom: Signal<Local, Bit>,
+    instruction_in_ram: Signal<Local, Bit>,
     data_in_rom: Signal<Local, Bit>,
     data_in_ram: Signal<Local, Bit>,
 }
@@ -213,10 +227,8 @@ impl BoardMemory {
             data_write_data: Default::default(),
             data_read_data: Default::default(),
             data_wait: Default::default(),
-            instruction_from_ram_reg: Default::default(),
-            instruction_from_rom_reg: Default::default(),
-            data_from_ram_reg: Default::default(),
-            data_from_rom_reg: Default::default(),
+            instruction_from_none_reg: Default::default(),
+            data_from_none_reg: Default::default(),
             ram: BlockRam::new(ram_bytes, &[]),
             rom,
             ram_bytes: constant(ram_bytes),
@@ -224,6 +236,7 @@ impl BoardMemory {
             mirror_base: constant(mirror_end - mirror_bytes),
             mirror_end: constant(mirror_end),
             instruction_in_rom: Default::default(),
+            instruction_in_ram: Default::default(),
             data_in_rom: Default::default(),
             data_in_ram: Default::default(),
         }
@@ -233,14 +246,7 @@ impl BoardMemory {
 impl Logic for BoardMemory {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(
-            self,
-            clock,
-            instruction_from_ram_reg,
-            instruction_from_rom_reg,
-            data_from_ram_reg,
-            data_from_rom_reg
-        );
+        dff_setup!(self, clock, instruction_from_none_reg, data_from_none_reg);
         clock!(self, clock, ram, rom);
         // The ROM covers RAM where both are.
         self.instruction_in_rom.next = (self.instruction_address.val() >= self.rom_base.val())
@@ -251,19 +257,22 @@ impl Logic for BoardMemory {
                 & (self.data_address.val() < self.mirror_end.val()));
         self.data_in_ram.next =
             (self.data_address.val() < self.ram_bytes.val()) & !self.data_in_rom.val();
-        self.instruction_from_rom_reg.d.next = self.instruction_in_rom.val();
-        self.instruction_from_ram_reg.d.next =
-            self.instruction_address.val() < self.ram_bytes.val();
-        self.data_from_rom_reg.d.next = self.data_in_rom.val();
-        self.data_from_ram_reg.d.next = self.data_in_ram.val();
+        self.instruction_in_ram.next = (self.instruction_address.val() < self.ram_bytes.val())
+            & !self.instruction_in_rom.val();
+        self.instruction_from_none_reg.d.next =
+            !(self.instruction_in_rom.val() | self.instruction_in_ram.val());
+        self.data_from_none_reg.d.next = !(self.data_in_rom.val() | self.data_in_ram.val());
 
+        self.ram.read_select.next = self.instruction_in_ram.val();
         self.ram.read_index.next = self.instruction_address.val().get_bits::<29>(3);
         self.ram.data_index.next = self.data_address.val().get_bits::<29>(3);
-        self.ram.data_write.next =
-            self.data_request.val() & self.data_write.val() & self.data_in_ram.val();
+        self.ram.data_select.next = self.data_in_ram.val();
+        self.ram.data_write.next = self.data_request.val() & self.data_write.val();
         self.ram.data_byte_enable.next = self.data_byte_enable.val();
         self.ram.data_write_data.next = self.data_write_data.val();
         // Of the difference only the bits that the ROM has count, and they are the same for the mirror.
+        self.rom.read_select.next = self.instruction_in_rom.val();
+        self.rom.data_select.next = self.data_in_rom.val();
         self.rom.read_index.next =
             (self.instruction_address.val() - self.rom_base.val()).get_bits::<29>(3);
         self.rom.data_index.next =
@@ -273,18 +282,14 @@ impl Logic for BoardMemory {
         self.rom.data_write_data.next = 0.into();
 
         self.instruction_wait.next = false;
-        self.instruction_data.next = 0xFFFF_FFFF_FFFF_FFFF_u64.into();
-        if self.instruction_from_rom_reg.q.val() {
-            self.instruction_data.next = self.rom.read_data.val();
-        } else if self.instruction_from_ram_reg.q.val() {
-            self.instruction_data.next = self.ram.read_data.val();
+        self.instruction_data.next = self.rom.read_data.val() | self.ram.read_data.val();
+        if self.instruction_from_none_reg.q.val() {
+            self.instruction_data.next = 0xFFFF_FFFF_FFFF_FFFF_u64.into();
         }
         self.data_wait.next = false;
-        self.data_read_data.next = 0xFFFF_FFFF_FFFF_FFFF_u64.into();
-        if self.data_from_rom_reg.q.val() {
-            self.data_read_data.next = self.rom.data_read_data.val();
-        } else if self.data_from_ram_reg.q.val() {
-            self.data_read_data.next = self.ram.data_read_data.val();
+        self.data_read_data.next = self.rom.data_read_data.val() | self.ram.data_read_data.val();
+        if self.data_from_none_reg.q.val() {
+            self.data_read_data.next = 0xFFFF_FFFF_FFFF_FFFF_u64.into();
         }
     }
 }
