@@ -1,5 +1,5 @@
 //! The tops as Verilog.
-use crate::board::Ulx3s;
+use crate::board::{PADS, Ulx3s, Ulx3sSdram};
 use crate::cpu::Cpu;
 use crate::emit::{EmitError, Verilog, emit};
 use crate::soc::chip::{Chip, ChipOptions};
@@ -40,6 +40,19 @@ pub fn ulx3s(pll: spec::clock::Pll) -> Result<Verilog, Vec<EmitError>> {
     let mut board = Ulx3s::new(pll);
     board.connect_all();
     emit("ulx3s", &board)
+}
+
+/// The same board with its SDRAM as RAM; the module is called `ulx3s_sdram`, and the first of the list is the one within its
+/// pads.
+///
+/// # Errors
+/// What the emitter found.
+pub fn ulx3s_sdram(pll: spec::clock::Pll) -> Result<Verilog, Vec<EmitError>> {
+    let mut board = Ulx3sSdram::new(pll);
+    board.connect_all();
+    let mut verilog = emit("ulx3s_sdram_core", &board)?;
+    verilog.text += PADS;
+    Ok(verilog)
 }
 
 /// The core with its devices; the module is called `chip`.

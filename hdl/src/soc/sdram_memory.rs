@@ -136,6 +136,11 @@ impl SdramMemory {
         }
     }
 
+    /// As [`Sdram::power_up_soon`].
+    pub fn power_up_soon(&mut self) {
+        self.sdram.power_up_soon();
+    }
+
     /// Makes what a cache reads and writes in one clock wrong, so that a test finds out whether it is used.
     pub fn poisonous(&mut self) {
         self.instruction_cache.poisonous();
@@ -290,7 +295,7 @@ mod tests {
             };
             let mut memory = SdramMemory::new(options);
             memory.poisonous();
-            memory.sdram.power_up_soon();
+            memory.power_up_soon();
             let mut chip = SdramChip::new(options.clock_hz, RAM_BYTES);
             chip.power_up_clocks = 20;
             let mut memory = start(memory);

@@ -278,15 +278,19 @@ fn emit() -> Result<(Verilog, Verilog), String> {
     for pll in spec::clock::PLLS {
         let board = hdl::top::ulx3s(pll).map_err(|errors| refused("board", errors))?;
         write(&format!("ulx3s-{}.v", pll.clock_hz), &board.text)?;
+        let board =
+            hdl::top::ulx3s_sdram(pll).map_err(|errors| refused("board with SDRAM", errors))?;
+        write(&format!("ulx3s_sdram-{}.v", pll.clock_hz), &board.text)?;
     }
-    let rows: String = spec::clock::PLLS
-        .iter()
-        .map(|pll| {
+    for board in ["ulx3s", "ulx3s_sdram"] {
+        let row = |pll: &spec::clock::Pll| {
             let clock = pll.clock_hz;
-            format!("({clock}, include_str!(concat!(env!(\"OUT_DIR\"), \"/ulx3s-{clock}.v\"))),")
-        })
-        .collect();
-    write("ulx3s.rs", &format!("&[{rows}]"))?;
+            let file = format!("/{board}-{clock}.v");
+            format!("({clock}, include_str!(concat!(env!(\"OUT_DIR\"), \"{file}\"))),")
+        };
+        let rows: String = spec::clock::PLLS.iter().map(row).collect();
+        write(&format!("{board}.rs"), &format!("&[{rows}]"))?;
+    }
     write("core.v", &core.text)?;
     write("sysgate_core.v", &wishbone.text)?;
     write("chip.v", &chip.text)?;

@@ -314,6 +314,10 @@ pub const SDRAM_MEMORY_VERILOG: &str = include_str!(concat!(env!("OUT_DIR"), "/s
 /// Verilog of the ULX3S board's top for each clock of `spec::clock::PLLS`; the module is called `ulx3s`.
 #[cfg(feature = "model")]
 pub const ULX3S_VERILOG: &[(u64, &str)] = include!(concat!(env!("OUT_DIR"), "/ulx3s.rs"));
+/// The same for the board whose RAM is its SDRAM; the module is called `ulx3s_sdram`.
+#[cfg(feature = "model")]
+pub const ULX3S_SDRAM_VERILOG: &[(u64, &str)] =
+    include!(concat!(env!("OUT_DIR"), "/ulx3s_sdram.rs"));
 /// For each row of `spec::opcodes::all()`, whether the core builds it; what it does not build raises #UD.
 #[cfg(feature = "model")]
 pub const OPCODES_BUILT: &[bool] = include!(concat!(env!("OUT_DIR"), "/opcodes.rs"));

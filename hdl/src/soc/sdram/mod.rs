@@ -56,7 +56,7 @@ pub struct Sdram {
     pub sdram_data_drive: Signal<Out, Bit>,
     pub sdram_data_in: Signal<In, Bits<16>>,
     // state: the pins
-    /// RAS, CAS, WE, active when false. The chip is always selected.
+    /// RAS, CAS, WE, inverted on their way out: zero, as after power-up, is no command. The chip is always selected.
     command_reg: DFF<Bits<3>>,
     bank_reg: DFF<Bits<2>>,
     address_reg: DFF<Bits<13>>,
@@ -226,10 +226,9 @@ impl Sdram {
     }
 }
 
-#[cfg(test)]
 impl Sdram {
-    /// Without most of the time that the chip needs after power-up.
-    pub(crate) fn power_up_soon(&mut self) {
+    /// Sets the chip up after 20 clocks, for tests with a model that agrees.
+    pub fn power_up_soon(&mut self) {
         self.power_up_clocks = Constant::new(20.into());
     }
 }
@@ -276,9 +275,9 @@ impl Logic for Sdram {
         // The pins.
         self.sdram_cke.next = true;
         self.sdram_cs_n.next = false;
-        self.sdram_ras_n.next = self.command_reg.q.val().get_bit(2);
-        self.sdram_cas_n.next = self.command_reg.q.val().get_bit(1);
-        self.sdram_we_n.next = self.command_reg.q.val().get_bit(0);
+        self.sdram_ras_n.next = !self.command_reg.q.val().get_bit(2);
+        self.sdram_cas_n.next = !self.command_reg.q.val().get_bit(1);
+        self.sdram_we_n.next = !self.command_reg.q.val().get_bit(0);
         self.sdram_bank.next = self.bank_reg.q.val();
         self.sdram_address.next = self.address_reg.q.val();
         self.sdram_dqm.next = self.dqm_reg.q.val();
@@ -342,7 +341,7 @@ impl Logic for Sdram {
         self.wanted.next = self.wishbone_cyc.val() & self.wishbone_stb.val();
 
         // Unless a command follows: nothing, with the second half of a word that is being written.
-        self.command_reg.d.next = 7.into();
+        self.command_reg.d.next = 0.into();
         self.dqm_reg.d.next = self.write_dqm_reg.q.val();
         self.data_out_reg.d.next = self.write_data_reg.q.val();
         self.drive_reg.d.next = self.write_2_reg.q.val();
@@ -370,18 +369,18 @@ impl Logic for Sdram {
             } else if !self.wait_reg.q.val().any() {
                 self.step_reg.d.next = self.step_reg.q.val() + 1;
                 if self.step_reg.q.val() == 1 {
-                    self.command_reg.d.next = 2.into();
+                    self.command_reg.d.next = 5.into();
                     self.address_reg.d.next = 0x400.into();
                     self.wait_reg.d.next = self.t_rp.val();
                 } else if self.step_reg.q.val() == self.load_mode_step.val() {
-                    self.command_reg.d.next = 0.into();
+                    self.command_reg.d.next = 7.into();
                     self.address_reg.d.next = self.mode_register.val();
                     self.bank_reg.d.next = 0.into();
                     self.wait_reg.d.next = self.t_mrd.val();
                     self.step_reg.d.next = 15.into();
                     self.refresh_reg.d.next = 0.into();
                 } else {
-                    self.command_reg.d.next = 1.into();
+                    self.command_reg.d.next = 6.into();
                     self.wait_reg.d.next = self.t_rfc.val();
                 }
             }
@@ -396,13 +395,13 @@ impl Logic for Sdram {
             if self.refresh_due_reg.q.val() {
                 if self.open_reg.q.val().any() {
                     if self.may_precharge.val() {
-                        self.command_reg.d.next = 2.into();
+                        self.command_reg.d.next = 5.into();
                         self.address_reg.d.next = 0x400.into();
                         self.open_reg.d.next = 0.into();
                         self.wait_reg.d.next = self.t_rp.val();
                     }
                 } else {
-                    self.command_reg.d.next = 1.into();
+                    self.command_reg.d.next = 6.into();
                     self.wait_reg.d.next = self.t_rfc.val();
                     self.refresh_due_reg.d.next = false;
                 }
@@ -414,7 +413,7 @@ impl Logic for Sdram {
                             self.burst_reg.d.next = 7.into();
                         }
                     } else {
-                        self.command_reg.d.next = 4.into();
+                        self.command_reg.d.next = 3.into();
                         self.address_reg.d.next =
                             bit_cast::<13, 8>(self.wishbone_adr.val().get_bits::<8>(0)) << 1;
                         self.data_out_reg.d.next = self.wishbone_dat_i.val().get_bits::<16>(0);
@@ -427,13 +426,13 @@ impl Logic for Sdram {
                     }
                 } else if self.bank_open.val() {
                     if self.may_precharge.val() {
-                        self.command_reg.d.next = 2.into();
+                        self.command_reg.d.next = 5.into();
                         self.address_reg.d.next = 0.into();
                         self.open_reg.d.next = self.open_reg.q.val() & !self.bank_bit.val();
                         self.wait_reg.d.next = self.t_rp.val();
                     }
                 } else if !self.active_wait_reg.q.val().any() {
-                    self.command_reg.d.next = 3.into();
+                    self.command_reg.d.next = 4.into();
                     self.address_reg.d.next = self.row.val();
                     self.open_reg.d.next = self.open_reg.q.val() | self.bank_bit.val();
                     for i in 0..4 {
@@ -448,7 +447,7 @@ impl Logic for Sdram {
             }
         }
         if self.issue_read.val() {
-            self.command_reg.d.next = 5.into();
+            self.command_reg.d.next = 2.into();
             self.address_reg.d.next = (bit_cast::<13, 5>(self.wishbone_adr.val().get_bits::<5>(3))
                 << 4)
                 | (bit_cast::<13, 3>(self.place.val()) << 1);
@@ -466,7 +465,7 @@ impl Logic for Sdram {
         }
 
         if self.reset.val() {
-            self.command_reg.d.next = 7.into();
+            self.command_reg.d.next = 0.into();
             self.drive_reg.d.next = false;
             self.step_reg.d.next = 0.into();
             self.power_up_reg.d.next = 0.into();
