@@ -19,7 +19,7 @@ impl Surroundings<SdramMemory> for ChipAndPorts {
         // The pins come from registers: they are already those of this clock.
         let data = chip_clock(&mut self.chip, memory);
         memory.sdram_data_in.next = u64::from(data).into();
-        let random = &mut self.random;
+        let mut random = &mut self.random;
         memory.reset.next = clock < 2;
         memory.flush.next = random.one_in(400);
         draw_inputs!(
