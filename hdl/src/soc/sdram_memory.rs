@@ -494,7 +494,8 @@ mod tests {
                 1 => At::Nothing,
                 2..30 => {
                     walk = if below(10) == 0 { below(64) } else { walk + 1 };
-                    let word = walk & 0x1F | (walk >> 5 & 1) * (cache_bytes as u64 / 8);
+                    let second = (walk >> 5 & 1) * (cache_bytes as u64 / 8);
+                    let word = walk & 0x1F | second;
                     At::Ram(word as u32 * 8)
                 }
                 _ => At::Ram(

@@ -236,7 +236,7 @@ fn build_model(wanted: &Model) -> Result<PathBuf, String> {
         let mut build = compiler_for(folder, "2");
         build
             .include(folder)
-            .include(&include)
+            .include(include)
             .include(include.join("vltstd"))
             .file(fast);
         let fast_objects = build
