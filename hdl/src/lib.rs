@@ -14,6 +14,7 @@
 
 pub mod board;
 pub mod bundles;
+pub mod cache;
 pub mod constants;
 pub mod cpu;
 pub mod decode;

@@ -1,8 +1,9 @@
 //! The tops as Verilog.
-use crate::board::Ulx3s;
+use crate::board::{PADS, Ulx3s, Ulx3sSdram};
 use crate::cpu::Cpu;
 use crate::emit::{EmitError, Verilog, emit};
 use crate::soc::chip::{Chip, ChipOptions};
+use crate::soc::sdram_memory::{SdramMemory, SdramMemoryOptions};
 use crate::soc::wishbone_core::WishboneCore;
 use rust_hdl_core::prelude::Block;
 
@@ -41,6 +42,19 @@ pub fn ulx3s(pll: spec::clock::Pll) -> Result<Verilog, Vec<EmitError>> {
     emit("ulx3s", &board)
 }
 
+/// The same board with its SDRAM as RAM; the module is called `ulx3s_sdram`, and the first of the list is the one within its
+/// pads.
+///
+/// # Errors
+/// What the emitter found.
+pub fn ulx3s_sdram(pll: spec::clock::Pll) -> Result<Verilog, Vec<EmitError>> {
+    let mut board = Ulx3sSdram::new(pll);
+    board.connect_all();
+    let mut verilog = emit("ulx3s_sdram_core", &board)?;
+    verilog.text += PADS;
+    Ok(verilog)
+}
+
 /// The core with its devices; the module is called `chip`.
 ///
 /// # Errors
@@ -49,4 +63,14 @@ pub fn chip() -> Result<Verilog, Vec<EmitError>> {
     let mut chip = Chip::new(ChipOptions::default());
     chip.connect_all();
     emit("chip", &chip)
+}
+
+/// The memory system with caches and SDRAM, which lies outside the chip; the module is called `sdram_memory`.
+///
+/// # Errors
+/// What the emitter found.
+pub fn sdram_memory() -> Result<Verilog, Vec<EmitError>> {
+    let mut memory = SdramMemory::new(SdramMemoryOptions::default());
+    memory.connect_all();
+    emit("sdram_memory", &memory)
 }

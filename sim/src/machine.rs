@@ -17,6 +17,17 @@ pub const DEFAULT_HANG_CLOCKS: u64 = 20_000;
 /// Clock cycles within which the debug port must answer.
 const DEBUG_CLOCKS: u64 = 20_000;
 
+/// What RAM is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MemoryKind {
+    /// Block RAM: answers in one clock.
+    #[default]
+    Bram,
+    /// The SDRAM chip of the board behind its controller and caches. Every answer is compared with what was stored, and every
+    /// command with what the chip needs.
+    Sdram,
+}
+
 /// How a [`Machine`] is made.
 #[derive(Debug, Clone)]
 pub struct MachineConfig {
@@ -24,7 +35,9 @@ pub struct MachineConfig {
     pub ram_bytes: u32,
     /// ROM, ending at 4 GB, the last 128 KB of it seen again below 1 MB. Padded at the front to a multiple of 8 bytes.
     pub rom: Vec<u8>,
-    /// Seed of random wait states on both memory ports; `None` for memory that answers in one clock.
+    /// What RAM is made of.
+    pub memory: MemoryKind,
+    /// Seed of random wait states on both memory ports; `None` for memory that answers in one clock. SDRAM has its own.
     pub wait_seed: Option<u64>,
     /// Clocks without a retirement, outside HLT, that count as a hang.
     pub hang_clocks: u64,
@@ -39,6 +52,7 @@ impl Default for MachineConfig {
         Self {
             ram_bytes: spec::memory_map::DEFAULT_RAM_BYTES,
             rom: Vec::new(),
+            memory: MemoryKind::Bram,
             wait_seed: None,
             hang_clocks: DEFAULT_HANG_CLOCKS,
             keep_retired: true,
@@ -68,6 +82,8 @@ pub enum Stop {
     DebugHalted,
     /// An instruction has completed that a watch waits for; [`Machine::watches_hit`] says which.
     Watch,
+    /// The memory system with SDRAM is wrong: [`Machine::memory_fault`] says how. It never is, as far as is known.
+    Memory,
 }
 
 /// Something the machine was asked for and cannot do.
@@ -78,6 +94,9 @@ pub enum MachineError {
         "{0} bytes of RAM with {1} bytes of ROM: RAM must be a multiple of 8 and both must fit into 4 GB"
     )]
     Size(u32, usize),
+    /// More RAM than the SDRAM has.
+    #[error("{0} bytes of RAM: the SDRAM has {bytes}", bytes = spec::sdram::BYTES)]
+    SdramSize(u32),
     /// The host has no memory left.
     #[error("cannot allocate {0} bytes of guest RAM")]
     OutOfMemory(u32),
@@ -97,6 +116,26 @@ pub enum MachineError {
     /// The debug port did not halt the processor between instructions.
     #[error("the processor did not halt for the debugger, but: {0:?}")]
     NotHalted(Stop),
+}
+
+/// What the chip of the board's SDRAM needs on a clock of `clock_hz`.
+fn sdram_needs(clock_hz: u64) -> raw::Sdram {
+    use spec::sdram;
+    let clocks = |interval: sdram::Interval| interval.clocks_at(clock_hz);
+    raw::Sdram {
+        rcd: clocks(sdram::T_RCD),
+        rp: clocks(sdram::T_RP),
+        rc: clocks(sdram::T_RC),
+        ras: clocks(sdram::T_RAS),
+        rrd: clocks(sdram::T_RRD),
+        rfc: clocks(sdram::T_RFC),
+        wr: clocks(sdram::T_WR),
+        mrd: clocks(sdram::T_MRD),
+        power_up: clocks(sdram::T_POWER_UP),
+        refresh: sdram::refresh_clocks(clock_hz),
+        initial_refreshes: sdram::INITIAL_REFRESHES,
+        mode_register: sdram::MODE_REGISTER,
+    }
 }
 
 /// Makes the waveform's texts: called in every clock that is written, with the texts of the clock before.
@@ -198,7 +237,15 @@ impl Machine {
         {
             return Err(MachineError::Size(config.ram_bytes, rom.len()));
         }
+        if config.memory == MemoryKind::Sdram && config.ram_bytes > spec::sdram::BYTES {
+            return Err(MachineError::SdramSize(config.ram_bytes));
+        }
+        let sdram = sdram_needs(spec::clock::CLOCK_HZ);
         let settings = Settings {
+            sdram: match config.memory {
+                MemoryKind::Bram => std::ptr::null(),
+                MemoryKind::Sdram => &sdram,
+            },
             ram_bytes: config.ram_bytes.into(),
             rom: rom.as_ptr(),
             rom_bytes: rom.len() as u64,
@@ -248,9 +295,19 @@ impl Machine {
                 raw::STOP_INSTRUCTIONS => Stop::Instructions,
                 raw::STOP_DEBUG_HALTED => Stop::DebugHalted,
                 raw::STOP_WATCH => Stop::Watch,
+                raw::STOP_MEMORY => Stop::Memory,
                 _ => Stop::Cycles,
             };
         }
+    }
+
+    /// What is wrong with the memory system, behind [`Stop::Memory`].
+    pub fn memory_fault(&self) -> String {
+        let mut text = vec![0; 256];
+        // SAFETY: `raw` is a live machine; the shim writes no more than fits, and says how much.
+        let length = unsafe { raw::sg_fault_get(self.raw.as_ptr(), text.as_mut_ptr(), text.len()) };
+        text.truncate(length);
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// What the chip asks of its memory ports in this clock.

@@ -5,7 +5,7 @@ use firmware::loader::{LoadRequest, load};
 use firmware::{Gate, ImageOptions, Layer};
 use serde_json::Value;
 use sim::image::Image;
-use sim::machine::{Machine, MachineConfig, Stop};
+use sim::machine::{Machine, MachineConfig, MemoryKind, Stop};
 use sim::symbols::Symbols;
 use spec::registers;
 use std::path::PathBuf;
@@ -208,6 +208,50 @@ fn an_image_without_a_layer_and_at_other_addresses_prints_its_own_path() {
         assert!(hop["address"].as_str().unwrap().starts_with(start), "{hop}");
     }
     assert_eq!(journey["console"], text());
+}
+
+#[test]
+fn sdram_makes_the_journey_slower_and_no_other() {
+    let bram = journey(&[]);
+    let sdram = journey(&["--memory", "sdram"]);
+    let path = |journey: &Value| -> Vec<(Value, Value, Value)> {
+        let hops = journey["hops"].as_array().unwrap().iter();
+        hops.map(|hop| {
+            let key = |name: &str| hop[name].clone();
+            (key("address"), key("instructions"), key("note"))
+        })
+        .collect()
+    };
+    assert_eq!(path(&sdram), path(&bram));
+    assert_eq!(sdram["console"], bram["console"]);
+    let cycles = |journey: &Value| journey["totals"]["cycles"].as_u64().unwrap();
+    let (slow, fast) = (cycles(&sdram), cycles(&bram));
+    assert!(
+        slow > fast && slow < 2 * fast,
+        "{slow} clocks, {fast} with block RAM"
+    );
+}
+
+#[test]
+fn a_reset_with_sdram_prints_the_text_again() {
+    let image = Image::build(Gate::Int2e).unwrap();
+    let config = MachineConfig {
+        rom: image.rom,
+        memory: MemoryKind::Sdram,
+        keep_retired: false,
+        keep_ports: false,
+        ..Default::default()
+    };
+    let mut machine = Machine::new(config).unwrap();
+    for cycles in [2_000_000, 100_123, 2_000_000] {
+        let stop = machine.run(cycles);
+        assert_ne!(stop, Stop::Memory, "{}", machine.memory_fault());
+        let ended = cycles == 2_000_000;
+        assert_eq!(stop, if ended { Stop::Halted } else { Stop::Cycles });
+        let console = machine.take_console();
+        assert!(!ended || console == text().as_bytes());
+        machine.reset();
+    }
 }
 
 /// The default image in a machine.

@@ -11,4 +11,5 @@ pub mod paging;
 pub mod pipeline;
 pub mod ports;
 pub mod registers;
+pub mod sdram;
 pub mod segments;

@@ -6,6 +6,8 @@ pub mod io_bus;
 pub mod peripherals;
 pub mod pic;
 pub mod pit;
+pub mod sdram;
+pub mod sdram_memory;
 pub mod system_ports;
 pub mod uart;
 pub mod wishbone;

@@ -6,7 +6,7 @@
 
 use super::guest::{self, Marks, STACK_TOP};
 use super::{BenchError, Observer};
-use crate::machine::Machine;
+use crate::machine::{Machine, MemoryKind};
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 use spec::segments::{TSS_32_AVAILABLE, descriptor, gate};
@@ -535,6 +535,7 @@ fn machine(row: &Row) -> Result<Machine, BenchError> {
             (BUFFER, &BUFFER.to_le_bytes()),
             (CODE, &program(row).map_err(assembly)?),
         ],
+        MemoryKind::Bram,
     )
 }
 

@@ -2,7 +2,7 @@
 
 use super::{BenchError, Observer};
 use crate::PortAccess;
-use crate::machine::{Machine, MachineConfig, Stop};
+use crate::machine::{Machine, MachineConfig, MemoryKind, Stop};
 use firmware::reset::{RESET_VECTOR, reset_vector, start_up};
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
@@ -28,7 +28,11 @@ const SLICE_CYCLES: u64 = 50_000;
 /// A machine that will start at `entry` (physical) in flat 32-bit ring-0 code, with `loads` in its RAM and ROM.
 ///
 /// The caches are off and there is no stack until the code of [`begin`].
-pub fn machine(entry: u32, loads: &[(u32, &[u8])]) -> Result<Machine, BenchError> {
+pub fn machine(
+    entry: u32,
+    loads: &[(u32, &[u8])],
+    memory: MemoryKind,
+) -> Result<Machine, BenchError> {
     let start_up =
         start_up(START_UP, entry).map_err(|error| BenchError::Assembly("start-up", error))?;
     let mut rom = vec![0xFF; ROM_BYTES as usize];
@@ -45,6 +49,7 @@ pub fn machine(entry: u32, loads: &[(u32, &[u8])]) -> Result<Machine, BenchError
         rom,
         keep_retired: false,
         keep_ports: true,
+        memory,
         ..Default::default()
     })?;
     for (address, bytes) in loads.iter().filter(|(address, _)| *address < ROM_BASE) {

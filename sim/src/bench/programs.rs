@@ -7,7 +7,7 @@
 use super::guest::{self, Marks};
 use super::{BenchError, Observer};
 use crate::Retired;
-use crate::machine::Machine;
+use crate::machine::{Machine, MemoryKind};
 use iced_x86::code_asm::*;
 use iced_x86::{Decoder, DecoderOptions, FlowControl, IcedError};
 use std::collections::HashMap;
@@ -151,9 +151,9 @@ fn stub() -> Result<Vec<u8>, IcedError> {
 ///
 /// # Errors
 /// A machine that cannot be built.
-pub fn machine(program: &Program) -> Result<Machine, BenchError> {
+pub fn machine(program: &Program, memory: MemoryKind) -> Result<Machine, BenchError> {
     let stub = stub().map_err(|error| BenchError::Assembly(program.name, error))?;
-    guest::machine(STUB, &[(STUB, &stub), (BASE, &program.binary)])
+    guest::machine(STUB, &[(STUB, &stub), (BASE, &program.binary)], memory)
 }
 
 /// Counts instructions from their retire records.
@@ -199,9 +199,13 @@ impl Counter {
     }
 }
 
-fn run(program: &Program, observer: &mut dyn Observer) -> Result<Counted, BenchError> {
+fn run(
+    program: &Program,
+    memory: MemoryKind,
+    observer: &mut dyn Observer,
+) -> Result<Counted, BenchError> {
     let name = program.name;
-    let mut machine = machine(program)?;
+    let mut machine = machine(program, memory)?;
     machine.keep(true, true);
     let mut counter = Counter::default();
     guest::run(&mut machine, name, MAX_CYCLES, observer, |machine| {
@@ -238,12 +242,13 @@ fn run(program: &Program, observer: &mut dyn Observer) -> Result<Counted, BenchE
     Ok(counted)
 }
 
-/// Runs programs and counts; [`all`] are all.
+/// Runs programs on a machine with this memory and counts; [`all`] are all.
 ///
 /// # Errors
 /// A program that does not run to its end, or computes a wrong result in one of its passes.
 pub fn measure(
     programs: &[Program],
+    memory: MemoryKind,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Counted>, BenchError> {
     programs
@@ -251,7 +256,7 @@ pub fn measure(
         .enumerate()
         .map(|(index, program)| {
             observer.next(program.name, index, programs.len());
-            run(program, observer)
+            run(program, memory, observer)
         })
         .collect()
 }
@@ -310,7 +315,7 @@ mod tests {
             a.push(ecx)?; // stores
             a.pop(edx) // loads; RET loads and branches
         });
-        let [counted] = measure(&[program], &mut Silent).unwrap()[..] else {
+        let [counted] = measure(&[program], MemoryKind::Bram, &mut Silent).unwrap()[..] else {
             panic!("one program gives one count");
         };
         assert_eq!(counted.instructions, 6 + 3 * 10 + 3);
@@ -329,7 +334,7 @@ mod tests {
                 a.xor(esi, esi)?;
                 (0..additions).try_for_each(|_| a.add(eax, eax))
             });
-            measure(&[program], &mut Silent).unwrap()[0].cycles
+            measure(&[program], MemoryKind::Bram, &mut Silent).unwrap()[0].cycles
         });
         let difference = clocks[1] - clocks[0];
         assert!((200..=204).contains(&difference), "{difference}");
@@ -340,7 +345,7 @@ mod tests {
         let mut program = named("crc");
         let right = program.expected();
         program.binary[12] ^= 1;
-        match measure(&[program], &mut Silent) {
+        match measure(&[program], MemoryKind::Bram, &mut Silent) {
             Err(BenchError::WrongResult {
                 name: "crc",
                 expected,
@@ -359,7 +364,7 @@ mod tests {
             a.mov(esi, dword_ptr(0x2_0000))
         });
         assert!(matches!(
-            measure(&[program], &mut Silent),
+            measure(&[program], MemoryKind::Bram, &mut Silent),
             Err(BenchError::WrongResult {
                 pass: "measured pass",
                 expected: 1,
@@ -373,7 +378,7 @@ mod tests {
     fn a_program_that_hangs_in_hlt_fails() {
         let program = assembled(0, |a| a.hlt());
         assert!(matches!(
-            measure(&[program], &mut Silent),
+            measure(&[program], MemoryKind::Bram, &mut Silent),
             Err(BenchError::End { .. })
         ));
     }
@@ -395,7 +400,7 @@ mod tests {
     #[test]
     fn the_list_is_larger_than_two_caches_of_8_kb() {
         let program = named("list");
-        let mut machine = machine(&program).unwrap();
+        let mut machine = machine(&program, MemoryKind::Bram).unwrap();
         machine.keep(true, false);
         let mut touched = HashSet::new();
         guest::run(&mut machine, "list", MAX_CYCLES, &mut Silent, |machine| {

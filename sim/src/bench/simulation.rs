@@ -1,6 +1,7 @@
 //! How fast the chip is simulated: the programs without any record, against the host's clock.
 
 use super::{BenchError, Observer, guest, programs};
+use crate::machine::MemoryKind;
 use std::time::{Duration, Instant};
 
 /// What was simulated, in how long.
@@ -35,7 +36,7 @@ pub fn measure(observer: &mut dyn Observer) -> Result<Speed, BenchError> {
     let mut speed = Speed::default();
     for (index, program) in programs.iter().enumerate() {
         observer.next(program.name, index, programs.len());
-        let mut machine = programs::machine(program)?;
+        let mut machine = programs::machine(program, MemoryKind::Bram)?;
         machine.keep(false, false);
         let began = Instant::now();
         guest::run(

@@ -17,6 +17,8 @@ const PLACEMENT: [&str; 4] = [
 
 /// Pins of the board.
 const ULX3S_PINS: &str = include_str!("../../../constraints/ulx3s/ulx3s.lpf");
+/// Pins of its SDRAM.
+const SDRAM_PINS: &str = include_str!("../../../constraints/ulx3s/sdram.lpf");
 
 /// Ports that a board leaves open; inputs among them are 0.
 const NOT_ON_A_BOARD: [&str; 5] = ["debug_", "retire_", "pipeline_", "nmi", "io_"];
@@ -34,8 +36,10 @@ pub enum Top {
     Core,
     /// The core with its devices, without pins.
     Chip,
-    /// The ULX3S with an LFE5U-85F.
+    /// The ULX3S with an LFE5U-85F, RAM in block RAM.
     Ulx3s,
+    /// The ULX3S with an LFE5U-85F, RAM in its SDRAM.
+    Ulx3sSdram,
 }
 
 impl Top {
@@ -44,7 +48,13 @@ impl Top {
             Self::Core => "core",
             Self::Chip => "chip",
             Self::Ulx3s => "ulx3s",
+            Self::Ulx3sSdram => "ulx3s_sdram",
         }
+    }
+
+    /// It has pins and a ROM.
+    pub fn is_board(self) -> bool {
+        matches!(self, Self::Ulx3s | Self::Ulx3sSdram)
     }
 }
 
@@ -118,16 +128,18 @@ impl Synthesis {
         let (verilog, top) = match self.top {
             Top::Core => with_wrapper(verilator_sys::CORE_VERILOG, "core")?,
             Top::Chip => with_wrapper(verilator_sys::CHIP_VERILOG, "chip")?,
-            Top::Ulx3s => {
-                let row = verilator_sys::ULX3S_VERILOG
-                    .iter()
-                    .find(|(clock, _)| *clock == self.clock_hz);
+            Top::Ulx3s | Top::Ulx3sSdram => {
+                let rows = match self.top {
+                    Top::Ulx3sSdram => verilator_sys::ULX3S_SDRAM_VERILOG,
+                    _ => verilator_sys::ULX3S_VERILOG,
+                };
+                let row = rows.iter().find(|(clock, _)| *clock == self.clock_hz);
                 let (_, text) = row.ok_or("there is no board's Verilog for this clock")?;
-                ((*text).to_string(), "ulx3s")
+                ((*text).to_string(), name)
             }
         };
         let rom = match &self.rom {
-            _ if self.top != Top::Ulx3s => None,
+            _ if !self.top.is_board() => None,
             Some(words) => Some(words.clone()),
             None => Some(self.random_words()?),
         };
@@ -190,7 +202,7 @@ impl Synthesis {
         }
         Ok(GateLevel {
             top: match self.top {
-                Top::Ulx3s => "ulx3s",
+                Top::Ulx3s | Top::Ulx3sSdram => self.top.name(),
                 Top::Core | Top::Chip => WRAPPER,
             },
             verilog: self.read(&format!("{}.v", self.top.name()))?,
@@ -207,10 +219,14 @@ impl Synthesis {
         let mhz = self.clock_hz as f64 / 1e6;
         let stage = format!("routed-{seed}");
         let netlist = self.read("netlist.key")?;
+        let pins = match self.top {
+            Top::Ulx3sSdram => [ULX3S_PINS, SDRAM_PINS].concat(),
+            _ => ULX3S_PINS.to_string(),
+        };
         let key = key(&[
             &netlist,
             &PLACEMENT.join(" "),
-            ULX3S_PINS,
+            &pins,
             &mhz.to_string(),
             "routed 1",
         ]);
@@ -236,8 +252,8 @@ impl Synthesis {
             .map(String::from)
             .to_vec();
             arguments.extend(PLACEMENT.map(String::from));
-            if self.top == Top::Ulx3s {
-                self.write("ulx3s.lpf", ULX3S_PINS)?;
+            if self.top.is_board() {
+                self.write("ulx3s.lpf", &pins)?;
                 let config = format!("{stage}.config");
                 arguments.extend(["--lpf", "ulx3s.lpf", "--textcfg", &config].map(String::from));
             } else {

@@ -1,6 +1,6 @@
 //! `sysgate bench`.
 
-use super::{Failure, exit, interrupted, print};
+use super::{Failure, MemoryArgument, exit, interrupted, print};
 use crate::bench::clocks::{self, Measured};
 use crate::bench::programs::{self, Counted};
 use crate::bench::simulation::{self, Speed};
@@ -35,6 +35,9 @@ pub struct BenchArguments {
     /// Measure only this
     #[arg(value_enum)]
     what: Option<What>,
+    /// What the RAM of the C kernels' machine is made of; all else is measured with block RAM
+    #[arg(long, value_enum, default_value_t = MemoryArgument::Bram)]
+    memory: MemoryArgument,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -87,6 +90,7 @@ impl BenchArguments {
     /// # Errors
     /// A guest that does not end as it must, a wrong result, Ctrl-C.
     pub fn run(self) -> Result<u8, Failure> {
+        let memory = self.memory.kind(None)?;
         let wanted = |what| self.what.is_none_or(|only| only == what);
         let mut object = serde_json::Map::new();
         if wanted(What::Clocks) {
@@ -100,7 +104,7 @@ impl BenchArguments {
             )?;
         }
         if wanted(What::Programs) {
-            let rows = programs::measure(&programs::all(), &mut Progress::new("programs"))
+            let rows = programs::measure(&programs::all(), memory, &mut Progress::new("programs"))
                 .map_err(failure)?;
             self.show(
                 &mut object,

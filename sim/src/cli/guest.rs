@@ -4,7 +4,7 @@ use super::session::Setup;
 use super::{Failure, GateArgument, built_in, exit};
 use crate::files;
 use crate::image::{Image, ROM_LIMIT};
-use crate::machine::{DEFAULT_HANG_CLOCKS, MachineConfig};
+use crate::machine::{DEFAULT_HANG_CLOCKS, MachineConfig, MemoryKind};
 use crate::symbols::Symbols;
 use clap::Args;
 use spec::memory_map::{DEFAULT_RAM_BYTES, FOREIGN_RAM_BYTES};
@@ -51,7 +51,12 @@ impl GuestArguments {
         self.hang_cycles.max(1)
     }
 
-    /// Reads and builds what is to run; records of retired micro-ops and port accesses are not kept.
+    /// The seed of random wait states.
+    pub fn wait_states(&self) -> Option<u64> {
+        self.wait_states
+    }
+
+    /// Reads and builds what is to run, on a machine with block RAM; records of retired micro-ops and port accesses are not kept.
     ///
     /// # Errors
     /// Bad files, addresses and sizes.
@@ -115,6 +120,7 @@ impl GuestArguments {
             config: MachineConfig {
                 ram_bytes,
                 rom,
+                memory: MemoryKind::Bram,
                 wait_seed: self.wait_states,
                 hang_clocks: self.hang_cycles(),
                 keep_retired: false,

@@ -2,7 +2,7 @@
 
 use super::session::{self, Options, Setup};
 use super::wave::{Window, Windows};
-use super::{Failure, GateArgument, exit, print};
+use super::{Failure, GateArgument, MemoryArgument, exit, print};
 use crate::image::Image;
 use crate::journey::{Hop, Journey, Watch};
 use crate::machine::{DEFAULT_HANG_CLOCKS, MachineConfig};
@@ -44,6 +44,9 @@ pub struct JourneyArguments {
     /// Let memory answer after random wait states made from this seed
     #[arg(long, value_name = "SEED")]
     wait_states: Option<u64>,
+    /// What RAM is made of
+    #[arg(long, value_enum, default_value_t = MemoryArgument::Bram)]
+    memory: MemoryArgument,
 }
 
 impl JourneyArguments {
@@ -67,6 +70,7 @@ impl JourneyArguments {
             config: MachineConfig {
                 ram_bytes: spec::memory_map::DEFAULT_RAM_BYTES,
                 rom: image.rom,
+                memory: self.memory.kind(self.wait_states)?,
                 wait_seed: self.wait_states,
                 hang_clocks: hang_cycles,
                 keep_retired: true,

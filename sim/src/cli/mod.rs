@@ -149,6 +149,35 @@ impl From<GateArgument> for firmware::Gate {
     }
 }
 
+/// `--memory`.
+#[cfg(feature = "model")]
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum MemoryArgument {
+    /// Block RAM, which answers in one clock
+    Bram,
+    /// The board's SDRAM chip behind caches of 8 KB each
+    Sdram,
+}
+
+#[cfg(feature = "model")]
+impl MemoryArgument {
+    /// The memory of a simulated machine.
+    ///
+    /// # Errors
+    /// Random wait states beside SDRAM, which has its own.
+    fn kind(self, wait_states: Option<u64>) -> Result<crate::machine::MemoryKind, Failure> {
+        use crate::machine::MemoryKind;
+        match (self, wait_states) {
+            (Self::Bram, _) => Ok(MemoryKind::Bram),
+            (Self::Sdram, None) => Ok(MemoryKind::Sdram),
+            (Self::Sdram, Some(_)) => Err(Failure::new(
+                exit::USAGE,
+                "--wait-states is for --memory bram; SDRAM has waits of its own",
+            )),
+        }
+    }
+}
+
 /// The built-in image that the options choose.
 fn built_in(gate: GateArgument, bill: bool) -> Result<Image, String> {
     let program = if bill {

@@ -1,9 +1,9 @@
 //! `sysgate run`.
 
-use super::Failure;
 use super::guest::GuestArguments;
 use super::session::{self, Options};
 use super::wave::Window;
+use super::{Failure, MemoryArgument};
 use crate::machine::Stop;
 use clap::Args;
 use std::path::PathBuf;
@@ -13,6 +13,9 @@ use std::path::PathBuf;
 pub struct RunArguments {
     #[command(flatten)]
     guest: GuestArguments,
+    /// What RAM is made of
+    #[arg(long, value_enum, default_value_t = MemoryArgument::Bram)]
+    memory: MemoryArgument,
     /// End after this many clock cycles
     #[arg(long, value_name = "N")]
     max_cycles: Option<u64>,
@@ -40,7 +43,9 @@ impl RunArguments {
     /// Bad files and addresses, and every end that is not the guest's own.
     pub fn run(self) -> Result<u8, Failure> {
         let hang_cycles = self.guest.hang_cycles();
-        let setup = self.guest.setup()?;
+        let memory = self.memory.kind(self.guest.wait_states())?;
+        let mut setup = self.guest.setup()?;
+        setup.config.memory = memory;
         let options = Options {
             max_cycles: self.max_cycles,
             wave: self.wave.map(|path| (path, self.wave_window)),

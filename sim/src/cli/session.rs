@@ -67,6 +67,8 @@ pub struct End {
     pub cycle: u64,
     /// EIP, CPL, cycle and symbol, for messages.
     pub place: String,
+    /// What is wrong with the memory system, if that ended the run.
+    memory_fault: String,
     /// What came out of the UART.
     pub console: Vec<u8>,
     /// For every window around a symbol, the cycles at which it was reached.
@@ -219,6 +221,7 @@ pub fn run(
         stop,
         cycle: status.cycle,
         place,
+        memory_fault: machine.memory_fault(),
         console,
         input,
         windows,
@@ -311,6 +314,13 @@ impl End {
             Some(Stop::Shutdown) => Err(Failure::new(
                 exit::SHUTDOWN,
                 format!("the guest shut down at {place}"),
+            )),
+            Some(Stop::Memory) => Err(Failure::new(
+                exit::ERROR,
+                format!(
+                    "the memory system is wrong: {} at {place}",
+                    self.memory_fault
+                ),
             )),
             Some(Stop::Hung) => Err(Failure::new(
                 exit::HUNG,

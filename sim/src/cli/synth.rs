@@ -1,6 +1,6 @@
 //! `sysgate synth`.
 
-use super::{Failure, GateArgument, built_in, exit, print};
+use super::{Failure, GateArgument, MemoryArgument, built_in, exit, print};
 use crate::board::report::{Cells, Report};
 use crate::board::synthesis::{Routed, Synthesis, Top};
 use crate::board::tools::target_folder;
@@ -31,6 +31,9 @@ pub struct SynthArguments {
     /// What to build: only the board becomes a bitstream
     #[arg(long, value_enum, default_value_t = TopArgument::Board)]
     top: TopArgument,
+    /// What the board's RAM is made of
+    #[arg(long, value_enum, default_value_t = MemoryArgument::Bram)]
+    memory: MemoryArgument,
     /// The chip's clock in MHz: 25, 35, 40 or 50
     #[arg(long, value_name = "MHZ", default_value_t = spec::clock::CLOCK_HZ / 1_000_000)]
     freq: u64,
@@ -112,7 +115,10 @@ impl SynthArguments {
         let (top, name) = match self.top {
             TopArgument::Core => (Top::Core, "core"),
             TopArgument::Chip => (Top::Chip, "chip"),
-            TopArgument::Board => (Top::Ulx3s, "ulx3s"),
+            TopArgument::Board => match self.memory {
+                MemoryArgument::Bram => (Top::Ulx3s, "ulx3s"),
+                MemoryArgument::Sdram => (Top::Ulx3sSdram, "ulx3s_sdram"),
+            },
         };
         let folder = self.out.clone().unwrap_or_else(|| {
             target_folder()
@@ -120,7 +126,7 @@ impl SynthArguments {
                 .join(format!("{name}-{}", self.freq))
         });
         let image = match &self.image {
-            _ if top != Top::Ulx3s => None,
+            _ if !top.is_board() => None,
             Some(folder) => Some(Image::read(folder)?),
             None => Some(built_in(self.gate, self.bill)?),
         };

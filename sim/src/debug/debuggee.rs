@@ -545,6 +545,7 @@ impl Debuggee {
                 Stop::Halted => Stopped::Halted,
                 Stop::Shutdown => Stopped::Shutdown,
                 Stop::Hung => Stopped::Hung,
+                Stop::Memory => panic!("{}", self.machine.memory_fault()),
             };
         }
     }

@@ -12,11 +12,16 @@ use std::process::Command;
 /// Waived: the emitter's 32-bit literals and whole-struct wires. What finds real mistakes stays on, and is fatal.
 #[rustfmt::skip]
 const VERILATOR_FLAGS: &[&str] = &[
-    "--cc", "--top-module", "sysgate", "--prefix", "Vsysgate", "--Mdir", ".",
-    "-O3", "--x-assign", "fast", "--x-initial", "fast", "--trace-fst", "--no-trace-params", "--trace-max-width", "4096",
+    "--cc", "--Mdir", ".", "-O3", "--x-assign", "fast", "--x-initial", "fast",
     "--savable", "--output-split", "0", "--no-timing", "--quiet-stats",
     "-Wall", "-Wno-DECLFILENAME", "-Wno-UNUSEDSIGNAL", "-Wno-UNUSEDPARAM",
 ];
+#[rustfmt::skip]
+const CHIP_FLAGS: &[&str] = &[
+    "--top-module", "sysgate", "--prefix", "Vsysgate",
+    "--trace-fst", "--no-trace-params", "--trace-max-width", "4096",
+];
+const MEMORY_FLAGS: &[&str] = &["--top-module", "memory", "--prefix", "Vmemory"];
 
 pub fn build() -> Result<(), String> {
     println!("cargo:rerun-if-changed=shim");
@@ -37,9 +42,11 @@ pub fn build() -> Result<(), String> {
     let version = verilator.version()?;
     let compiler = compiler_name()?;
 
-    let emitted = emit()?;
+    let (emitted, memory) = emit()?;
     let wrapper = ports::wrapper(&emitted.modules[0].name, &ports::of_top(&emitted)?)?;
     let verilog = emitted.text + &wrapper;
+    let wrapper = ports::memory_wrapper(&memory.modules[0].name, &ports::of_top(&memory)?)?;
+    let memory = memory.text + &wrapper;
 
     let include = verilator.root.join("include");
     let zlib = PathBuf::from(
@@ -72,21 +79,115 @@ pub fn build() -> Result<(), String> {
         compile(&build, "sysgate_verilated")
     })?;
 
-    // The chip.
-    let model_key = key(&[
-        &verilog,
-        &version,
-        &compiler,
-        &VERILATOR_FLAGS.join(" "),
-        "model 1",
-    ]);
-    let model = cache.join(&model_key);
+    // The chip, and the memory system beside it.
+    let model = build_model(&Model {
+        verilog: &verilog,
+        flags: VERILATOR_FLAGS,
+        more_flags: CHIP_FLAGS,
+        prefix: "Vsysgate",
+        library: "sysgate_model",
+        key: key(&[
+            &verilog,
+            &version,
+            &compiler,
+            &VERILATOR_FLAGS.join(" "),
+            &CHIP_FLAGS.join(" "),
+            "model 2",
+        ]),
+        cache: &cache,
+        verilator: &verilator,
+        include: &include,
+    })?;
+    let memory_model = build_model(&Model {
+        verilog: &memory,
+        flags: VERILATOR_FLAGS,
+        more_flags: MEMORY_FLAGS,
+        prefix: "Vmemory",
+        library: "sysgate_memory",
+        key: key(&[
+            &memory,
+            &version,
+            &compiler,
+            &VERILATOR_FLAGS.join(" "),
+            &MEMORY_FLAGS.join(" "),
+            "memory 2",
+        ]),
+        cache: &cache,
+        verilator: &verilator,
+        include: &include,
+    })?;
+
+    // The shim.
+    let mut shim_sources = String::new();
+    for file in ["shim/shim.cpp", "shim/shim.h", "shim/sdram.h"] {
+        shim_sources +=
+            &fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"))?;
+    }
+    let memory_key = memory_model.display().to_string();
+    let shim = model.join(format!(
+        "shim-{}",
+        key(&[&shim_sources, &memory_key, "shim 2"])
+    ));
+    once(&shim, |folder| {
+        let mut build = compiler_for(folder, "2");
+        build
+            .include("shim")
+            .include(&model)
+            .include(&memory_model)
+            .include(&include)
+            .include(include.join("vltstd"))
+            .file("shim/shim.cpp");
+        compile(&build, "sysgate_shim")
+    })?;
+    lock.unlock()
+        .map_err(|error| format!("cannot unlock {}: {error}", lock_path.display()))?;
+
+    for folder in [&shim, &model, &memory_model, &runtime] {
+        println!("cargo:rustc-link-search=native={}", folder.display());
+    }
+    for library in [
+        "sysgate_shim",
+        "sysgate_model",
+        "sysgate_memory",
+        "sysgate_verilated",
+    ] {
+        println!("cargo:rustc-link-lib=static={library}");
+    }
+    if let Some(library) = cpp_runtime() {
+        println!("cargo:rustc-link-lib={library}");
+    }
+    println!("cargo:verilator={}", verilator.binary.display());
+    println!("cargo:root={}", verilator.root.display());
+    println!("cargo:verilated={}", runtime.display());
+    println!("cargo:zlib_include={}", zlib.display());
+    println!("cargo:lz4_include={}", lz4.display());
+    Ok(())
+}
+
+/// What Verilator and the compiler make a library of.
+struct Model<'a> {
+    verilog: &'a str,
+    flags: &'a [&'a str],
+    more_flags: &'a [&'a str],
+    prefix: &'a str,
+    library: &'a str,
+    key: String,
+    cache: &'a Path,
+    verilator: &'a toolchain::Verilator,
+    include: &'a Path,
+}
+
+/// Builds the model unless it is there; its folder.
+fn build_model(wanted: &Model) -> Result<PathBuf, String> {
+    let (verilog, verilator, include) = (wanted.verilog, wanted.verilator, wanted.include);
+    let model = wanted.cache.join(&wanted.key);
     once(&model, |folder| {
         let source = folder.join("sysgate.v");
-        fs::write(&source, &verilog)
+        fs::write(&source, verilog)
             .map_err(|error| format!("cannot write {}: {error}", source.display()))?;
         let output = Command::new(&verilator.binary)
-            .args(VERILATOR_FLAGS)
+            .args(wanted.flags)
+            .args(wanted.more_flags)
             .arg("sysgate.v")
             .env("VERILATOR_ROOT", &verilator.root)
             .current_dir(folder)
@@ -95,7 +196,7 @@ pub fn build() -> Result<(), String> {
         if !output.status.success() {
             let findings = String::from_utf8_lossy(&output.stderr);
             let kept = folder.with_extension("failed.v");
-            let _ = fs::write(&kept, &verilog);
+            let _ = fs::write(&kept, verilog);
             eprintln!("{findings}");
             let first = findings.lines().next().unwrap_or("no message").to_string();
             return Err(format!(
@@ -103,7 +204,7 @@ pub fn build() -> Result<(), String> {
                 kept.display()
             ));
         }
-        let (fast, slow) = generated_sources(folder)?;
+        let (fast, slow) = generated_sources(folder, wanted.prefix)?;
         // One translation unit of what runs each clock, one of what runs once: compiles several times faster than the
         // many small files, and only the first is worth optimising.
         let unity = |name: &str, files: &[String]| -> Result<PathBuf, String> {
@@ -119,7 +220,7 @@ pub fn build() -> Result<(), String> {
         let fast = unity("unity_fast.cpp", &fast)?;
         let slow = unity("unity_slow.cpp", &slow)?;
         let slow_thread = std::thread::spawn({
-            let (folder, include) = (folder.to_path_buf(), include.clone());
+            let (folder, include) = (folder.to_path_buf(), include.to_path_buf());
             move || {
                 let mut build = compiler_for(&folder, "0");
                 build
@@ -135,7 +236,7 @@ pub fn build() -> Result<(), String> {
         let mut build = compiler_for(folder, "2");
         build
             .include(folder)
-            .include(&include)
+            .include(include)
             .include(include.join("vltstd"))
             .file(fast);
         let fast_objects = build
@@ -146,51 +247,16 @@ pub fn build() -> Result<(), String> {
             .map_err(|_| "the compiler's thread panicked".to_string())?;
         let mut archive = compiler_for(folder, "2");
         archive.objects(fast_objects?).objects(slow_objects?);
-        compile(&archive, "sysgate_model")
+        compile(&archive, wanted.library)
     })?;
-
-    // The shim.
-    let mut shim_sources = String::new();
-    for file in ["shim/shim.cpp", "shim/shim.h"] {
-        shim_sources +=
-            &fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"))?;
-    }
-    let shim = model.join(format!("shim-{}", key(&[&shim_sources, "shim 1"])));
-    once(&shim, |folder| {
-        let mut build = compiler_for(folder, "2");
-        build
-            .include("shim")
-            .include(&model)
-            .include(&include)
-            .include(include.join("vltstd"))
-            .file("shim/shim.cpp");
-        compile(&build, "sysgate_shim")
-    })?;
-    lock.unlock()
-        .map_err(|error| format!("cannot unlock {}: {error}", lock_path.display()))?;
-
-    for folder in [&shim, &model, &runtime] {
-        println!("cargo:rustc-link-search=native={}", folder.display());
-    }
-    for library in ["sysgate_shim", "sysgate_model", "sysgate_verilated"] {
-        println!("cargo:rustc-link-lib=static={library}");
-    }
-    if let Some(library) = cpp_runtime() {
-        println!("cargo:rustc-link-lib={library}");
-    }
-    println!("cargo:verilator={}", verilator.binary.display());
-    println!("cargo:root={}", verilator.root.display());
-    println!("cargo:verilated={}", runtime.display());
-    println!("cargo:zlib_include={}", zlib.display());
-    println!("cargo:lz4_include={}", lz4.display());
-    Ok(())
+    Ok(model)
 }
 
 /// Emits the tops, the list of opcodes that are built and the microcode's labels into OUT_DIR, where `src/lib.rs` includes them; returns the
-/// chip.
+/// chip and the memory system that may stand beside it.
 ///
 /// Written here, they need not be made again by the program: `hdl` and all of rust-hdl are built only once.
-fn emit() -> Result<Verilog, String> {
+fn emit() -> Result<(Verilog, Verilog), String> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     let write = |name: &str, text: &str| {
         let path = out.join(name);
@@ -208,21 +274,27 @@ fn emit() -> Result<Verilog, String> {
     let wishbone =
         hdl::top::wishbone_core().map_err(|errors| refused("core with Wishbone", errors))?;
     let chip = hdl::top::chip().map_err(|errors| refused("chip", errors))?;
+    let memory = hdl::top::sdram_memory().map_err(|errors| refused("memory system", errors))?;
     for pll in spec::clock::PLLS {
         let board = hdl::top::ulx3s(pll).map_err(|errors| refused("board", errors))?;
         write(&format!("ulx3s-{}.v", pll.clock_hz), &board.text)?;
+        let board =
+            hdl::top::ulx3s_sdram(pll).map_err(|errors| refused("board with SDRAM", errors))?;
+        write(&format!("ulx3s_sdram-{}.v", pll.clock_hz), &board.text)?;
     }
-    let rows: String = spec::clock::PLLS
-        .iter()
-        .map(|pll| {
+    for board in ["ulx3s", "ulx3s_sdram"] {
+        let row = |pll: &spec::clock::Pll| {
             let clock = pll.clock_hz;
-            format!("({clock}, include_str!(concat!(env!(\"OUT_DIR\"), \"/ulx3s-{clock}.v\"))),")
-        })
-        .collect();
-    write("ulx3s.rs", &format!("&[{rows}]"))?;
+            let file = format!("/{board}-{clock}.v");
+            format!("({clock}, include_str!(concat!(env!(\"OUT_DIR\"), \"{file}\"))),")
+        };
+        let rows: String = spec::clock::PLLS.iter().map(row).collect();
+        write(&format!("{board}.rs"), &format!("&[{rows}]"))?;
+    }
     write("core.v", &core.text)?;
     write("sysgate_core.v", &wishbone.text)?;
     write("chip.v", &chip.text)?;
+    write("sdram_memory.v", &memory.text)?;
     let built: Vec<bool> = spec::opcodes::all().map(hdl::decode::is_built).collect();
     write("opcodes.rs", &format!("&{built:?}"))?;
     let mut routines: Vec<(usize, String)> = hdl::microcode::image()
@@ -233,12 +305,12 @@ fn emit() -> Result<Verilog, String> {
     routines.sort();
     write("microcode.rs", &format!("&{routines:?}"))?;
     write("lanes.rs", &format!("&{:?}", ports::LANES))?;
-    Ok(chip)
+    Ok((chip, memory))
 }
 
 /// The fast and the slow C++ files that Verilator wrote, from the list it leaves for make.
-fn generated_sources(folder: &Path) -> Result<(Vec<String>, Vec<String>), String> {
-    let path = folder.join("Vsysgate_classes.mk");
+fn generated_sources(folder: &Path, prefix: &str) -> Result<(Vec<String>, Vec<String>), String> {
+    let path = folder.join(format!("{prefix}_classes.mk"));
     let list = fs::read_to_string(&path)
         .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let (mut fast, mut slow) = (Vec::new(), Vec::new());

@@ -220,3 +220,97 @@ pub fn wrapper(
     text += &lane_modules;
     Ok(text)
 }
+
+/// The ports of the memory system that the shim puts beside the chip, with SDRAM.
+#[rustfmt::skip]
+pub const MEMORY_PORTS: &[(Direction, &str, u32)] = &[
+    (In,  "clock", 1),
+    (In,  "reset", 1),
+    (In,  "flush", 1),
+    (In,  "instruction_request", 1),
+    (In,  "instruction_address", 32),
+    (In,  "instruction_in_ram", 1),
+    (In,  "instruction_in_rom", 1),
+    (In,  "instruction_cacheable", 1),
+    (In,  "instruction_rom_data", 64),
+    (Out, "instruction_data", 64),
+    (Out, "instruction_wait", 1),
+    (In,  "data_request", 1),
+    (In,  "data_write", 1),
+    (In,  "data_address", 32),
+    (In,  "data_in_ram", 1),
+    (In,  "data_in_rom", 1),
+    (In,  "data_cacheable", 1),
+    (In,  "data_rom_data", 64),
+    (In,  "data_byte_enable", 8),
+    (In,  "data_write_data", 64),
+    (Out, "data_read_data", 64),
+    (Out, "data_wait", 1),
+    (Out, "settled", 1),
+    (Out, "sdram_cke", 1),
+    (Out, "sdram_cs_n", 1),
+    (Out, "sdram_ras_n", 1),
+    (Out, "sdram_cas_n", 1),
+    (Out, "sdram_we_n", 1),
+    (Out, "sdram_bank", 2),
+    (Out, "sdram_address", 13),
+    (Out, "sdram_dqm", 2),
+    (Out, "sdram_data_out", 16),
+    (Out, "sdram_data_drive", 1),
+    (In,  "sdram_data_in", 16),
+];
+
+/// The module `memory` around `memory_module`: all of [`MEMORY_PORTS`]; what the ROM holds is registered, as block RAM
+/// does it, so that the shim looks it up together with the request.
+///
+/// # Errors
+/// A port that the memory system has otherwise.
+pub fn memory_wrapper(
+    memory_module: &str,
+    memory: &BTreeMap<String, (Direction, u32)>,
+) -> Result<String, String> {
+    let known: BTreeMap<String, (Direction, u32)> = MEMORY_PORTS
+        .iter()
+        .map(|&(direction, name, width)| (name.to_string(), (direction, width)))
+        .collect();
+    if known != *memory {
+        let differs = |(name, port): &(&String, &(Direction, u32))| known.get(*name) != Some(*port);
+        return Err(format!(
+            "the memory system's ports are not those that the simulator uses: {} ports instead of {}, {:?}",
+            memory.len(),
+            known.len(),
+            memory.iter().find(differs)
+        ));
+    }
+    let range = |width: u32| match width {
+        1 => String::new(),
+        _ => format!("[{}:0] ", width - 1),
+    };
+    let ports: Vec<String> = MEMORY_PORTS
+        .iter()
+        .map(|&(direction, name, width)| {
+            let keyword = if direction == In { "input" } else { "output" };
+            format!("    {keyword} wire {}{name}", range(width))
+        })
+        .collect();
+    let mut text = format!("\nmodule memory(\n{}\n);\n", ports.join(",\n"));
+    let registered = |name: &str| name.ends_with("_rom_data");
+    for &(_, name, width) in MEMORY_PORTS.iter().filter(|port| registered(port.1)) {
+        writeln!(text, "    reg {}{name}_reg;", range(width)).unwrap();
+        writeln!(text, "    always @(posedge clock) {name}_reg <= {name};").unwrap();
+    }
+    let connections: Vec<String> = MEMORY_PORTS
+        .iter()
+        .map(|&(_, name, _)| match registered(name) {
+            true => format!("        .{name}({name}_reg)"),
+            false => format!("        .{name}({name})"),
+        })
+        .collect();
+    writeln!(
+        text,
+        "    {memory_module} memory_system(\n{}\n    );\nendmodule",
+        connections.join(",\n")
+    )
+    .unwrap();
+    Ok(text)
+}

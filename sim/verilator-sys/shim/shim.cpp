@@ -1,17 +1,22 @@
 // Runs the Verilated chip: clock, memory, terminal, observation. Knows the chip's edge and nothing of what runs on it.
 #include "shim.h"
 
+#include "sdram.h"
+
+#include "Vmemory.h"
 #include "Vsysgate.h"
 #include "verilated.h"
 #include "verilated_fst_c.h"
 #include "verilated_save.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <memory>
 #include <new>
+#include <string>
 #include <type_traits>
 #include <unordered_set>
 #include <vector>
@@ -114,6 +119,46 @@ struct Memory {
     }
 };
 
+// Caches and SDRAM between the chip's memory ports and RAM. Its clock is the chip's.
+struct MemorySystem {
+    Vmemory top;
+    SdramChip chip;
+    bool flush = false;  // in the next clock
+
+    MemorySystem(VerilatedContext& context, const sg_sdram& needs, uint64_t bytes)
+        : top{&context, "MEMORY"}, chip{needs, bytes} {
+        top.clock = 0;
+        top.instruction_cacheable = 1;
+        top.data_cacheable = 1;
+        top.eval();
+    }
+    ~MemorySystem() { top.final(); }
+
+    void reset(unsigned clocks) {
+        top.reset = 1;
+        top.instruction_request = 0;
+        top.data_request = 0;
+        for (unsigned clock = 0; clock < clocks; ++clock) edge();
+        top.reset = 0;
+        chip.controller_reset();
+    }
+    void edge() {
+        top.clock = 1;
+        top.eval();
+        top.clock = 0;
+        top.eval();
+    }
+    // One clock with the requests that are at its ports.
+    void clock() {
+        top.sdram_data_in = chip.clock({top.sdram_cs_n != 0, top.sdram_ras_n != 0, top.sdram_cas_n != 0, top.sdram_we_n != 0,
+                                        top.sdram_bank, top.sdram_address, top.sdram_dqm, top.sdram_data_out,
+                                        top.sdram_data_drive != 0});
+        top.flush = flush;
+        flush = false;
+        edge();
+    }
+};
+
 struct Random {
     uint64_t state = 0;
     bool on() const { return state != 0; }
@@ -132,6 +177,7 @@ struct Port {
     bool outstanding = false;
     unsigned wait_clocks = 0;
     uint64_t answer = 0;
+    bool checked = false;  // with SDRAM: `answer` is what must come
     bool accepts() const { return !(outstanding && wait_clocks != 0); }
 };
 
@@ -241,6 +287,7 @@ struct State {
     Random random;
     Port instruction_port;
     Port data_port;
+    uint32_t fetched_from = 0;  // of the fetch under way
     Receiver receiver;
     Transmitter transmitter;
     uint32_t divisor = 1;  // the terminal follows the speed that the guest chooses
@@ -285,7 +332,9 @@ struct sg_machine : State {
     std::unique_ptr<VerilatedFstC> trace;
     bool trace_paused = false;
     uint64_t traced_until = 0;  // a waveform goes forward only
-    Memory memory;
+    Memory memory;  // as the chip has written it; with SDRAM some of it is still on its way
+    std::unique_ptr<MemorySystem> memory_system;  // none: RAM answers in one clock
+    std::string fault;
     std::deque<uint8_t> to_send;  // to the chip
     uint64_t bit_clocks_x256;     // at divisor 1
     uint64_t hang_clocks;
@@ -323,6 +372,7 @@ struct sg_machine : State {
         top->instruction_data = POISON;
         top->data_read_data = POISON;
         top->eval();
+        if (settings.sdram) memory_system = std::make_unique<MemorySystem>(context, *settings.sdram, settings.ram_bytes);
         reset();
     }
     ~sg_machine() {
@@ -352,6 +402,7 @@ struct sg_machine : State {
             edge(!first);
             if (!first) ++tick;
         }
+        if (memory_system) memory_system->reset(RESET_CLOCKS);
         top->reset = 0;
         edge(!first);
         cycle = 0;
@@ -541,6 +592,10 @@ struct sg_machine : State {
             t.data_read_data = answers.data_read_data;
             return;
         }
+        if (memory_system) {
+            answer_from_memory_system();
+            return;
+        }
         // Fetch first: a fetch and a store accepted in the same clock meet as in a two-port block RAM, old data.
         if (instruction_port.accepts()) {
             instruction_port.outstanding = t.instruction_request;
@@ -573,6 +628,64 @@ struct sg_machine : State {
         waits = data_port.outstanding && data_port.wait_clocks != 0;
         t.data_wait = waits;
         t.data_read_data = data_port.outstanding && !waits ? data_port.answer : POISON;
+    }
+
+    // Asks the memory system, and compares what it answers with what was written.
+    void answer_from_memory_system() {
+        Vsysgate& t = *top;
+        Vmemory& m = memory_system->top;
+        const uint32_t fetched = t.instruction_address & ~7u, accessed = t.data_address & ~7u;
+        const auto in_ram = [&](uint32_t address) { return address < memory.ram_bytes && !memory.rom_at(address); };
+        m.instruction_request = t.instruction_request;
+        m.instruction_address = fetched;
+        m.instruction_in_ram = in_ram(fetched);
+        m.instruction_in_rom = memory.rom_at(fetched) != nullptr;
+        if (m.instruction_in_rom) m.instruction_rom_data = memory.read(fetched);
+        m.data_request = t.data_request;
+        m.data_write = t.data_write;
+        m.data_address = accessed;
+        m.data_in_ram = in_ram(accessed);
+        m.data_in_rom = memory.rom_at(accessed) != nullptr;
+        if (m.data_in_rom) m.data_rom_data = memory.read(accessed);
+        m.data_byte_enable = t.data_byte_enable;
+        m.data_write_data = t.data_write_data;
+
+        if (instruction_port.accepts()) {
+            instruction_port.outstanding = t.instruction_request;
+            instruction_port.answer = memory.read(fetched);
+            instruction_port.checked = t.instruction_request;
+            fetched_from = fetched;
+        }
+        if (data_port.accepts()) {
+            data_port.outstanding = t.data_request;
+            data_port.checked = t.data_request && !t.data_write;
+            if (data_port.checked) data_port.answer = memory.read(accessed);
+            if (t.data_request && t.data_write) {
+                memory.write(accessed, t.data_byte_enable, t.data_write_data);
+                // A fetch under way may get the old bytes or the new ones.
+                if (accessed == fetched_from) instruction_port.checked = false;
+            }
+        }
+        memory_system->clock();
+        instruction_port.wait_clocks = m.instruction_wait;
+        t.instruction_wait = m.instruction_wait;
+        t.instruction_data = m.instruction_data;
+        data_port.wait_clocks = m.data_wait;
+        t.data_wait = m.data_wait;
+        t.data_read_data = m.data_read_data;
+        if (!m.instruction_wait) compare("instruction", instruction_port, m.instruction_data);
+        if (!m.data_wait) compare("data", data_port, m.data_read_data);
+        if (!memory_system->chip.fault.empty() && fault.empty()) fault = memory_system->chip.fault;
+    }
+    void compare(const char* name, Port& port, uint64_t data) {
+        if (!port.outstanding || !port.checked) return;
+        port.checked = false;
+        if (data == port.answer || !fault.empty()) return;
+        char text[128];
+        std::snprintf(text, sizeof text, "the %s port read %016llx in clock %llu, and %016llx was stored", name,
+                      static_cast<unsigned long long>(data), static_cast<unsigned long long>(cycle),
+                      static_cast<unsigned long long>(port.answer));
+        fault = text;
     }
 
     static bool overlap(const sg_watch& watch, uint32_t address, uint32_t size) {
@@ -667,6 +780,7 @@ struct sg_machine : State {
         while (cycle < end) {
             if (retired.size() >= RING_CAPACITY || ports.size() >= RING_CAPACITY) return SG_STOP_BUFFER_FULL;
             clock();
+            if (!fault.empty()) return SG_STOP_MEMORY;
             // The OUT itself retires a few clocks after its access.
             if (exit_written && (instructions != exit_instructions || cycle - exit_cycle >= EXIT_CLOCKS)) {
                 exit_written = false;
@@ -763,8 +877,16 @@ uint8_t sg_memory_write(sg_machine* machine, uint32_t physical, const uint8_t* f
         if (memory.rom_at(static_cast<uint32_t>(physical + at))) return 0;
     }
     std::memcpy(memory.ram + physical, from, count);
+    if (MemorySystem* system = machine->memory_system.get()) {
+        std::memcpy(system->chip.bytes.data() + physical, from, count);
+        system->flush = true;
+    }
     for (uint64_t page = physical / PAGE_BYTES; page * PAGE_BYTES < physical + count; ++page) memory.written[page] = 1;
     return 1;
+}
+
+size_t sg_fault_get(const sg_machine* machine, char* into, size_t capacity) {
+    return machine->fault.copy(into, capacity);
 }
 
 void sg_keep(sg_machine* machine, uint8_t retired, uint8_t ports) {
@@ -806,6 +928,11 @@ size_t sg_save(sg_machine* machine, const uint8_t** bytes) {
         saver.write(&count, sizeof count);
         for (uint8_t byte : machine->to_send) saver.write(&byte, 1);
         saver << *machine->top;
+        if (MemorySystem* system = machine->memory_system.get()) {
+            saver.write(&system->chip.state, sizeof system->chip.state);
+            saver.write(system->chip.bytes.data(), system->chip.bytes.size());
+            saver << system->top;
+        }
         saver.flush();
     }
     *bytes = saved.data();
@@ -819,6 +946,11 @@ void sg_restore(sg_machine* machine, const uint8_t* bytes, size_t size) {
     machine->to_send.resize(count);
     for (uint8_t& byte : machine->to_send) restorer.read(&byte, 1);
     restorer >> *machine->top;
+    if (MemorySystem* system = machine->memory_system.get()) {
+        restorer.read(&system->chip.state, sizeof system->chip.state);
+        restorer.read(system->chip.bytes.data(), system->chip.bytes.size());
+        restorer >> system->top;
+    }
 }
 uint8_t* sg_ram(sg_machine* machine) { return machine->memory.ram; }
 uint8_t* sg_pages_written(sg_machine* machine, size_t* count) {

@@ -81,6 +81,16 @@ struct sg_port_access {
 };
 static_assert(sizeof(sg_port_access) == 16, "src/lib.rs declares 16 bytes");
 
+// What an SDRAM chip needs, in clocks.
+struct sg_sdram {
+    uint64_t rcd, rp, rc, ras, rrd, rfc, wr, mrd;  // as datasheets call them, with a t before
+    uint64_t power_up;
+    uint64_t refresh;            // from one REFRESH to the next, at most
+    uint64_t initial_refreshes;
+    uint64_t mode_register;
+};
+static_assert(sizeof(sg_sdram) == 96, "src/lib.rs declares 96 bytes");
+
 struct sg_settings {
     uint64_t ram_bytes;
     const uint8_t* rom;
@@ -91,8 +101,9 @@ struct sg_settings {
     uint8_t keep_retired;       // fill the ring of retired micro-ops
     uint8_t keep_ports;         // fill the ring of port accesses
     uint8_t padding[6];
+    const sg_sdram* sdram;      // RAM is SDRAM behind caches; null: it answers in one clock
 };
-static_assert(sizeof(sg_settings) == 56, "src/lib.rs declares 56 bytes");
+static_assert(sizeof(sg_settings) == 64, "src/lib.rs declares 64 bytes");
 
 struct sg_status {
     uint64_t cycle;
@@ -124,6 +135,7 @@ enum sg_stop : uint32_t {
     SG_STOP_INSTRUCTIONS = 7,
     SG_STOP_DEBUG_HALTED = 8,
     SG_STOP_WATCH = 9,
+    SG_STOP_MEMORY = 10,  // the memory system is wrong; sg_fault_get says how
 };
 
 enum sg_watch_kind : uint32_t {
@@ -192,6 +204,7 @@ void sg_console_send(sg_machine* machine, const uint8_t* bytes, size_t count);  
 size_t sg_console_pending(const sg_machine* machine);                               // bytes not yet sent to uart_rx
 uint8_t sg_memory_read(const sg_machine* machine, uint32_t physical, uint8_t* into, uint64_t count);
 uint8_t sg_memory_write(sg_machine* machine, uint32_t physical, const uint8_t* from, uint64_t count);
+size_t sg_fault_get(const sg_machine* machine, char* into, size_t capacity);  // bytes of its text, no zero behind
 void sg_keep(sg_machine* machine, uint8_t retired, uint8_t ports);
 void sg_waits(sg_machine* machine, uint64_t seed);
 void sg_requests_get(const sg_machine* machine, sg_requests* requests);  // of the clock that the machine is in

@@ -170,8 +170,41 @@ pub struct Settings {
     pub keep_ports: bool,
     #[doc(hidden)]
     pub padding: [u8; 6],
+    /// RAM is SDRAM behind caches, and this is what its chip needs; null: RAM answers in one clock.
+    pub sdram: *const Sdram,
 }
-const _: () = assert!(size_of::<Settings>() == 56);
+const _: () = assert!(size_of::<Settings>() == 64);
+
+/// What an SDRAM chip needs, in clocks; the names are those of datasheets, without their t.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sdram {
+    /// ACTIVE to READ or WRITE.
+    pub rcd: u64,
+    /// PRECHARGE to ACTIVE.
+    pub rp: u64,
+    /// ACTIVE to ACTIVE of the same bank.
+    pub rc: u64,
+    /// ACTIVE to PRECHARGE.
+    pub ras: u64,
+    /// ACTIVE to ACTIVE of another bank.
+    pub rrd: u64,
+    /// REFRESH to the next command.
+    pub rfc: u64,
+    /// The last data of a WRITE to PRECHARGE.
+    pub wr: u64,
+    /// LOAD MODE REGISTER to the next command.
+    pub mrd: u64,
+    /// Power to the first command.
+    pub power_up: u64,
+    /// From one REFRESH to the next, at most.
+    pub refresh: u64,
+    /// REFRESH commands before the first access.
+    pub initial_refreshes: u64,
+    /// What the mode register is to be set to.
+    pub mode_register: u64,
+}
+const _: () = assert!(size_of::<Sdram>() == 96);
 
 /// Where a machine stands.
 #[repr(C)]
@@ -230,6 +263,8 @@ pub const STOP_INSTRUCTIONS: u32 = 7;
 pub const STOP_DEBUG_HALTED: u32 = 8;
 /// An instruction that a watch waits for has completed.
 pub const STOP_WATCH: u32 = 9;
+/// The memory system with SDRAM is wrong; `sg_fault_get` says how.
+pub const STOP_MEMORY: u32 = 10;
 
 /// Something to stop behind.
 #[repr(C)]
@@ -273,9 +308,16 @@ pub const WISHBONE_CORE_VERILOG: &str = include_str!(concat!(env!("OUT_DIR"), "/
 /// Verilog of the chip; the module is called `chip`.
 #[cfg(feature = "model")]
 pub const CHIP_VERILOG: &str = include_str!(concat!(env!("OUT_DIR"), "/chip.v"));
+/// Verilog of the memory system with caches and SDRAM, which lies outside the chip; the module is called `sdram_memory`.
+#[cfg(feature = "model")]
+pub const SDRAM_MEMORY_VERILOG: &str = include_str!(concat!(env!("OUT_DIR"), "/sdram_memory.v"));
 /// Verilog of the ULX3S board's top for each clock of `spec::clock::PLLS`; the module is called `ulx3s`.
 #[cfg(feature = "model")]
 pub const ULX3S_VERILOG: &[(u64, &str)] = include!(concat!(env!("OUT_DIR"), "/ulx3s.rs"));
+/// The same for the board whose RAM is its SDRAM; the module is called `ulx3s_sdram`.
+#[cfg(feature = "model")]
+pub const ULX3S_SDRAM_VERILOG: &[(u64, &str)] =
+    include!(concat!(env!("OUT_DIR"), "/ulx3s_sdram.rs"));
 /// For each row of `spec::opcodes::all()`, whether the core builds it; what it does not build raises #UD.
 #[cfg(feature = "model")]
 pub const OPCODES_BUILT: &[bool] = include!(concat!(env!("OUT_DIR"), "/opcodes.rs"));
@@ -366,6 +408,7 @@ mod functions {
         pub fn sg_new(settings: *const Settings) -> *mut RawMachine;
         pub fn sg_delete(machine: *mut RawMachine);
         pub fn sg_reset(machine: *mut RawMachine);
+        pub fn sg_fault_get(machine: *const RawMachine, into: *mut u8, capacity: usize) -> usize;
         pub fn sg_run(machine: *mut RawMachine, max_cycles: u64) -> u32;
         pub fn sg_status_get(machine: *const RawMachine, status: *mut Status);
         pub fn sg_retired_take(
