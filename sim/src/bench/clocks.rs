@@ -450,7 +450,15 @@ fn program(row: &Row) -> Result<Vec<u8>, IcedError> {
         })?;
     }
     program.continue_at(LOOPS);
-    program.put(|a, _| a.mov(ebx, 3))?;
+    program.put(|a, _| {
+        // Branches are predicted from 1,024 clocks after a reset on.
+        let mut again = a.create_label();
+        a.mov(ecx, 600)?;
+        a.set_label(&mut again)?;
+        a.sub(ecx, 1)?;
+        a.jne(again)?;
+        a.mov(ebx, 3)
+    })?;
     for (pass, turns) in (0..).zip(PASSES) {
         program.put(|a, _| {
             a.mov(esi, BUFFER)?;
