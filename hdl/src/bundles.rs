@@ -74,7 +74,7 @@ pub enum ExecuteOp {
     /// Flags unchanged.
     Div,
     Idiv,
-    /// The latched high half or remainder, of the width that the product or quotient had.
+    /// The latched high half or remainder, of the width that the product or quotient had; or what `Exchange` latched.
     ReadHigh,
     /// 1 if `condition` holds, else 0.
     SetCondition,
@@ -99,6 +99,8 @@ pub enum ExecuteOp {
     PackWords,
     /// b[31:16] moved down.
     HighWord,
+    /// result = b, flags unchanged; a, a register, is latched for `ReadHigh`.
+    Exchange,
 }
 
 /// Operand width before the instruction's sizes are known.
@@ -188,6 +190,10 @@ pub enum MemoryOp {
     Modify,
     /// A load whose address must be writable: the store follows in a later micro-op.
     LoadForWrite,
+    /// Accesses nothing, and asks whether a block may be read / written up to this address, for `Condition::Denied`: not
+    /// where an access would fault, nor with 16-bit addresses, nor a quadword at an address that is no multiple of 8.
+    ProbeLoad,
+    ProbeStore,
 }
 
 /// How the offset of an access is made.
@@ -213,6 +219,10 @@ pub enum AddressMode {
     Descriptor,
     /// The gate of the vector being delivered.
     Vector,
+    /// The gate of the vector in the immediate, which the micro-op before begins to deliver.
+    VectorImmediate,
+    /// No access: ESP becomes `base` plus the constant with the instruction's last micro-op, which this is.
+    SetStack,
     /// I/O port in `base`.
     Port,
     /// I/O port in the immediate.
@@ -272,7 +282,8 @@ pub enum Control {
     Loop,
     /// EIP = immediate if operand a is zero (JCXZ).
     JumpIfZero,
-    /// To the micro-instruction `target` if `condition` holds.
+    /// To the micro-instruction `target` if `condition` holds. With a static condition that holds, decode goes to `target`
+    /// and execute to the next one if `condition` holds.
     Branch,
     /// The system register `system` takes operand b, a register or a constant.
     WriteSystem,
@@ -288,6 +299,10 @@ pub enum Control {
     CommitStack,
     /// CS takes selector a and the descriptor that passed the code check, at the level checked; EIP = operand b.
     LoadCode,
+    /// As LoadCode and EnterFlags.
+    EnterCode,
+    /// As CommitStack and ReturnFlags.
+    CommitReturn,
     /// EFLAGS takes what POPF may change.
     PopFlags,
     /// EFLAGS takes what IRET may change.
@@ -343,6 +358,10 @@ pub enum Condition {
     Segment16,
     /// The rule in `check` is a question, and its answer is no.
     Refused,
+    /// The descriptor latch holds a segment that is not accessed or of 16 bits; or DropSegments has something to do.
+    Unusual,
+    /// The micro-op's probe found a reason against a block, or strings go down, or each repetition traps.
+    Denied,
 }
 
 /// Checks of descriptors, selectors and levels; what fails raises the fault that the manual names.
@@ -608,9 +627,13 @@ pub struct MicroOp {
     pub operand16: Bit,
     pub repeat_not_equal: Bit,
     pub predicted_taken: Bit,
+    /// Fetch went where it was predicted to go without being told.
+    pub followed: Bit,
     pub eip: Bits<32>,
     pub next_eip: Bits<32>,
     pub length: Bits<4>,
+    /// A probe that found a reason against its block.
+    pub denied: Bit,
     /// A fault found before execution: it is raised when the micro-op is the oldest.
     pub fault: Bit,
     pub fault_vector: Bits<5>,

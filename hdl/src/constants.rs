@@ -79,10 +79,12 @@ constants! {
     GATE_OFFSET = 0xC2;
     GATE_SELECTOR = 0xC3;
     GATE_PARAMETERS = 0xC4;
+    /// The low half of the latch; a store of eight bytes takes the high half by itself.
+    LATCH = 0xCC;
     /// The latch's access byte with its accessed bit / TSS busy bit set.
     ACCESSED_BYTE = 0xC5;
     BUSY_BYTE = 0xC6;
-    /// Offset in the 32-bit TSS of ESP for the level of the checked code.
+    /// Offset in the 32-bit TSS of ESP for the level of the code in the descriptor latch.
     STACK_SLOT = 0xC7;
     CODE_LEVEL = 0xC8;
     SYSENTER_STACK_SELECTOR = 0xC9;
@@ -112,6 +114,6 @@ constants! {
     FEATURES = spec::cpuid::FEATURE_BITS;
 
     // Routines that events begin with, at fixed places in the microcode.
-    DELIVER_ENTRY = 0;
-    RESET_ENTRY = 1;
+    RESET_ENTRY = 0;
+    DELIVER_ENTRY = 1;
 }

@@ -5,7 +5,7 @@
 //! ```
 use crate::decode::{handover::Handover, issue::Issue, predecode::Predecode};
 use crate::execute::ExecuteStage;
-use crate::fetch::{Fetch, Training};
+use crate::fetch::{Fetch, RecentWords, Training};
 use crate::hazard::Hazard;
 use crate::memory::DataUnit;
 use crate::prelude::*;
@@ -106,6 +106,7 @@ pub struct Cpu {
     // stages
     fetch: Fetch,
     training: Training,
+    recent_words: RecentWords,
     predecode: Predecode,
     issue: Issue,
     handover: Handover,
@@ -140,6 +141,9 @@ pub struct Cpu {
     page_faults: Signal<Local, Bit>,
     invalidates_page: Signal<Local, Bit>,
     quad_store: Signal<Local, Bits<64>>,
+    high_store: Signal<Local, Bits<32>>,
+    /// What fetch asks for in this clock is for level 3.
+    fetches_user: Signal<Local, Bit>,
 }
 
 impl Cpu {
@@ -158,8 +162,22 @@ impl Logic for Cpu {
     #[hdl_gen]
     fn update(&mut self) {
         clock!(
-            self, clock, fetch, training, predecode, issue, handover, address, memory, data,
-            execute, segments, system, events, state
+            self,
+            clock,
+            fetch,
+            training,
+            recent_words,
+            predecode,
+            issue,
+            handover,
+            address,
+            memory,
+            data,
+            execute,
+            segments,
+            system,
+            events,
+            state
         );
         self.issue_op.next = self.issue.micro_op.val();
         self.address_op.next = self.address.micro_op.val();
@@ -187,7 +205,10 @@ impl Logic for Cpu {
         self.fetch.redirect_unpredicted.next = self.issue.miscut.val();
         self.fetch.redirect_calls.next = self.hazard.fetch_calls.val();
         self.fetch.redirect_returns_to.next = self.hazard.fetch_returns_to.val();
-        self.fetch.redirect_retires.next = self.execute.redirect.val();
+        self.fetch.issue_redirects.next = self.issue.predicts.val();
+        self.fetch.retire_redirects.next = self.execute.redirect.val();
+        self.fetch.call_issues.next = self.issue.call_leaves.val();
+        self.fetch.return_issues.next = self.issue.return_leaves.val();
         self.fetch.call_retires.next =
             self.execute.branch_retires.val() & self.execute.branch_call.val();
         self.fetch.return_retires.next =
@@ -205,12 +226,15 @@ impl Logic for Cpu {
         self.fetch.consume_bytes.next = self.predecode.consume_bytes.val();
         self.fetch.consume_cut.next = self.predecode.consume_cut.val();
         self.fetch.translate_hit.next = self.data.fetch_hit.val();
-        self.fetch.word_waits.next = self.data.fetch_waits.val();
+        self.fetch.asked_early.next = self.data.fetched_early.val();
         self.fetch.translate_physical.next = self.data.fetch_physical.val();
         self.fetch.translate_fault.next = self.data.fetch_fault.val();
         self.fetch.translate_fault_code.next = self.data.fetch_fault_code.val();
 
         // training of fetch
+        self.training.reset.next = self.reset.val();
+        self.training.learns.next = self.fetch.learns.val();
+        self.training.wrong.next = self.execute.branch_wrong.val();
         self.training.code_base.next = self.state.code_base.val();
         self.training.retires.next = self.execute.branch_retires.val();
         self.training.branch_next_eip.next = self.op.val().next_eip;
@@ -221,6 +245,14 @@ impl Logic for Cpu {
         self.training.returns.next = self.execute.branch_returns.val();
         self.training.miscut.next = self.issue.miscut.val();
         self.training.cut_eip.next = self.issue.cut_eip.val();
+
+        // stores to code
+        self.recent_words.reset.next = self.reset.val();
+        self.recent_words.asked.next = self.fetch.word_asked.val();
+        self.recent_words.asked_linear.next = self.fetch.word_linear.val();
+        self.recent_words.store_linear.next = self.execute.linear_address.val();
+        self.recent_words.store_bytes.next = self.op.val().access_size;
+        self.execute.changes_code.next = self.recent_words.hit.val();
 
         // predecode
         self.predecode.window.next = self.fetch.window.val();
@@ -310,6 +342,7 @@ impl Logic for Cpu {
         self.data.flush.next = self.hazard.flush_back.val();
         self.data.access_read.next = self.memory.access_read.val();
         self.data.access_write.next = self.memory.access_write.val();
+        self.data.access_probe.next = self.memory.access_probe.val();
         self.data.access_io.next = self.memory.access_io.val();
         self.data.access_linear.next = self.memory.access_linear.val();
         self.data.access_size.next = self.memory.access_size.val();
@@ -319,7 +352,16 @@ impl Logic for Cpu {
         self.data.hold_io_reads.next = self.events.debug_halts.val();
         self.data.memory_advance.next = self.hazard.execute_takes.val();
         self.data.store_valid.next = self.execute.store_valid.val();
-        self.quad_store.next = bit_cast::<64, 32>(self.execute.result.val());
+        // Of eight bytes: the descriptor latch, or twice what a register holds.
+        self.high_store.next = 0.into();
+        if self.op.val().access_size == 8 {
+            self.high_store.next = self.execute.register_b.val();
+            if self.op.val().b_source == BSource::System {
+                self.high_store.next = self.state.descriptor.val().get_bits::<32>(32);
+            }
+        }
+        self.quad_store.next = bit_cast::<64, 32>(self.execute.result.val())
+            | (bit_cast::<64, 32>(self.high_store.val()) << 32);
         self.data.store_data.next = self.quad_store.val();
         self.data.paging.next = self.paging.val();
         self.data.write_protect.next = self.system.cr0.val().get_bit(16);
@@ -336,7 +378,13 @@ impl Logic for Cpu {
         self.data.fetch_valid.next = self.fetch.translate_valid.val();
         self.data.fetch_linear.next = self.fetch.translate_linear.val();
         self.data.fetch_lookup.next = self.fetch.lookup_linear.val();
+        self.data.fetch_asked.next = self.fetch.word_linear.val();
         self.data.fetch_user.next = self.state.cpl.val() == 3;
+        self.fetches_user.next = self.state.cpl.val() == 3;
+        if self.execute.goes_far.val() {
+            self.fetches_user.next = self.execute.far_user.val();
+        }
+        self.data.fetch_lookup_user.next = self.fetches_user.val();
         self.data.fetch_walk_permitted.next = self.hazard.fetch_certain.val();
         self.data_request.next = self.data.data_request.val();
         self.data_write.next = self.data.data_write.val();
@@ -377,6 +425,9 @@ impl Logic for Cpu {
         self.execute.code_limit.next = self.state.code_limit.val();
         self.execute.descriptor.next = self.state.descriptor.val();
         self.execute.code_level.next = self.state.code_level.val();
+        self.execute.checked_code_base.next = self.state.checked_code_base.val();
+        self.execute.real_mode.next = self.real_mode.val();
+        self.execute.drops_segments.next = self.state.drops_segments.val();
         self.execute.new_stack_selector.next = self.state.new_stack_selector.val();
         self.execute.task_selector.next = self.state.task_selector.val();
         self.execute.debug_halted.next = self.debugger.val();
@@ -409,6 +460,7 @@ impl Logic for Cpu {
         self.hazard.execute_next_eip.next = self.execute.next_eip.val();
         self.hazard.execute_calls.next = self.execute.branch_call.val();
         self.hazard.execute_mispredicts.next = self.execute.mispredicts.val();
+        self.hazard.execute_goes_far.next = self.execute.goes_far.val();
         self.hazard.execute_other_linear.next = self.execute.other_linear.val();
         self.hazard.event_begins.next = self.events.begins.val();
         self.hazard.stop.next = self.events.stop.val();
@@ -519,8 +571,9 @@ impl Logic for Cpu {
             self.execute.retires_control.val() & (self.op.val().control == Control::Halt);
         self.events.stops.next =
             self.execute.leaves.val() & (self.op.val().control == Control::Halt);
-        self.events.returns.next =
-            self.execute.retires_control.val() & (self.op.val().control == Control::ReturnFlags);
+        self.events.returns.next = self.execute.retires_control.val()
+            & ((self.op.val().control == Control::ReturnFlags)
+                | (self.op.val().control == Control::CommitReturn));
         self.events.interrupts_enabled.next = self.state.eflags.val().get_bit(9);
         self.events.real_mode.next = self.real_mode.val();
         self.events.eip.next = self.state.eip.val();

@@ -26,6 +26,9 @@ impl Logic for WritesSegment {
             Control::CommitStack => {
                 self.writes.next = self.valid.val();
             }
+            Control::CommitReturn => {
+                self.writes.next = self.valid.val();
+            }
             Control::DropSegments => {
                 self.writes.next = self.valid.val();
             }
@@ -88,6 +91,8 @@ pub struct Hazard {
     /// A conditional jump goes the other way; where that is, by a linear address.
     pub execute_mispredicts: Signal<In, Bit>,
     pub execute_other_linear: Signal<In, Bits<32>>,
+    /// A far transfer goes there.
+    pub execute_goes_far: Signal<In, Bit>,
     // events
     pub event_begins: Signal<In, Bit>,
     pub stop: Signal<In, Bit>,
@@ -149,6 +154,7 @@ pub struct Hazard {
     address_free: Signal<Local, Bit>,
     memory_leaves: Signal<Local, Bit>,
     base_then: Signal<Local, Bits<32>>,
+    execute_early: Signal<Local, Bit>,
     return_eip: Signal<Local, Bits<32>>,
 }
 
@@ -179,7 +185,9 @@ impl Logic for Hazard {
         self.execute_segments.valid.next = self.execute_valid.val();
         self.execute_segments.control.next = self.execute_op.val().control;
         self.accesses.next = self.address_op.val().memory != MemoryOp::None;
+        // The vector that `VectorImmediate` takes does not come from the micro-op before, which writes it.
         self.address_stall_on_segment.next = self.accesses.val()
+            & (self.address_op.val().address != AddressMode::VectorImmediate)
             & (self.memory_segments.writes.val() | self.execute_segments.writes.val());
 
         // An instruction's fields stay in issue until its micro-branches are decided.
@@ -231,16 +239,18 @@ impl Logic for Hazard {
             self.base_then.next = self.code_base_next.val();
         }
         self.fetch_linear.next = self.base_then.val() + self.fetch_eip.val();
-        // What is known early in the clock: jumps that issue predicts, and conditional ones that went another way.
-        self.fetch_early.next = self.execute_mispredicts.val() | self.issue_predicts.val();
+        // What is known early in the clock: jumps that issue predicts, conditional ones that went another way, and far
+        // transfers.
+        self.execute_early.next = self.execute_mispredicts.val() | self.execute_goes_far.val();
+        self.fetch_early.next = self.execute_early.val() | self.issue_predicts.val();
         self.fetch_early_linear.next = self.code_base.val() + self.issue_predicted_eip.val();
-        if self.execute_mispredicts.val() {
+        if self.execute_early.val() {
             self.fetch_early_linear.next = self.execute_other_linear.val();
         }
         self.fetch_redirect_is_early.next = ((self.execute_redirect.val()
-            & self.execute_mispredicts.val())
+            & self.execute_early.val())
             | (self.issue_predicts.val()
-                & !(self.execute_redirect.val() | self.execute_mispredicts.val())))
+                & !(self.execute_redirect.val() | self.execute_early.val())))
             & !self.fetch_stop.val();
         self.fetch_calls.next = self.issue_predicts.val() & self.issue_predicts_call.val();
         self.return_eip.next = self.issue_return_eip.val();

@@ -19,7 +19,7 @@ const EXECUTE_OPS: &[ExecuteOp] = {
     &[PassB, PassA, Add, Adc, Sub, Sbb, And, Or, Xor, Not, Neg, Shl, Shr, Sar, Rol, Ror, Rcl, Rcr, Shld, Shrd, Bt, Bts,
       Btr, Btc, Bsf, Bsr, Bswap, ZeroExtendByte, ZeroExtendWord, SignExtendByte, SignExtendWord, Mul, Imul, Div, Idiv,
       ReadHigh, SetCondition, ConditionalMove, SignFill, Lahf, Sahf, ClearCarry, SetCarry, ComplementCarry, Step,
-      BitOffset, PackWords, HighWord]
+      BitOffset, PackWords, HighWord, Exchange]
 };
 
 #[test]
@@ -81,6 +81,7 @@ fn data_unit_is_the_same_in_verilog() {
         top.access_linear.next = (page | random.bits(12)).into();
         top.fetch_linear.next = (random.below(4) << 12).into();
         top.fetch_lookup.next = (random.below(4) << 12).into();
+        top.fetch_asked.next = (random.below(4) << 12).into();
         top.tlb_flush_address.next = page.into();
         top.access_size.next = (1u64 << random.below(4)).into();
         let present = top.data_read_data.next | 0x0000_0007_0000_0007u64;
@@ -108,10 +109,10 @@ fn fetch_is_the_same_in_verilog() {
     let mut random = Random::new(0x12);
     let run = Run {
         name: "fetch",
-        clocks: 2000,
+        clocks: 4000,
         clock: |top: &mut Fetch, level| top.clock.next = level.into(),
     };
-    compare(&run, &mut Fetch::default(), |top, clock| {
+    compare(&run, &mut Fetch::new(), |top, clock| {
         top.reset.next = clock == 0;
         draw_inputs!(
             top,
@@ -124,13 +125,35 @@ fn fetch_is_the_same_in_verilog() {
             early
         );
         draw_inputs!(top, random, translate_physical, translate_fault_code);
+        draw_inputs!(top, random, code_base, redirect_returns_to, redirect_calls);
+        draw_inputs!(
+            top,
+            random,
+            train,
+            train_taken,
+            train_conditional,
+            train_call
+        );
+        draw_inputs!(top, random, train_returns, call_issues, return_issues);
+        draw_inputs!(top, random, call_retires, return_retires);
+        // Few words, so that their branches are met again.
+        let mut word = || 0x40_0000 | random.below(2) << 20 | random.bits(6);
+        top.redirect_linear.next = word().into();
+        top.early_linear.next = word().into();
+        top.train_end.next = word().into();
+        top.train_target.next = word().into();
+        top.train_forget.next = random.one_in(10);
+        top.consume_cut.next = top.window_cut.val() && random.one_in(3);
+        top.redirect_unpredicted.next = random.one_in(5);
+        top.issue_redirects.next = random.one_in(20);
+        top.retire_redirects.next = random.one_in(20);
+        top.asked_early.next = random.one_in(20);
         top.consume_bytes.next = (1 + random.below(4)).into();
         top.redirect.next = random.one_in(20);
         top.redirect_is_early.next = random.one_in(3);
         top.stop.next = random.one_in(40);
         top.instruction_wait.next = random.one_in(3);
         top.translate_hit.next = !random.one_in(10);
-        top.word_waits.next = random.one_in(10);
         top.translate_fault.next = random.one_in(50);
     });
 }

@@ -48,6 +48,9 @@ pub struct Issue {
     /// That branch is a call, which returns to this EIP.
     pub predicts_call: Signal<Out, Bit>,
     pub return_eip: Signal<Out, Bits<32>>,
+    /// A near call or return leaves.
+    pub call_leaves: Signal<Out, Bit>,
+    pub return_leaves: Signal<Out, Bit>,
     /// `predicted_eip` is the instruction held itself, which was cut wrongly before `cut_eip`.
     pub miscut: Signal<Out, Bit>,
     pub cut_eip: Signal<Out, Bits<32>>,
@@ -79,6 +82,8 @@ pub struct Issue {
     byte_operation: Signal<Local, Bit>,
     static_taken: Signal<Local, Bit>,
     left_out: Signal<Local, Bit>,
+    /// The micro-instruction behind this one.
+    following: Signal<Local, Bits<11>>,
     next_address: Signal<Local, Bits<11>>,
     rom_address: Signal<Local, Bits<11>>,
     row_address: Signal<Local, Bits<11>>,
@@ -90,6 +95,7 @@ pub struct Issue {
     faults: Signal<Local, Bit>,
     taken: Signal<Local, Bit>,
     agrees: Signal<Local, Bit>,
+    ends: Signal<Local, Bit>,
     jumps: Signal<Local, Bit>,
     width: Signal<Local, Width>,
     access_size: Signal<Local, Bits<4>>,
@@ -192,7 +198,8 @@ impl Logic for Issue {
         }
         self.left_out.next = self.static_taken.val() & !self.in_routine.q.val();
         self.last.next = (self.word.val().last & !self.static_taken.val()) | self.faults.val();
-        self.next_address.next = self.micro_address.q.val() + 1;
+        self.following.next = self.micro_address.q.val() + 1;
+        self.next_address.next = self.following.val();
         if !self.in_routine.q.val() {
             self.next_address.next = self.row.val().entry;
         }
@@ -437,6 +444,18 @@ impl Logic for Issue {
                 self.base_valid.next = false;
                 self.index_valid.next = false;
             }
+            AddressMode::VectorImmediate => {
+                self.base_valid.next = false;
+                self.index_valid.next = false;
+            }
+            AddressMode::SetStack => {
+                self.base.next = self.base_number.number.val();
+                self.base_valid.next = true;
+                self.index_valid.next = false;
+                self.scale.next = 0.into();
+                self.address16.next = false;
+                self.stack.next = true;
+            }
             _ => {
                 // The stack modes.
                 self.base.next = 5.into();
@@ -502,6 +521,9 @@ impl Logic for Issue {
                 | bit_cast::<4, 1>((!self.held.val().repeat_not_equal).into());
         }
         self.micro_op.next.target = self.word.val().target;
+        if self.static_taken.val() {
+            self.micro_op.next.target = self.following.val();
+        }
         self.micro_op.next.micro_address = bit_cast::<12, 11>(self.row_index.q.val());
         if self.in_routine.q.val() {
             self.micro_op.next.micro_address =
@@ -517,9 +539,11 @@ impl Logic for Issue {
         self.micro_op.next.repeat_not_equal = self.held.val().repeat_not_equal;
         self.micro_op.next.predicted_taken =
             self.taken.val() | (self.jumps.val() & self.follows.q.val());
+        self.micro_op.next.followed = self.agrees.val() | (self.jumps.val() & self.follows.q.val());
         self.micro_op.next.eip = self.held.val().eip;
         self.micro_op.next.next_eip = self.held.val().next_eip;
         self.micro_op.next.length = self.held.val().length;
+        self.micro_op.next.denied = false;
         self.micro_op.next.fault = self.faults.val();
         self.micro_op.next.fault_vector = 6.into();
         self.micro_op.next.fault_code = 0.into();
@@ -558,6 +582,16 @@ impl Logic for Issue {
             (self.leaves.val() & self.taken.val() & !self.agrees.val()) | self.miscut.val();
         self.predicted_eip.next = self.relative_target.val();
         self.predicts_call.next = (self.held.val().opcode == 0xE8) & !self.miscut.val();
+        self.ends.next = self.leaves.val()
+            & self.last.val()
+            & (self.held.val().length != 0)
+            & !self.faults.val();
+        self.call_leaves.next = self.ends.val()
+            & ((self.held.val().opcode == 0xE8)
+                | ((self.held.val().opcode == 0xFF)
+                    & (bit_cast::<3, 8>((self.held.val().modrm >> 3) & 7) == 2)));
+        self.return_leaves.next =
+            self.ends.val() & ((self.held.val().opcode == 0xC2) | (self.held.val().opcode == 0xC3));
         self.return_eip.next = self.held.val().next_eip;
 
         self.row_address.next = self.row_index.q.val();

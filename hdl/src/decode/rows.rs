@@ -401,14 +401,18 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
                     .operand(0)
                     .then(format!("exchange_memory_{suffix}"))
             } else if opcode.byte & 0xF8 == 0x90 {
-                copy(R::T0)
-                    .b(R::Opcode)
+                step(ExecuteOp::Exchange)
+                    .a(R::Opcode)
+                    .b(R::Eax)
                     .width(width)
+                    .to(R::Opcode)
                     .then("exchange_accumulator")
             } else {
-                copy(R::T0)
-                    .b(R::Rm)
+                step(ExecuteOp::Exchange)
+                    .a(R::Rm)
+                    .b(R::Reg)
                     .width(width)
+                    .to(R::Rm)
                     .then(format!("exchange_{suffix}"))
             }
         }
@@ -444,14 +448,21 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             .then("bound"),
         "xadd" => {
             let suffix = suffix(width);
-            let base = copy(R::T0).width(width);
             if memory {
-                base.b_load()
+                copy(R::T0)
+                    .width(width)
+                    .b_load()
                     .memory(MemoryOp::LoadForWrite)
                     .operand(0)
                     .then(format!("add_exchange_memory_{suffix}"))
             } else {
-                base.b(R::Rm).then(format!("add_exchange_{suffix}"))
+                step(ExecuteOp::Add)
+                    .a(R::Rm)
+                    .b(R::Reg)
+                    .width(width)
+                    .to(R::T0)
+                    .flags()
+                    .then(format!("add_exchange_{suffix}"))
             }
         }
         "cmpxchg" => {
@@ -568,7 +579,13 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             .width(Full)
             .push()
             .then("pusha"),
-        "popa" => copy(R::T0).access_width(Full).pop().then("popa"),
+        "popa" => nothing()
+            .access_width(WidthSelect::Dword)
+            .memory(MemoryOp::ProbeLoad)
+            .at(SegmentSelect::Ss, R::Esp, 28)
+            .branch(Condition::Denied, "popa_slowly")
+            .unless(StaticCondition::OperandSize16, "popa_slowly")
+            .then("popa"),
         "pushf" => step(ExecuteOp::PassB)
             .system(EFLAGS)
             .width(Full)
@@ -681,17 +698,19 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
         "int" => step(ExecuteOp::PassB)
             .immediate()
             .control(Control::SoftwareInterrupt)
-            .then("deliver"),
+            .unless(StaticCondition::RealMode, "int_real")
+            .then("int"),
         "int3" => step(ExecuteOp::PassB)
             .constant(3)
             .control(Control::SoftwareInterrupt)
-            .then("deliver"),
+            .then("event"),
         "int1" => step(ExecuteOp::PassB)
             .constant(1)
             .control(Control::InterruptOne)
-            .then("deliver"),
+            .then("event"),
         "into" => copy(R::T0).system(EFLAGS).then("into"),
         "iret" => nothing()
+            .check(Check::NotNested)
             .unless(StaticCondition::RealMode, "iret_real")
             .then("iret"),
         "in" | "out" => {
@@ -924,7 +943,9 @@ fn transfer(opcode: &Opcode, register_form: bool) -> Option<Row> {
             .control(Control::JumpRelative)
             .last()
             .branches(true),
-        Ap => copy(R::T1).immediate().then(format!("{far}_immediate")),
+        Ap => copy(R::T2)
+            .b_from(BSource::SecondImmediate)
+            .then(format!("{far}_immediate")),
         Mp => copy(R::T1)
             .b_load()
             .access_width(Full)

@@ -46,6 +46,10 @@ impl Logic for Prepare {
                 self.prepared.next.augend = Augend::Zero;
                 self.prepared.next.addend = Addend::B;
             }
+            ExecuteOp::Exchange => {
+                self.prepared.next.augend = Augend::Zero;
+                self.prepared.next.addend = Addend::B;
+            }
             ExecuteOp::PassA => {}
             ExecuteOp::Add => {
                 self.prepared.next.augend = Augend::A;

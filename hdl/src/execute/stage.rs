@@ -44,6 +44,11 @@ pub struct ExecuteStage {
     pub code_limit: Signal<In, Bits<32>>,
     pub descriptor: Signal<In, Bits<64>>,
     pub code_level: Signal<In, Bits<2>>,
+    /// Base of the code segment that passed its check.
+    pub checked_code_base: Signal<In, Bits<32>>,
+    pub real_mode: Signal<In, Bit>,
+    /// DropSegments has something to do.
+    pub drops_segments: Signal<In, Bit>,
     pub new_stack_selector: Signal<In, Bits<16>>,
     pub task_selector: Signal<In, Bits<16>>,
     // from the debugger
@@ -51,6 +56,8 @@ pub struct ExecuteStage {
     pub debug_register: Signal<In, Bits<8>>,
     pub debug_write: Signal<In, Bit>,
     pub debug_write_data: Signal<In, Bits<32>>,
+    /// The store here changes code that was fetched: see `RecentWords`.
+    pub changes_code: Signal<In, Bit>,
     // to all
     pub valid: Signal<Out, Bit>,
     pub micro_op: Signal<Out, MicroOp>,
@@ -69,6 +76,8 @@ pub struct ExecuteStage {
     /// EFLAGS after the micro-op as far as arithmetic goes.
     pub flags: Signal<Out, Bits<32>>,
     pub store_valid: Signal<Out, Bit>,
+    /// A store may retire in this clock.
+    pub store_here: Signal<Out, Bit>,
     /// The micro-op leaves: it has retired.
     pub retires: Signal<Out, Bit>,
     /// The same for every micro-op but near jumps, without the time that comparing their targets takes.
@@ -95,13 +104,18 @@ pub struct ExecuteStage {
     pub micro_esp: Signal<Out, Bits<32>>,
     /// Instructions go on elsewhere than the front end believes.
     pub redirect: Signal<Out, Bit>,
-    /// A conditional jump is here and goes the other way than predicted, unless it is void.
+    /// A Jcc is here and goes the other way than predicted, unless it is void.
     pub mispredicts: Signal<Out, Bit>,
-    /// The linear address of that way.
+    /// The linear address of that way, and of what follows.
     pub other_linear: Signal<Out, Bits<32>>,
+    /// A far transfer is here whose target was known before, unless it is void; and it goes to level 3.
+    pub goes_far: Signal<Out, Bit>,
+    pub far_user: Signal<Out, Bit>,
     /// A near branch retires, unless its target is beyond the limit: fetch learns what it did.
     pub branch_retires: Signal<Out, Bit>,
     pub branch_taken: Signal<Out, Bit>,
+    /// Fetch went elsewhere of itself.
+    pub branch_wrong: Signal<Out, Bit>,
     pub branch_conditional: Signal<Out, Bit>,
     pub branch_call: Signal<Out, Bit>,
     pub branch_returns: Signal<Out, Bit>,
@@ -127,8 +141,15 @@ pub struct ExecuteStage {
     segment_reg: DFF<Bits<4>>,
     esp_after_reg: DFF<Bits<32>>,
     other_linear_reg: DFF<Bits<32>>,
+    /// Where the code target that was checked lies, as long as its instruction runs.
+    far_linear_reg: DFF<Bits<32>>,
+    far_known_reg: DFF<Bit>,
+    goes_far_reg: DFF<Bit>,
+    far_user_reg: DFF<Bit>,
     at_boundary: DFF<Bit>,
     held_load_reg: DFF<Bits<32>>,
+    /// A store of this instruction changed code that was fetched: what follows is fetched again.
+    changed_code_reg: DFF<Bit>,
     /// The load has been there for a clock.
     late_reg: DFF<Bit>,
     /// The micro-op that was here in the last clock raised a fault.
@@ -178,6 +199,7 @@ pub struct ExecuteStage {
     writes_register: Signal<Local, Bit>,
     other_eip: Signal<Local, Bits<32>>,
     moves_esp: Signal<Local, Bit>,
+    changed_code: Signal<Local, Bit>,
     indirect: Signal<Local, Bit>,
     as_predicted: Signal<Local, Bit>,
     table_code: Signal<Local, Bits<16>>,
@@ -198,8 +220,13 @@ impl Logic for ExecuteStage {
             segment_reg,
             esp_after_reg,
             other_linear_reg,
+            far_linear_reg,
+            far_known_reg,
+            goes_far_reg,
+            far_user_reg,
             at_boundary,
             held_load_reg,
+            changed_code_reg,
             late_reg,
             fault_reg,
             fault_vector_reg,
@@ -325,6 +352,17 @@ impl Logic for ExecuteStage {
             Condition::Refused => {
                 self.condition_holds.next = self.check_refused.val();
             }
+            Condition::Unusual => {
+                self.condition_holds.next = !(self.descriptor.val().get_bit(40)
+                    & self.descriptor.val().get_bit(54))
+                    | self.drops_segments.val();
+            }
+            Condition::Denied => {
+                // DF or TF.
+                self.condition_holds.next = self.op.val().denied
+                    | self.eflags.val().get_bit(10)
+                    | self.eflags.val().get_bit(8);
+            }
         }
 
         // Where instructions go on.
@@ -359,6 +397,11 @@ impl Logic for ExecuteStage {
                 self.conditional.next = true;
             }
             Control::LoadCode => {
+                self.jumps.next = true;
+                self.far.next = true;
+                self.near_target.next = self.operands.register_b.val();
+            }
+            Control::EnterCode => {
                 self.jumps.next = true;
                 self.far.next = true;
                 self.near_target.next = self.operands.register_b.val();
@@ -443,6 +486,9 @@ impl Logic for ExecuteStage {
         // Retirement. Whether the pipeline moves does not wait for the search for faults.
         self.is_store.next =
             (self.op.val().memory == MemoryOp::Store) | (self.op.val().memory == MemoryOp::Modify);
+        self.store_here.next = self.valid_reg.q.val() & self.is_store.val();
+        self.changed_code.next =
+            self.changed_code_reg.q.val() | (self.is_store.val() & self.changes_code.val());
         self.store_valid.next = self.computed.val()
             & self.is_store.val()
             & !(self.void.val() | self.execute_fault.val());
@@ -475,6 +521,7 @@ impl Logic for ExecuteStage {
             & (!self.void.val())
             & self.op.val().last
             & (self.op.val().serialize
+                | self.changed_code.val()
                 | (self.conditional.val() & (self.jumps.val() != self.op.val().predicted_taken))
                 | (self.jumps.val()
                     & !(self.conditional.val() | (self.indirect.val() & self.as_predicted.val()))));
@@ -487,21 +534,36 @@ impl Logic for ExecuteStage {
             & ((self.op.val().control == Control::JumpRelative)
                 | (self.indirect.val() & self.op.val().x86_condition.get_bit(2)));
         self.branch_taken.next = self.jumps.val();
+        self.branch_wrong.next = (self.jumps.val() != self.op.val().followed)
+            | (self.indirect.val() & !self.as_predicted.val());
         // The last micro-op of an event's delivery is no branch: it has no length.
         self.branch_retires.next = self.retires_control.val()
             & self.op.val().last
             & (self.op.val().length != 0)
             & (self.conditional.val() | self.indirect.val());
+        // LOOP and JCXZ count in a register, which takes long, and go elsewhere a clock later.
         self.mispredicts.next = self.valid_reg.q.val()
-            & self.conditional.val()
-            & (self.jumps.val() != self.op.val().predicted_taken);
+            & (self.op.val().control == Control::JumpIf)
+            & (self.unit.condition_holds.val() != self.op.val().predicted_taken);
         self.other_linear.next = self.other_linear_reg.q.val();
+        self.goes_far.next = self.valid_reg.q.val() & self.goes_far_reg.q.val();
+        self.far_user.next = self.far_user_reg.q.val();
+        self.far_linear_reg.d.next = self.far_linear_reg.q.val();
+        if self.done.val() & (self.op.val().check == Check::CodeTarget) {
+            self.far_linear_reg.d.next =
+                self.checked_code_base.val() + self.operands.register_b.val();
+            self.far_known_reg.d.next = !self.real_mode.val();
+        }
+        if self.done.val() & self.op.val().last {
+            self.far_known_reg.d.next = false;
+        }
         self.other_eip.next = self.memory_micro_op.val().immediate;
         if self.memory_micro_op.val().predicted_taken {
             self.other_eip.next = self.memory_micro_op.val().next_eip;
         }
         if self.done.val() {
             self.at_boundary.d.next = self.op.val().last;
+            self.changed_code_reg.d.next = self.changed_code.val() & !self.op.val().last;
         }
 
         // Register writes, merged with what a byte or word write leaves.
@@ -558,18 +620,46 @@ impl Logic for ExecuteStage {
             self.segment_reg.d.next = self.memory_segment.val();
             self.esp_after_reg.d.next = self.memory_esp_after.val();
             self.other_linear_reg.d.next = self.code_base.val() + self.other_eip.val();
+            self.goes_far_reg.d.next = false;
+            self.far_user_reg.d.next = self.code_level.val() == 3;
+            match self.memory_micro_op.val().control {
+                Control::LoadCode => {
+                    self.other_linear_reg.d.next = self.far_linear_reg.q.val();
+                    self.goes_far_reg.d.next = self.far_known_reg.q.val();
+                }
+                Control::EnterCode => {
+                    self.other_linear_reg.d.next = self.far_linear_reg.q.val();
+                    self.goes_far_reg.d.next = self.far_known_reg.q.val();
+                }
+                Control::Sysenter => {
+                    self.other_linear_reg.d.next = self.sysenter_eip.val();
+                    self.goes_far_reg.d.next = true;
+                    self.far_user_reg.d.next = false;
+                }
+                Control::Sysexit => {
+                    // Its address is the flat one of its target.
+                    self.other_linear_reg.d.next = self.memory_linear_address.val();
+                    self.goes_far_reg.d.next = true;
+                    self.far_user_reg.d.next = true;
+                }
+                _ => {}
+            }
         }
         if self.void.val() | self.redirect.val() {
             self.valid_reg.d.next = false;
         }
         if self.event_begins.val() {
             self.at_boundary.d.next = false;
+            self.far_known_reg.d.next = false;
+            self.changed_code_reg.d.next = false;
         }
         if self.reset.val() {
             self.valid_reg.d.next = false;
+            self.far_known_reg.d.next = false;
             self.fault_reg.d.next = false;
             self.branch_reg.d.next = false;
             self.at_boundary.d.next = false;
+            self.changed_code_reg.d.next = false;
         }
     }
 }

@@ -45,7 +45,7 @@ pub struct ExecuteUnit {
     /// With `ready`: the division raises #DE.
     pub divide_error: Signal<Out, Bit>,
     // state
-    /// High half of the last product, or remainder of the last division.
+    /// High half of the last product, remainder of the last division, or what an exchange takes away.
     high_reg: DFF<Bits<32>>,
     // units
     alu: Alu,
@@ -129,6 +129,13 @@ impl Logic for ExecuteUnit {
         self.divider.high.next = self.c.val();
         self.divider.divisor.next = self.late_b.val();
 
+        if (self.op.val() == ExecuteOp::Exchange)
+            & self.valid.val()
+            & self.advance.val()
+            & !self.flush.val()
+        {
+            self.high_reg.d.next = self.late_a.val();
+        }
         self.ready.next = true;
         self.divide_error.next = false;
         match self.result_from.val() {

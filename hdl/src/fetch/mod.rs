@@ -2,8 +2,10 @@
 pub mod branch_memory;
 pub mod branch_targets;
 pub mod queue;
+pub mod recent_words;
 pub mod return_stack;
 pub mod training;
 
 pub use queue::Fetch;
+pub use recent_words::RecentWords;
 pub use training::Training;

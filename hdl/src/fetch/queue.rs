@@ -52,15 +52,19 @@ pub struct Fetch {
     /// A call goes where fetch did not expect it: it returns to this linear address.
     pub redirect_calls: Signal<In, Bit>,
     pub redirect_returns_to: Signal<In, Bits<32>>,
-    /// The redirect comes from retirement.
-    pub redirect_retires: Signal<In, Bit>,
-    // from execute
+    /// The redirect comes from issue / from retirement.
+    pub issue_redirects: Signal<In, Bit>,
+    pub retire_redirects: Signal<In, Bit>,
+    // from issue and execute
+    pub call_issues: Signal<In, Bit>,
+    pub return_issues: Signal<In, Bit>,
     pub call_retires: Signal<In, Bit>,
     pub return_retires: Signal<In, Bit>,
     // from the code segment
     pub code_base: Signal<In, Bits<32>>,
     // what branches do: see `BranchTargets`
     pub train: Signal<In, Bit>,
+    pub learns: Signal<Out, Bit>,
     pub train_end: Signal<In, Bits<32>>,
     pub train_target: Signal<In, Bits<32>>,
     pub train_taken: Signal<In, Bit>,
@@ -74,14 +78,18 @@ pub struct Fetch {
     /// These are the last bytes before a cut.
     pub consume_cut: Signal<In, Bit>,
     // address translation
-    /// Of the word asked for in this clock.
+    /// Of the word asked for in this clock, unless it is the target of a predicted branch: that one is in the page of the
+    /// word before, or asked for a clock later.
     pub lookup_linear: Signal<Out, Bits<32>>,
+    /// The word that was asked for in the clock before, if one was.
+    pub word_linear: Signal<Out, Bits<32>>,
+    pub word_asked: Signal<Out, Bit>,
     /// Of the aligned word to ask for next, from a register, for walks and faults.
     pub translate_linear: Signal<Out, Bits<32>>,
     pub translate_valid: Signal<Out, Bit>,
     pub translate_hit: Signal<In, Bit>,
-    /// A store may be on its way to the word of `lookup_linear`.
-    pub word_waits: Signal<In, Bit>,
+    /// A store may have been on its way to that word: it is asked for again.
+    pub asked_early: Signal<In, Bit>,
     pub translate_physical: Signal<In, Bits<32>>,
     pub translate_fault: Signal<In, Bit>,
     pub translate_fault_code: Signal<In, Bits<3>>,
@@ -111,9 +119,12 @@ pub struct Fetch {
     /// A request is unanswered / its answer is of no use.
     outstanding: DFF<Bit>,
     stale: DFF<Bit>,
-    /// The word on its way was asked for in the last clock, from `asked_linear` on, and is of use.
+    /// The word on its way was asked for in the last clock, and is of use.
     fresh: DFF<Bit>,
+    /// What was asked for in the last clock: where it counts from, and its page.
+    asked: DFF<Bit>,
     asked_linear: DFF<Bits<32>>,
+    asked_frame: DFF<Bits<20>>,
     /// What was predicted in it, after that clock.
     expected: DFF<FetchedWord>,
     /// So many words are still to be asked for without a prediction / the one on its way is such a word.
@@ -129,7 +140,11 @@ pub struct Fetch {
     arriving: Signal<Local, FetchedWord>,
     predicts: Signal<Local, Bit>,
     predicted_linear: Signal<Local, Bits<32>>,
-    sequel: Signal<Local, Bits<32>>,
+    same_page: Signal<Local, Bit>,
+    goes_on: Signal<Local, Bit>,
+    asks_linear: Signal<Local, Bits<32>>,
+    repeats: Signal<Local, Bit>,
+    address: Signal<Local, Bits<32>>,
     cut0: Signal<Local, Bit>,
     cut1: Signal<Local, Bit>,
     cut2: Signal<Local, Bit>,
@@ -179,14 +194,19 @@ impl Logic for Fetch {
             outstanding,
             stale,
             fresh,
+            asked,
             asked_linear,
+            asked_frame,
             expected,
             unpredicted,
             asked_unpredicted
         );
         clock!(self, clock, targets, returns);
         self.answered.next = self.outstanding.q.val() & !self.instruction_wait.val();
-        self.arrives.next = self.answered.val() & !self.stale.q.val();
+        self.word_linear.next = self.asked_linear.q.val();
+        self.word_asked.next = self.asked.q.val();
+        self.repeats.next = self.fresh.q.val() & self.asked_early.val();
+        self.arrives.next = self.answered.val() & !(self.stale.q.val() | self.repeats.val());
         self.total_words.next = self.words.q.val();
         if self.arrives.val() {
             self.total_words.next = self.words.q.val() + 1;
@@ -262,6 +282,7 @@ impl Logic for Fetch {
         // The word that was asked for in the last clock: is a branch in it predicted taken?
         self.targets.reset.next = self.reset.val();
         self.targets.train.next = self.train.val();
+        self.learns.next = self.targets.learns.val();
         self.targets.train_end.next = self.train_end.val();
         self.targets.train_target.next = self.train_target.val();
         self.targets.train_taken.next = self.train_taken.val();
@@ -271,14 +292,17 @@ impl Logic for Fetch {
         self.targets.train_forget.next = self.train_forget.val();
         self.targets.start.next = self.asked_linear.q.val().get_bits::<3>(0);
         self.returns.reset.next = self.reset.val();
-        self.predicts.next =
-            self.fresh.q.val() & self.targets.taken.val() & !self.asked_unpredicted.q.val();
+        self.predicts.next = self.fresh.q.val()
+            & self.targets.taken.val()
+            & !(self.asked_unpredicted.q.val() | self.repeats.val());
+        self.targets.return_there.next = self.returns.there.val();
+        self.targets.return_linear.next = self.returns.top.val();
+        self.targets.return_same_page.next = self.returns.top.val().get_bits::<20>(12)
+            == self.asked_linear.q.val().get_bits::<20>(12);
         self.predicted_linear.next = self.targets.target.val();
-        self.returns.pop.next = false;
-        if self.targets.returns.val() & self.returns.there.val() {
-            self.predicted_linear.next = self.returns.top.val();
-            self.returns.pop.next = self.predicts.val();
-        }
+        self.same_page.next = self.targets.same_page.val();
+        self.returns.pop.next =
+            self.predicts.val() & self.targets.returns.val() & self.returns.there.val();
         self.arriving.next = self.expected.q.val();
         if self.fresh.q.val() {
             self.arriving.next.cut = self.predicts.val();
@@ -307,32 +331,49 @@ impl Logic for Fetch {
         }
 
         // The port: one request may be on its way besides the words that are here, and has room.
-        self.sequel.next = self.fetch_linear.q.val();
-        if self.predicts.val() {
-            self.sequel.next = self.predicted_linear.val();
-        }
-        self.lookup_linear.next = self.sequel.val();
+        self.lookup_linear.next = self.fetch_linear.q.val();
         if self.early.val() {
             self.lookup_linear.next = self.early_linear.val();
         }
-        self.targets.lookup_linear.next = self.lookup_linear.val();
-        self.fetch_linear.d.next = self.sequel.val();
+        self.goes_on.next = self.predicts.val() & !self.early.val();
+        self.asks_linear.next = self.lookup_linear.val();
+        if self.goes_on.val() {
+            self.asks_linear.next = self.predicted_linear.val();
+        }
+        self.targets.lookup_linear.next = self.asks_linear.val();
+        if self.predicts.val() {
+            self.fetch_linear.d.next = self.predicted_linear.val();
+        }
+        if self.repeats.val() {
+            self.fetch_linear.d.next = self.asked_linear.q.val();
+        }
         self.translate_linear.next = self.fetch_linear.q.val();
         self.room.next = self.total_words.val() < 4;
         self.follows.next = self.running.q.val() & self.room.val();
-        self.translate_valid.next = self.follows.val() & !self.predicts.val();
+        self.translate_valid.next =
+            self.follows.val() & !(self.predicts.val() | self.repeats.val());
         self.port_free.next = (!self.outstanding.q.val()) | self.answered.val();
-        self.instruction_request.next = (self.early.val() | self.follows.val())
-            & self.translate_hit.val()
-            & !self.word_waits.val();
-        self.instruction_address.next = self.translate_physical.val() & 0xFFFF_FFF8_u64;
+        self.instruction_request.next = ((self.early.val() | self.translate_valid.val())
+            & self.translate_hit.val())
+            | (self.goes_on.val() & self.follows.val() & self.same_page.val());
+        self.address.next = self.translate_physical.val() & 0xFFFF_FFF8_u64;
+        if self.goes_on.val() {
+            self.address.next = (bit_cast::<32, 20>(self.asked_frame.q.val()) << 12)
+                | bit_cast::<32, 12>(self.predicted_linear.val().get_bits::<12>(0) & 0xFF8);
+        }
+        self.instruction_address.next = self.address.val();
+        self.asked_frame.d.next = self.address.val().get_bits::<20>(12);
         self.accepted.next = self.instruction_request.val() & self.port_free.val();
-        self.next_linear.next = (self.lookup_linear.val() & 0xFFFF_FFF8_u64) + 8;
+        self.asked.d.next = self.accepted.val();
+        self.next_linear.next = (self.asks_linear.val() & 0xFFFF_FFF8_u64) + 8;
         if self.answered.val() {
             self.outstanding.d.next = false;
             self.stale.d.next = false;
         }
-        self.asked_linear.d.next = self.lookup_linear.val();
+        if self.repeats.val() & !self.answered.val() {
+            self.stale.d.next = true;
+        }
+        self.asked_linear.d.next = self.asks_linear.val();
         self.fresh.d.next = false;
         if self.accepted.val() {
             self.outstanding.d.next = true;
@@ -357,13 +398,16 @@ impl Logic for Fetch {
         self.fetch_fault_linear.next = self.fetch_linear.q.val();
 
         // The stack of returns.
+        self.returns.call_issues.next = self.call_issues.val();
+        self.returns.return_issues.next = self.return_issues.val();
+        self.returns.issue_redirects.next = self.issue_redirects.val();
         self.returns.call_retires.next = self.call_retires.val();
         self.returns.return_retires.next = self.return_retires.val();
         self.returns.push.next = self.predicts.val() & self.targets.call.val();
         self.returns.push_linear.next = (self.asked_linear.q.val() & 0xFFFF_FFF8_u64)
             + bit_cast::<32, 3>(self.targets.end.val())
             + 1;
-        self.returns.restore.next = self.stop.val() | self.redirect_retires.val();
+        self.returns.retire_redirects.next = self.stop.val() | self.retire_redirects.val();
 
         self.goes_early.next = self.accepted.val() & self.redirect_is_early.val();
         if self.redirect.val() | self.stop.val() {

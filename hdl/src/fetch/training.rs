@@ -1,10 +1,14 @@
-//! What `BranchTargets` is to learn, a clock after it happened.
+//! What `BranchTargets` is to learn, from a clock after it happened until it can be taken.
 use crate::prelude::*;
 
 /// Linear addresses of branches that retired, and of cuts where there was no branch.
+///
+/// Fetch learns where it went wrong, and, while nothing else is to be learnt, which conditional branches were taken as
+/// predicted.
 #[derive(LogicBlock, Default)]
 pub struct Training {
     pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
     pub code_base: Signal<In, Bits<32>>,
     // a near branch retires
     pub retires: Signal<In, Bit>,
@@ -16,11 +20,15 @@ pub struct Training {
     pub conditional: Signal<In, Bit>,
     pub call: Signal<In, Bit>,
     pub returns: Signal<In, Bit>,
+    /// Fetch did not go its way of itself.
+    pub wrong: Signal<In, Bit>,
     // an instruction was cut where no branch ends
     pub miscut: Signal<In, Bit>,
     /// Behind the cut.
     pub cut_eip: Signal<In, Bits<32>>,
     // to `BranchTargets`
+    /// It takes what is shown.
+    pub learns: Signal<In, Bit>,
     pub train: Signal<Out, Bit>,
     pub train_end: Signal<Out, Bits<32>>,
     pub train_target: Signal<Out, Bits<32>>,
@@ -55,17 +63,28 @@ impl Logic for Training {
             returns_reg,
             forget_reg
         );
-        self.train_reg.d.next = self.retires.val() | self.miscut.val();
-        self.next_eip_reg.d.next = self.branch_next_eip.val();
-        if self.miscut.val() {
-            self.next_eip_reg.d.next = self.cut_eip.val();
+        if self.learns.val() {
+            self.train_reg.d.next = false;
         }
-        self.target_eip_reg.d.next = self.target_eip.val();
-        self.taken_reg.d.next = self.taken.val();
-        self.conditional_reg.d.next = self.conditional.val();
-        self.call_reg.d.next = self.call.val();
-        self.returns_reg.d.next = self.returns.val();
-        self.forget_reg.d.next = self.miscut.val();
+        if (self.retires.val()
+            & (self.wrong.val()
+                | (self.conditional.val()
+                    & self.taken.val()
+                    & (self.learns.val() | !self.train_reg.q.val()))))
+            | self.miscut.val()
+        {
+            self.train_reg.d.next = true;
+            self.next_eip_reg.d.next = self.branch_next_eip.val();
+            if self.miscut.val() {
+                self.next_eip_reg.d.next = self.cut_eip.val();
+            }
+            self.target_eip_reg.d.next = self.target_eip.val();
+            self.taken_reg.d.next = self.taken.val();
+            self.conditional_reg.d.next = self.conditional.val();
+            self.call_reg.d.next = self.call.val();
+            self.returns_reg.d.next = self.returns.val();
+            self.forget_reg.d.next = self.miscut.val();
+        }
 
         self.train.next = self.train_reg.q.val();
         self.train_end.next = self.code_base.val() + self.next_eip_reg.q.val() - 1;
@@ -75,5 +94,8 @@ impl Logic for Training {
         self.train_call.next = self.call_reg.q.val();
         self.train_returns.next = self.returns_reg.q.val();
         self.train_forget.next = self.forget_reg.q.val();
+        if self.reset.val() {
+            self.train_reg.d.next = false;
+        }
     }
 }

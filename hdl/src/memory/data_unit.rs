@@ -15,6 +15,9 @@ pub struct DataUnit {
     pub access_read: Signal<In, Bit>,
     /// With `access_read`: a read-modify-write.
     pub access_write: Signal<In, Bit>,
+    /// Nothing is accessed; the answer is `memory_ready`, with `page_fault` or without. With `access_write` as for a
+    /// write, else as for a read, and without `access_read`.
+    pub access_probe: Signal<In, Bit>,
     /// The access goes to a port; `access_linear` is its number.
     pub access_io: Signal<In, Bit>,
     pub access_linear: Signal<In, Bits<32>>,
@@ -79,14 +82,18 @@ pub struct DataUnit {
     pub fetch_linear: Signal<In, Bits<32>>,
     /// What fetch asks for in this clock: `fetch_linear`, or where it is about to go.
     pub fetch_lookup: Signal<In, Bits<32>>,
+    /// What it asked for in the clock before.
+    pub fetch_asked: Signal<In, Bits<32>>,
     /// Fetch runs at privilege level 3.
     pub fetch_user: Signal<In, Bit>,
+    /// What is at `fetch_lookup` will: another level if a far transfer goes there.
+    pub fetch_lookup_user: Signal<In, Bit>,
     /// The pipeline is empty, so the fetch is certain and its page may be walked.
     pub fetch_walk_permitted: Signal<In, Bit>,
     /// `fetch_physical`, of `fetch_lookup`, is valid and may be fetched from.
     pub fetch_hit: Signal<Out, Bit>,
-    /// A store may be on its way to the word of `fetch_lookup`.
-    pub fetch_waits: Signal<Out, Bit>,
+    /// A store may have been on its way to the word of `fetch_asked`.
+    pub fetched_early: Signal<Out, Bit>,
     pub fetch_physical: Signal<Out, Bits<32>>,
     /// The page was walked and the fetch faults; stays while the address and the level stay.
     pub fetch_fault: Signal<Out, Bit>,
@@ -155,6 +162,7 @@ impl Logic for DataUnit {
         // The micro-op in memory.
         self.memory.access_read.next = self.access_read.val();
         self.memory.access_write.next = self.access_write.val();
+        self.memory.access_probe.next = self.access_probe.val();
         self.memory.access_io.next = self.access_io.val();
         self.memory.access_linear.next = self.access_linear.val();
         self.memory.access_size.next = self.access_size.val();
@@ -238,8 +246,8 @@ impl Logic for DataUnit {
         self.store_buffer.load_word.next = self.memory.load_word.val();
         self.store_buffer.drain_accepted.next = self.port.store_accepted.val();
         self.store_buffer.drain_settled.next = self.port.store_settled.val();
-        self.store_buffer.fetch_word.next = self.fetch_lookup.val().get_bits::<9>(3);
-        self.fetch_waits.next = self.store_buffer.fetch_waits.val();
+        self.store_buffer.fetched_word.next = self.fetch_asked.val().get_bits::<9>(3);
+        self.fetched_early.next = self.store_buffer.fetched_early.val();
         self.store_buffer_empty.next =
             self.store_buffer.empty.val() & self.port.store_settled.val();
         self.store_buffer_full.next = !self.store_buffer.room_for_two.val();
@@ -302,6 +310,7 @@ impl Logic for DataUnit {
         self.fetch.fetch_linear.next = self.fetch_linear.val();
         self.fetch.lookup_linear.next = self.fetch_lookup.val();
         self.fetch.fetch_user.next = self.fetch_user.val();
+        self.fetch.lookup_user.next = self.fetch_lookup_user.val();
         self.fetch.paging.next = self.paging.val();
         self.fetch.tlb_hit.next = self.instruction_tlb.hit.val();
         self.fetch.tlb_frame.next = self.instruction_tlb.frame.val();

@@ -13,6 +13,7 @@ pub struct FetchTranslation {
     pub fetch_linear: Signal<In, Bits<32>>,
     pub lookup_linear: Signal<In, Bits<32>>,
     pub fetch_user: Signal<In, Bit>,
+    pub lookup_user: Signal<In, Bit>,
     pub fetch_hit: Signal<Out, Bit>,
     pub fetch_physical: Signal<Out, Bits<32>>,
     pub fetch_fault: Signal<Out, Bit>,
@@ -54,7 +55,7 @@ impl Logic for FetchTranslation {
             user_reg
         );
         self.fetch_hit.next = !self.paging.val()
-            | (self.tlb_hit.val() & (self.tlb_user.val() | !self.fetch_user.val()));
+            | (self.tlb_hit.val() & (self.tlb_user.val() | !self.lookup_user.val()));
         self.fetch_physical.next = self.lookup_linear.val();
         if self.paging.val() {
             self.fetch_physical.next = (bit_cast::<32, 20>(self.tlb_frame.val()) << 12)

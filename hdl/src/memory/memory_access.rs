@@ -16,6 +16,7 @@ pub struct MemoryAccess {
     // from the pipeline: see `DataUnit`
     pub access_read: Signal<In, Bit>,
     pub access_write: Signal<In, Bit>,
+    pub access_probe: Signal<In, Bit>,
     pub access_io: Signal<In, Bit>,
     pub access_linear: Signal<In, Bits<32>>,
     pub access_size: Signal<In, Bits<4>>,
@@ -119,7 +120,8 @@ impl Logic for MemoryAccess {
             held_back_reg
         );
         self.access_valid.next =
-            (self.access_read.val() | self.access_write.val()) & !self.access_blocked.val();
+            (self.access_read.val() | self.access_write.val() | self.access_probe.val())
+                & !self.access_blocked.val();
         self.memory_read.next = self.access_read.val() & !self.access_io.val();
         self.io_read.next = self.access_read.val() & self.access_io.val();
         self.certain.next = self.execute_empty.val() & self.store_buffer_empty.val();

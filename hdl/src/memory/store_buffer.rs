@@ -34,10 +34,10 @@ pub struct StoreBuffer {
     /// No accepted store is unanswered.
     pub drain_settled: Signal<In, Bit>,
     // to fetch
-    /// Bits 11:3 of the address that fetch asks for, which translation does not change.
-    pub fetch_word: Signal<In, Bits<9>>,
-    /// A store may be on its way to that word.
-    pub fetch_waits: Signal<Out, Bit>,
+    /// Bits 11:3 of the address that fetch asked for in the clock before, which translation does not change.
+    pub fetched_word: Signal<In, Bits<9>>,
+    /// A store may have been on its way to that word.
+    pub fetched_early: Signal<Out, Bit>,
     // loads
     /// The port takes a request at the end of this clock: if it is a load, of `load_word`, its lanes are matched with
     /// the entries, and with the store that retires in this clock.
@@ -60,6 +60,8 @@ pub struct StoreBuffer {
     new_place_reg: DFF<Bits<4>>,
     /// Bits 11:3 of the store that was accepted last.
     accepted_reg: DFF<Bits<9>>,
+    /// A store was accepted in the clock before, or was not in memory by then.
+    unsettled_reg: DFF<Bit>,
     new_first_reg: DFF<Bits<8>>,
     new_second_reg: DFF<Bits<8>>,
     /// Bit i: entry i holds a store. The entries in use are always the lowest.
@@ -111,6 +113,7 @@ impl Logic for StoreBuffer {
             valid_reg,
             new_place_reg,
             accepted_reg,
+            unsettled_reg,
             new_first_reg,
             new_second_reg,
             match_reg,
@@ -147,15 +150,17 @@ impl Logic for StoreBuffer {
         if self.drain_accepted.val() {
             self.accepted_reg.d.next = self.word_reg[0].q.val().get_bits::<9>(0);
         }
+        self.unsettled_reg.d.next = self.drain_accepted.val() | !self.drain_settled.val();
         for i in 0..4 {
             self.fetched[i].next = self.valid_reg.q.val().get_bit(i)
-                & (self.word_reg[i].q.val().get_bits::<9>(0) == self.fetch_word.val());
+                & (self.word_reg[i].q.val().get_bits::<9>(0) == self.fetched_word.val());
         }
-        self.fetch_waits.next = self.fetched[0].val()
+        self.fetched_early.next = self.fetched[0].val()
             | self.fetched[1].val()
             | self.fetched[2].val()
             | self.fetched[3].val()
-            | (!self.drain_settled.val() & (self.accepted_reg.q.val() == self.fetch_word.val()));
+            | ((self.unsettled_reg.q.val() | !self.drain_settled.val())
+                & (self.accepted_reg.q.val() == self.fetched_word.val()));
         self.buffered_lanes.next = self.match_reg.q.val();
         self.new_lanes.next = self.match_new_reg.q.val();
         self.buffered_data.next = self.match_data_reg.q.val();

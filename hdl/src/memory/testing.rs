@@ -308,6 +308,7 @@ impl Bench {
         self.unit.access_blocked.next = self.in_memory.is_none();
         self.unit.access_read.next = access.read;
         self.unit.access_write.next = access.write;
+        self.unit.access_probe.next = false;
         self.unit.access_io.next = access.io;
         self.unit.access_linear.next = u64::from(access.linear).into();
         self.unit.access_size.next = u64::from(access.size.max(1)).into();
@@ -434,7 +435,9 @@ impl Bench {
         self.unit.fetch_valid.next = true;
         self.unit.fetch_linear.next = u64::from(linear).into();
         self.unit.fetch_lookup.next = u64::from(linear).into();
+        self.unit.fetch_asked.next = u64::from(linear).into();
         self.unit.fetch_user.next = user;
+        self.unit.fetch_lookup_user.next = user;
         self.unit.fetch_walk_permitted.next = true;
         for _ in 0..1000 {
             self.drive_control();

@@ -8,14 +8,12 @@ pub fn add(routines: &mut Assembler) {
     for width in [Byte, Operand] {
         let name =
             |base: &str| format!("{base}_{}", if width == Byte { "byte" } else { "operand" });
-        // T0 = the old r/m
-        routines.routine(
-            &name("exchange"),
-            [
-                copy(Rm).b(Reg).width(width),
-                copy(Reg).b(T0).width(width).last(),
-            ],
-        );
+        // The row has written one register and latched what was there.
+        let exchanged = |register| step(ExecuteOp::ReadHigh).width(width).to(register).last();
+        routines.routine(&name("exchange"), [exchanged(Reg)]);
+        if width == Operand {
+            routines.routine("exchange_accumulator", [exchanged(Eax)]);
+        }
         let store = |register| {
             copy(None)
                 .b(register)
@@ -23,21 +21,17 @@ pub fn add(routines: &mut Assembler) {
                 .memory(MemoryOp::Store)
                 .operand(0)
         };
+        // T0 = the old r/m
         routines.routine(
             &name("exchange_memory"),
             [store(Reg), copy(Reg).b(T0).width(width).last()],
         );
         routines.routine(
             &name("add_exchange"),
+            // T0 = the sum
             [
-                step(ExecuteOp::Add)
-                    .a(T0)
-                    .b(Reg)
-                    .width(width)
-                    .to(T1)
-                    .flags(),
-                copy(Reg).b(T0).width(width),
-                copy(Rm).b(T1).width(width).last(),
+                copy(Reg).b(Rm).width(width),
+                copy(Rm).b(T0).width(width).last(),
             ],
         );
         routines.routine(
@@ -130,13 +124,6 @@ pub fn add(routines: &mut Assembler) {
             }
         }
     }
-    routines.routine(
-        "exchange_accumulator",
-        [
-            copy(Opcode).b(Eax).width(Operand),
-            copy(Eax).b(T0).width(Operand).last(),
-        ],
-    );
     routines.routine(
         "xlat",
         [

@@ -190,6 +190,10 @@ impl Step {
     pub fn goto(self, label: &str) -> Self {
         self.unless(StaticCondition::Always, label)
     }
+    /// Goes to `label` as often as execute does not find that `condition` holds, which costs nothing; then on.
+    pub fn until(self, condition: Condition, label: &str) -> Self {
+        self.branch(condition, label).goto(label)
+    }
     pub fn last(mut self) -> Self {
         self.word.last = true;
         self

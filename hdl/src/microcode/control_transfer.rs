@@ -1,7 +1,8 @@
 //! Far JMP, CALL and RET, through code segments and call gates (SDM Vol. 2A, "CALL", "JMP", "RET").
 use super::assembler::{Assembler, Step, copy, nothing, step};
 use super::events::{
-    load_descriptor, read, selector, set_accessed, stack_from_task, stack16_from_task,
+    check_gate_code, enter, load_descriptor, on_new_stack, read, return_to_outer, selector,
+    set_accessed, stack_from_task, stack16_from_task,
 };
 use crate::prelude::*;
 use RegisterSelect::*;
@@ -39,10 +40,17 @@ pub fn add(routines: &mut Assembler) {
     );
 }
 
-/// T1 = offset, T2 = selector.
+/// T1 = offset, T2 = selector; of an immediate pointer the row took the selector. Then the descriptor of T2 is loaded.
 fn operands(routines: &mut Assembler) {
     for name in ["call", "jump"] {
         let begin = format!("far_{name}");
+        let (real, loaded) = (format!("{begin}_checked"), format!("{begin}_loaded"));
+        let load = || {
+            load_descriptor(T2)
+                .a(T2)
+                .check(Check::NotNull)
+                .goto(&loaded)
+        };
         let pointer = |displacement| {
             copy(T2)
                 .b_load()
@@ -52,39 +60,50 @@ fn operands(routines: &mut Assembler) {
                 .goto(&begin)
         };
         routines.routine(
-            &format!("far_{name}_immediate"),
-            [copy(T2).b_from(BSource::SecondImmediate).goto(&begin)],
+            &format!("{begin}_immediate"),
+            [
+                copy(T1)
+                    .immediate()
+                    .unless(StaticCondition::RealMode, &real),
+                load(),
+            ],
         );
         routines.routine(
-            &format!("far_{name}_memory"),
+            &format!("{begin}_memory"),
             [
-                nothing().unless(
-                    StaticCondition::OperandSize16,
-                    &format!("far_{name}_memory16"),
-                ),
+                nothing().unless(StaticCondition::OperandSize16, &format!("{begin}_memory16")),
                 pointer(4),
             ],
         );
-        routines.routine(&format!("far_{name}_memory16"), [pointer(2)]);
+        routines.routine(&format!("{begin}_memory16"), [pointer(2)]);
+        routines.routine(
+            &begin,
+            [nothing().unless(StaticCondition::RealMode, &real), load()],
+        );
     }
 }
 
 fn call(routines: &mut Assembler) {
     routines.routine(
-        "far_call",
+        "far_call_loaded",
         [
-            nothing().unless(StaticCondition::RealMode, "far_call_push"),
-            load_descriptor(T2).a(T2).check(Check::NotNull),
             nothing().branch(Condition::SystemDescriptor, "call_gate"),
-            nothing().a(T2).check(Check::JumpCode),
-            nothing().branch(Condition::NotAccessed, "far_call_accessed"),
+            nothing()
+                .a(T2)
+                .check(Check::JumpCode)
+                .branch(Condition::NotAccessed, "far_call_accessed"),
         ],
     );
     routines.routine(
-        "far_call_push",
+        "far_call_checked",
         [
-            nothing().b(T1).check(Check::CodeTarget),
-            read(selector(numbers::CS)).width(Operand).push(),
+            // Operand b of the check is T1, that of the push the selector.
+            step(ExecuteOp::PassB)
+                .b(T1)
+                .system(selector(numbers::CS))
+                .check(Check::CodeTarget)
+                .width(Operand)
+                .push(),
             step(ExecuteOp::PassB)
                 .b_from(BSource::NextEip)
                 .width(Operand)
@@ -92,54 +111,30 @@ fn call(routines: &mut Assembler) {
             load_code().stack(AddressMode::Stack),
         ],
     );
-    routines.routine("far_call_accessed", [set_accessed(T2, "far_call_push")]);
+    routines.routine("far_call_accessed", [set_accessed(T2, "far_call_checked")]);
 
     // T6 = parameters
     routines.routine(
         "call_gate",
         [
-            nothing().a(T2).check(Check::CallGate),
+            copy(T2).system(GATE_SELECTOR).a(T2).check(Check::CallGate),
             copy(T1).system(GATE_OFFSET),
-            copy(T2).system(GATE_SELECTOR),
             copy(T6).system(GATE_PARAMETERS),
             load_descriptor(T2).a(T2).check(Check::NotNull),
-            nothing().a(T2).check(Check::GateCode),
-            nothing().branch(Condition::NotAccessed, "call_gate_accessed"),
+            check_gate_code("call_gate_accessed"),
         ],
     );
     routines.routine(
         "call_gate_checked",
-        [
-            nothing().branch(Condition::NotInner, "call_gate_same_level"),
-            nothing()
-                .b(T1)
-                .check(Check::CodeTarget)
-                .goto("call_gate_inner"),
-        ],
+        [nothing()
+            .b(T1)
+            .check(Check::CodeTarget)
+            .branch(Condition::NotInner, "call_gate_same_level")],
     );
-    routines.routine(
-        "call_gate_same_level",
-        [
-            nothing().b(T1).check(Check::CodeTarget),
-            read(selector(numbers::CS)).push(),
-            step(ExecuteOp::PassB).b_from(BSource::NextEip).push(),
-            load_code().stack(AddressMode::Stack),
-        ],
-    );
-    routines.routine(
-        "call_gate_accessed",
-        [set_accessed(T2, "call_gate_checked")],
-    );
-    let on_new_stack = |step: Step, displacement| {
-        step.memory(MemoryOp::Store)
-            .at(SegmentSelect::New, T3, displacement)
-            .privileged()
-    };
     routines.routine("call_gate_inner", stack_from_task("call_gate"));
     routines.routine(
         "call_gate_stack",
         [
-            nothing().a(T4).control(Control::LoadNewStack),
             on_new_stack(read(selector(numbers::SS)), -4),
             on_new_stack(step(ExecuteOp::PassB).b(Esp), -8),
             // T7 = the first parameter pushed lies highest.
@@ -152,13 +147,13 @@ fn call(routines: &mut Assembler) {
     );
     routines.routine(
         "call_gate_enter",
-        [
-            on_new_stack(read(selector(numbers::CS)), -12),
-            on_new_stack(step(ExecuteOp::PassB).b_from(BSource::NextEip), -16),
-            nothing().control(Control::CommitStack),
-            step(ExecuteOp::Add).a(T3).constant(-16).to(Esp),
-            load_code(),
-        ],
+        [on_new_stack(read(selector(numbers::CS)), -12)]
+            .into_iter()
+            .chain(enter(
+                step(ExecuteOp::PassB).b_from(BSource::NextEip),
+                -16,
+                Control::LoadCode,
+            )),
     );
     routines.routine(
         "call_gate_parameter",
@@ -174,7 +169,7 @@ fn call(routines: &mut Assembler) {
                 .a(T6)
                 .constant(1)
                 .to(T6)
-                .branch(Condition::NotZero, "call_gate_parameter"),
+                .until(Condition::Zero, "call_gate_parameter"),
             nothing().goto("call_gate_enter"),
         ],
     );
@@ -183,33 +178,43 @@ fn call(routines: &mut Assembler) {
         "call_gate_stack_accessed",
         [set_accessed(T4, "call_gate_stack")],
     );
+    routines.routine(
+        "call_gate_same_level",
+        [
+            read(selector(numbers::CS)).push(),
+            step(ExecuteOp::PassB).b_from(BSource::NextEip).push(),
+            load_code().stack(AddressMode::Stack),
+        ],
+    );
+    routines.routine(
+        "call_gate_accessed",
+        [set_accessed(T2, "call_gate_checked")],
+    );
 }
 
 fn jump(routines: &mut Assembler) {
     routines.routine(
-        "far_jump",
+        "far_jump_loaded",
         [
-            nothing().unless(StaticCondition::RealMode, "far_jump_checked"),
-            load_descriptor(T2).a(T2).check(Check::NotNull),
             nothing().branch(Condition::SystemDescriptor, "jump_gate"),
-            nothing().a(T2).check(Check::JumpCode),
-            nothing().branch(Condition::NotAccessed, "far_jump_accessed"),
+            nothing()
+                .a(T2)
+                .check(Check::JumpCode)
+                .branch(Condition::NotAccessed, "far_jump_accessed"),
         ],
     );
-    routines.routine(
-        "far_jump_checked",
-        [nothing().b(T1).check(Check::CodeTarget), load_code()],
-    );
+    routines.routine("far_jump_checked", [load_code().check(Check::CodeTarget)]);
     routines.routine("far_jump_accessed", [set_accessed(T2, "far_jump_checked")]);
     routines.routine(
         "jump_gate",
         [
-            nothing().a(T2).check(Check::CallGate),
+            copy(T2).system(GATE_SELECTOR).a(T2).check(Check::CallGate),
             copy(T1).system(GATE_OFFSET),
-            copy(T2).system(GATE_SELECTOR),
             load_descriptor(T2).a(T2).check(Check::NotNull),
-            nothing().a(T2).check(Check::GateJump),
-            nothing().branch(Condition::NotAccessed, "far_jump_accessed"),
+            nothing()
+                .a(T2)
+                .check(Check::GateJump)
+                .branch(Condition::NotAccessed, "far_jump_accessed"),
             nothing().goto("far_jump_checked"),
         ],
     );
@@ -221,11 +226,12 @@ fn far_return(routines: &mut Assembler) {
     routines.routine(
         "far_return",
         [
-            pop(T2),
-            nothing().unless(StaticCondition::RealMode, "far_return_same"),
+            pop(T2).unless(StaticCondition::RealMode, "far_return_real"),
             load_descriptor(T2).a(T2).check(Check::NotNull),
-            nothing().a(T2).check(Check::ReturnCode),
-            nothing().branch(Condition::NotAccessed, "far_return_accessed"),
+            nothing()
+                .a(T2)
+                .check(Check::ReturnCode)
+                .branch(Condition::NotAccessed, "far_return_accessed"),
         ],
     );
     routines.routine(
@@ -233,50 +239,29 @@ fn far_return(routines: &mut Assembler) {
         [
             nothing()
                 .a(T2)
-                .branch(Condition::NotOuter, "far_return_same"),
-            nothing()
                 .b(T1)
                 .check(Check::CodeTarget)
-                .goto("far_return_outer"),
-        ],
-    );
-    routines.routine(
-        "far_return_same",
-        [
-            nothing().b(T1).check(Check::CodeTarget),
-            load_code().stack(AddressMode::Release),
-        ],
-    );
-    routines.routine(
-        "far_return_accessed",
-        [set_accessed(T2, "far_return_checked")],
-    );
-    routines.routine(
-        "far_return_outer",
-        [
+                .branch(Condition::NotOuter, "far_return_same"),
             nothing().stack(AddressMode::Release),
             pop(T4),
             pop(T5),
-            load_descriptor(T5).a(T5).check(Check::NotNull),
-            nothing().a(T5).check(Check::ReturnStack),
-            nothing().branch(Condition::NotAccessed, "far_return_stack_accessed"),
-        ],
-    );
-    routines.routine(
-        "far_return_stack",
-        [
-            copy(T7).b(Esp).a(T5).control(Control::LoadNewStack),
-            nothing().control(Control::CommitStack),
             step(ExecuteOp::Add).a(T4).immediate().to(T4),
-            copy(Esp)
-                .b(T4)
-                .branch(Condition::Segment16, "return_stack16"),
-            nothing().goto("return_outer"),
         ],
     );
+    return_to_outer(
+        routines,
+        "far_return",
+        nothing().control(Control::CommitStack),
+    );
+    // In real mode the target is checked here only.
     routines.routine(
-        "far_return_stack_accessed",
-        [set_accessed(T5, "far_return_stack")],
+        "far_return_real",
+        [nothing().b(T1).check(Check::CodeTarget)],
+    );
+    routines.routine("far_return_same", [load_code().stack(AddressMode::Release)]);
+    routines.routine(
+        "far_return_accessed",
+        [set_accessed(T2, "far_return_checked")],
     );
 }
 
@@ -293,7 +278,7 @@ fn interrupts(routines: &mut Assembler) {
             step(ExecuteOp::PassB)
                 .constant(4)
                 .control(Control::SoftwareInterrupt)
-                .goto("deliver"),
+                .goto("event"),
         ],
     );
 }

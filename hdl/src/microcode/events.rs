@@ -35,32 +35,43 @@ pub fn read(number: u64) -> Step {
 }
 
 /// Stores `step`'s result on the stack being entered, `displacement` from T3.
-fn on_new_stack(step: Step, displacement: i32) -> Step {
+pub fn on_new_stack(step: Step, displacement: i32) -> Step {
     step.memory(MemoryOp::Store)
         .at(SegmentSelect::New, T3, displacement)
         .privileged()
 }
 
-/// T3 = ESP and T4 = SS for the level of the checked code, from the TSS; the descriptor of T4 is checked.
+/// Checks the code descriptor of the selector in T2 and, if it is not accessed, goes to `accessed`. T5 = where the stack
+/// of its level is in the TSS.
+pub fn check_gate_code(accessed: &str) -> Step {
+    copy(T5)
+        .system(STACK_SLOT)
+        .a(T2)
+        .check(Check::GateCode)
+        .branch(Condition::NotAccessed, accessed)
+}
+
+/// T3 = ESP and T4 = SS for the level of the checked code, from the TSS at T5; the stack being entered is T4's. Segment16
+/// goes before NotAccessed, and both come before the stores, which wait for the segment.
 pub fn stack_from_task(prefix: &str) -> Vec<Step> {
     vec![
-        copy(T5).system(STACK_SLOT),
-        copy(T3)
-            .b_load()
-            .memory(MemoryOp::Load)
-            .at(SegmentSelect::Tss, T5, 0)
-            .privileged(),
         copy(T4)
             .b_load()
             .access_width(Word)
             .memory(MemoryOp::Load)
             .at(SegmentSelect::Tss, T5, 4)
             .privileged(),
+        copy(T3)
+            .b_load()
+            .memory(MemoryOp::Load)
+            .at(SegmentSelect::Tss, T5, 0)
+            .privileged(),
         load_descriptor(T4).a(T4).check(Check::NotNullTask),
         nothing()
             .a(T4)
             .check(Check::NewStack)
-            .branch(Condition::Segment16, &format!("{prefix}_stack16")),
+            .control(Control::LoadNewStack),
+        nothing().branch(Condition::Segment16, &format!("{prefix}_stack16")),
         nothing().branch(Condition::NotAccessed, &format!("{prefix}_stack_accessed")),
     ]
 }
@@ -77,6 +88,20 @@ pub fn stack16_from_task(routines: &mut Assembler, prefix: &str) {
     );
 }
 
+/// The last push on the stack being entered, which becomes SS with it, and the end of the routine.
+pub fn enter(push: Step, displacement: i32, code: Control) -> [Step; 2] {
+    [
+        on_new_stack(push, displacement).control(Control::CommitStack),
+        nothing()
+            .a(T2)
+            .b(T1)
+            .control(code)
+            .at(SegmentSelect::Flat, T3, displacement)
+            .address(AddressMode::SetStack, SegmentSelect::Flat)
+            .last(),
+    ]
+}
+
 pub fn add(routines: &mut Assembler) {
     deliver(routines);
     interrupt_return(routines);
@@ -84,96 +109,105 @@ pub fn add(routines: &mut Assembler) {
 }
 
 fn deliver(routines: &mut Assembler) {
+    let load_gate = || {
+        nothing()
+            .width(WidthSelect::Quad)
+            .memory(MemoryOp::Load)
+            .gate(0)
+            .control(Control::LoadDescriptor)
+    };
+    routines.routine(
+        "event",
+        [
+            nothing().unless(StaticCondition::RealMode, "deliver_real"),
+            load_gate(),
+        ],
+    );
     // T1:T2 = offset and selector of the handler.
     routines.routine(
         "deliver",
         [
-            nothing().unless(StaticCondition::RealMode, "deliver_real"),
-            nothing()
-                .width(WidthSelect::Quad)
-                .memory(MemoryOp::Load)
-                .gate(0)
-                .control(Control::LoadDescriptor),
-            nothing().check(Check::EventGate),
             copy(T2).system(GATE_SELECTOR),
-            copy(T1).system(GATE_OFFSET),
+            copy(T1).system(GATE_OFFSET).check(Check::EventGate),
             load_descriptor(T2).a(T2).check(Check::NotNull),
-            nothing().a(T2).check(Check::GateCode),
-            nothing().branch(Condition::NotAccessed, "deliver_code_accessed"),
+            check_gate_code("deliver_code_accessed"),
         ],
     );
     routines.routine(
         "deliver_checked",
+        [nothing()
+            .b(T1)
+            .check(Check::CodeTarget)
+            .branch(Condition::NotInner, "deliver_same_level")],
+    );
+    routines.routine("deliver_inner", stack_from_task("deliver"));
+    routines.routine(
+        "deliver_stack",
         [
-            nothing().branch(Condition::NotInner, "deliver_same_level"),
-            nothing()
-                .b(T1)
-                .check(Check::CodeTarget)
-                .goto("deliver_inner"),
+            on_new_stack(read(selector(numbers::SS)), -4),
+            on_new_stack(step(ExecuteOp::PassB).b(Esp), -8),
+            on_new_stack(read(EFLAGS), -12),
+            on_new_stack(read(selector(numbers::CS)), -16)
+                .unless(StaticCondition::HasErrorCode, "deliver_inner_error"),
         ],
     );
     routines.routine(
-        "deliver_same_level",
-        [
-            nothing().b(T1).check(Check::CodeTarget),
-            read(EFLAGS).push(),
-            read(selector(numbers::CS)).push(),
-            read(EVENT_EIP).push(),
-            nothing().unless(StaticCondition::HasErrorCode, "deliver_same_error"),
-        ],
+        "deliver_inner_end",
+        enter(read(EVENT_EIP), -20, Control::EnterCode),
     );
     routines.routine(
-        "deliver_same",
-        [
-            nothing().control(Control::EnterFlags),
-            nothing()
-                .a(T2)
-                .b(T1)
-                .control(Control::LoadCode)
-                .stack(AddressMode::Stack)
-                .last(),
-        ],
+        "deliver_inner_error",
+        [on_new_stack(read(EVENT_EIP), -20)]
+            .into_iter()
+            .chain(enter(read(EVENT_ERROR), -24, Control::EnterCode)),
     );
+    stack16_from_task(routines, "deliver");
     routines.routine(
-        "deliver_same_error",
-        [read(EVENT_ERROR).push().goto("deliver_same")],
+        "deliver_stack_accessed",
+        [set_accessed(T4, "deliver_stack")],
     );
     routines.routine(
         "deliver_code_accessed",
         [set_accessed(T2, "deliver_checked")],
     );
 
-    routines.routine("deliver_inner", stack_from_task("deliver"));
+    let enter_code = || {
+        nothing()
+            .a(T2)
+            .b(T1)
+            .control(Control::EnterCode)
+            .stack(AddressMode::Stack)
+            .last()
+    };
     routines.routine(
-        "deliver_stack",
+        "deliver_same_level",
         [
-            nothing().a(T4).control(Control::LoadNewStack),
-            on_new_stack(read(selector(numbers::SS)), -4),
-            on_new_stack(step(ExecuteOp::PassB).b(Esp), -8),
-            on_new_stack(read(EFLAGS), -12),
-            on_new_stack(read(selector(numbers::CS)), -16),
-            on_new_stack(read(EVENT_EIP), -20),
-            nothing().unless(StaticCondition::HasErrorCode, "deliver_inner_error"),
-            nothing().control(Control::EnterFlags),
-            nothing().control(Control::CommitStack),
-            step(ExecuteOp::Add).a(T3).constant(-20).to(Esp),
-            nothing().a(T2).b(T1).control(Control::LoadCode).last(),
+            read(EFLAGS).push(),
+            read(selector(numbers::CS)).push(),
+            read(EVENT_EIP)
+                .push()
+                .unless(StaticCondition::HasErrorCode, "deliver_same_error"),
+            enter_code(),
         ],
     );
     routines.routine(
-        "deliver_inner_error",
-        [
-            on_new_stack(read(EVENT_ERROR), -24),
-            nothing().control(Control::EnterFlags),
-            nothing().control(Control::CommitStack),
-            step(ExecuteOp::Add).a(T3).constant(-24).to(Esp),
-            nothing().a(T2).b(T1).control(Control::LoadCode).last(),
-        ],
+        "deliver_same_error",
+        [read(EVENT_ERROR).push(), enter_code()],
     );
-    stack16_from_task(routines, "deliver");
+
+    // INT n: the row has begun the delivery.
     routines.routine(
-        "deliver_stack_accessed",
-        [set_accessed(T4, "deliver_stack")],
+        "int",
+        [load_gate()
+            .address(AddressMode::VectorImmediate, SegmentSelect::Idt)
+            .goto("deliver")],
+    );
+    routines.routine(
+        "int_real",
+        [step(ExecuteOp::PassB)
+            .immediate()
+            .control(Control::SoftwareInterrupt)
+            .goto("event")],
     );
 
     routines.routine(
@@ -192,14 +226,70 @@ fn deliver(routines: &mut Assembler) {
             read(EFLAGS).access_width(Word).push(),
             read(selector(numbers::CS)).access_width(Word).push(),
             read(EVENT_EIP).access_width(Word).push(),
-            nothing().control(Control::EnterFlags),
+            enter_code(),
+        ],
+    );
+}
+
+/// The end of a return to an outer level with SS = T5 and ESP = T4: `commit` changes SS, and CS:EIP = T2:T1.
+pub fn return_to_outer(routines: &mut Assembler, prefix: &str, commit: Step) {
+    let part = |part: &str| format!("{prefix}_{part}");
+    routines.routine(
+        &part("stack"),
+        [
+            load_descriptor(T5).a(T5).check(Check::NotNull),
+            // As early as can be: the last step waits until it is decided.
+            nothing()
+                .a(T5)
+                .check(Check::ReturnStack)
+                .branch(Condition::Unusual, &part("unusual")),
+        ],
+    );
+    routines.routine(
+        &part("commit"),
+        [
+            nothing().a(T5).control(Control::LoadNewStack),
+            commit,
             nothing()
                 .a(T2)
                 .b(T1)
                 .control(Control::LoadCode)
-                .stack(AddressMode::Stack)
+                .at(SegmentSelect::Flat, T4, 0)
+                .address(AddressMode::SetStack, SegmentSelect::Flat)
                 .last(),
         ],
+    );
+    routines.routine(
+        &part("unusual"),
+        [nothing().branch(Condition::NotAccessed, &part("stack_accessed"))],
+    );
+    routines.routine(
+        &part("unusual_size"),
+        [nothing().branch(Condition::Segment16, &part("stack16"))],
+    );
+    // Data segments that the outer level may not use become null.
+    let drop = |s| nothing().control_of(Control::DropSegments, selector(s));
+    routines.routine(
+        &part("drops"),
+        [
+            drop(numbers::ES),
+            drop(numbers::DS),
+            drop(numbers::FS),
+            drop(numbers::GS).goto(&part("commit")),
+        ],
+    );
+    // A stack of 16 bits takes SP only.
+    routines.routine(
+        &part("stack16"),
+        [
+            copy(T7).b(Esp),
+            copy(T7).b(T4).width(Word),
+            copy(T4).b(T7).goto(&part("drops")),
+        ],
+    );
+    routines.routine(
+        &part("stack_accessed"),
+        [set_accessed(T5, &part("unusual_size"))],
     );
 }
 
@@ -209,13 +299,14 @@ fn interrupt_return(routines: &mut Assembler) {
     routines.routine(
         "iret",
         [
-            nothing().check(Check::NotNested),
             pop(T1),
             pop(T2),
             pop(T3),
             load_descriptor(T2).a(T2).check(Check::NotNull),
-            nothing().a(T2).check(Check::ReturnCode),
-            nothing().branch(Condition::NotAccessed, "iret_code_accessed"),
+            nothing()
+                .a(T2)
+                .check(Check::ReturnCode)
+                .branch(Condition::NotAccessed, "iret_code_accessed"),
         ],
     );
     routines.routine(
@@ -223,14 +314,21 @@ fn interrupt_return(routines: &mut Assembler) {
         [
             nothing()
                 .a(T2)
+                .b(T1)
+                .check(Check::CodeTarget)
                 .branch(Condition::NotOuter, "iret_same_level"),
-            nothing().b(T1).check(Check::CodeTarget).goto("iret_outer"),
+            pop(T4),
+            pop(T5),
         ],
+    );
+    return_to_outer(
+        routines,
+        "iret",
+        nothing().b(T3).control(Control::CommitReturn),
     );
     routines.routine(
         "iret_same_level",
         [
-            nothing().b(T1).check(Check::CodeTarget),
             nothing().b(T3).control(Control::ReturnFlags),
             nothing()
                 .a(T2)
@@ -241,37 +339,6 @@ fn interrupt_return(routines: &mut Assembler) {
         ],
     );
     routines.routine("iret_code_accessed", [set_accessed(T2, "iret_checked")]);
-    routines.routine(
-        "iret_outer",
-        [
-            pop(T4),
-            pop(T5),
-            load_descriptor(T5).a(T5).check(Check::NotNull),
-            nothing().a(T5).check(Check::ReturnStack),
-            nothing().branch(Condition::NotAccessed, "iret_stack_accessed"),
-        ],
-    );
-    routines.routine(
-        "iret_stack",
-        [
-            copy(T7).b(Esp).a(T5).control(Control::LoadNewStack),
-            nothing().b(T3).control(Control::ReturnFlags),
-            nothing().control(Control::CommitStack),
-            copy(Esp)
-                .b(T4)
-                .branch(Condition::Segment16, "return_stack16"),
-        ],
-    );
-    routines.routine("return_outer", drop_segments());
-    // A stack of 16 bits takes SP only. T7 = ESP before the return
-    routines.routine(
-        "return_stack16",
-        [
-            copy(T7).b(T4).width(Word),
-            copy(Esp).b(T7).goto("return_outer"),
-        ],
-    );
-    routines.routine("iret_stack_accessed", [set_accessed(T5, "iret_stack")]);
     routines.routine(
         "iret_real",
         [
@@ -287,15 +354,6 @@ fn interrupt_return(routines: &mut Assembler) {
                 .last(),
         ],
     );
-}
-
-/// The end of a return to an outer level: data segments that it may not use become null, then CS:EIP.
-fn drop_segments() -> Vec<Step> {
-    [numbers::ES, numbers::DS, numbers::FS, numbers::GS]
-        .into_iter()
-        .map(|s| nothing().control_of(Control::DropSegments, selector(s)))
-        .chain([nothing().a(T2).b(T1).control(Control::LoadCode).last()])
-        .collect()
 }
 
 /// SDM Vol. 3A, "Processor State After Reset". What is not named here is set by the reset line itself.

@@ -15,14 +15,13 @@ use crate::prelude::Check;
 use assembler::Assembler;
 pub use assembler::{Image, Step, copy, nothing, step};
 
-/// The whole microcode. Addresses 0 and 1 are where events and reset begin.
+/// The whole microcode. Addresses 0 and 1 are where reset and events begin.
 pub fn image() -> Image {
     let mut routines = Assembler::default();
-    routines.routine("event", [nothing().goto("deliver")]);
     routines.routine("reset_vector", [nothing().goto("reset")]);
+    events::add(&mut routines);
     routines.routine("nothing", [nothing().last()]);
     routines.routine("undefined", [nothing().check(Check::Undefined).last()]);
-    events::add(&mut routines);
     control_transfer::add(&mut routines);
     segments::add(&mut routines);
     stack::add(&mut routines);

@@ -29,17 +29,22 @@ fn load(routines: &mut Assembler, s: u8, name: &str, finish: impl Fn(Step) -> St
     if s == SS {
         steps.extend([
             load_descriptor(T0).a(T0).check(Check::NotNull),
-            nothing().a(T0).check(Check::StackSegment),
+            nothing()
+                .a(T0)
+                .check(Check::StackSegment)
+                .branch(Condition::NotAccessed, &part("accessed")),
         ]);
     } else {
         steps.extend([
             null.branch(Condition::NullSelector, &part("null")),
             load_descriptor(T0),
-            nothing().a(T0).check(Check::DataSegment),
+            nothing()
+                .a(T0)
+                .check(Check::DataSegment)
+                .branch(Condition::NotAccessed, &part("accessed")),
         ]);
         routines.routine(&part("null"), [end(Control::ClearSegment)]);
     }
-    steps.push(nothing().branch(Condition::NotAccessed, &part("accessed")));
     routines.routine(name, steps);
     routines.routine(&part("now"), [end(Control::LoadSegment)]);
     routines.routine(&part("accessed"), [set_accessed(T0, &part("now"))]);

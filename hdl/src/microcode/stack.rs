@@ -21,11 +21,26 @@ pub fn add(routines: &mut Assembler) {
             push(Edi).last(),
         ],
     );
-    // EDI was popped to T0. Registers change when no pop can fault any more.
-    let give = |to, from| copy(to).b(from).width(Operand);
+    // The highest doubleword has been probed: none but the first pop can fault.
     routines.routine(
         "popa",
         [
+            pop(Edi),
+            pop(Esi),
+            pop(Ebp),
+            pop(T7),
+            pop(Ebx),
+            pop(Edx),
+            pop(Ecx),
+            pop(Eax).last(),
+        ],
+    );
+    // Registers change when no pop can fault any more.
+    let give = |to, from| copy(to).b(from).width(Operand);
+    routines.routine(
+        "popa_slowly",
+        [
+            pop(T0),
             pop(T1),
             pop(T2),
             pop(T7),

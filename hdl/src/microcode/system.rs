@@ -16,10 +16,14 @@ pub fn add(routines: &mut Assembler) {
                     .access_width(WidthSelect::Word)
                     .memory(MemoryOp::Load)
                     .operand(0),
-                copy(T1).b_load().memory(MemoryOp::Load).operand(2),
-                nothing().unless(StaticCondition::OperandSize16, &format!("load_{name}16")),
+                copy(T1)
+                    .b_load()
+                    .memory(MemoryOp::Load)
+                    .operand(2)
+                    .unless(StaticCondition::OperandSize16, &format!("load_{name}16")),
             ],
         );
+        // Accesses behind it wait for what it writes; so nothing needs to be fetched anew.
         routines.routine(
             &format!("load_{name}_now"),
             [
@@ -29,7 +33,6 @@ pub fn add(routines: &mut Assembler) {
                 step(ExecuteOp::PassB)
                     .b(T1)
                     .control_of(Control::WriteSystem, base)
-                    .serialize()
                     .last(),
             ],
         );
@@ -114,6 +117,10 @@ pub fn add(routines: &mut Assembler) {
     );
     routines.routine(
         "sysexit",
-        [nothing().a(Edx).control(Control::Sysexit).last()],
+        [nothing()
+            .a(Edx)
+            .at(SegmentSelect::Flat, Edx, 0)
+            .control(Control::Sysexit)
+            .last()],
     );
 }

@@ -231,6 +231,9 @@ impl Logic for SystemRegisters {
                 self.value.next = bit_cast::<32, 16>(self.descriptor.val().get_bits::<16>(0))
                     | (bit_cast::<32, 16>(self.descriptor.val().get_bits::<16>(48)) << 16);
             }
+            LATCH => {
+                self.value.next = self.descriptor.val().get_bits::<32>(0);
+            }
             GATE_SELECTOR => {
                 self.value.next = bit_cast::<32, 16>(self.descriptor.val().get_bits::<16>(16));
             }
@@ -245,7 +248,7 @@ impl Logic for SystemRegisters {
             }
             STACK_SLOT => {
                 self.value.next =
-                    bit_cast::<32, 5>((bit_cast::<5, 2>(self.code_level.val()) << 3) | 4);
+                    (bit_cast::<32, 2>(self.descriptor.val().get_bits::<2>(45)) << 3) | 4;
             }
             CODE_LEVEL => {
                 self.value.next = bit_cast::<32, 2>(self.code_level.val());

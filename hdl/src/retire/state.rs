@@ -39,8 +39,11 @@ pub struct State {
     pub descriptor: Signal<Out, Bits<64>>,
     pub code_level: Signal<Out, Bits<2>>,
     pub checked_code_limit: Signal<Out, Bits<32>>,
+    pub checked_code_base: Signal<Out, Bits<32>>,
     pub new_stack_selector: Signal<Out, Bits<16>>,
     pub task_selector: Signal<Out, Bits<16>>,
+    /// A return to the level of the checked code drops data segments.
+    pub drops_segments: Signal<Out, Bit>,
     // the code and stack segments
     pub code_base: Signal<Out, Bits<32>>,
     /// CS base after this clock: where a far transfer goes.
@@ -80,7 +83,13 @@ pub struct State {
     code32_reg: DFF<Bit>,
     stack32_reg: DFF<Bit>,
     task_selector_reg: DFF<Bits<16>>,
+    /// The outermost level whose return leaves the segment as it is.
+    es_keeps_reg: DFF<Bits<2>>,
+    ds_keeps_reg: DFF<Bits<2>>,
+    fs_keeps_reg: DFF<Bits<2>>,
+    gs_keeps_reg: DFF<Bits<2>>,
     // wires
+    keeps: Signal<Local, Bits<2>>,
     chosen: Signal<Local, Bits<64>>,
     chosen_base: Signal<Local, Bits<32>>,
     real_base: Signal<Local, Bits<32>>,
@@ -90,6 +99,8 @@ pub struct State {
     pops: Signal<Local, Bits<32>>,
     may_change: Signal<Local, Bits<32>>,
     may_change_by_level: Signal<Local, Bits<32>>,
+    /// EFLAGS of a delivered event.
+    entered: Signal<Local, Bits<32>>,
     flags_next: Signal<Local, Bits<32>>,
     write_all: Signal<Local, Bit>,
     real_load: Signal<Local, Bit>,
@@ -121,7 +132,11 @@ impl Logic for State {
             code_limit_reg,
             code32_reg,
             stack32_reg,
-            task_selector_reg
+            task_selector_reg,
+            es_keeps_reg,
+            ds_keeps_reg,
+            fs_keeps_reg,
+            gs_keeps_reg
         );
         self.eflags.next = self.eflags_reg.q.val();
         self.eip.next = self.eip_reg.q.val();
@@ -133,6 +148,8 @@ impl Logic for State {
         self.task_selector.next = self.task_selector_reg.q.val();
         self.code_raw_limit.next = bit_cast::<20, 16>(self.code_reg.q.val().get_bits::<16>(0))
             | (bit_cast::<20, 4>(self.code_reg.q.val().get_bits::<4>(48)) << 16);
+        self.checked_code_base.next = bit_cast::<32, 24>(self.code_reg.q.val().get_bits::<24>(16))
+            | (bit_cast::<32, 8>(self.code_reg.q.val().get_bits::<8>(56)) << 24);
         self.checked_code_limit.next = bit_cast::<32, 20>(self.code_raw_limit.val());
         if self.code_reg.q.val().get_bit(55) {
             self.checked_code_limit.next =
@@ -161,8 +178,14 @@ impl Logic for State {
             self.may_change_by_level.next = 0x3200.into();
         }
         self.may_change.next = self.may_change_by_level.val() | 0x0024_4DD5;
-        if self.op.val().control == Control::ReturnFlags {
+        if (self.op.val().control == Control::ReturnFlags)
+            | (self.op.val().control == Control::CommitReturn)
+        {
             self.may_change.next = self.may_change_by_level.val() | 0x0025_4DD5;
+        }
+        self.entered.next = self.eflags_reg.q.val() & 0xFFFC_BEFF_u64;
+        if self.interrupt_gate_reg.q.val() | self.real_mode.val() {
+            self.entered.next = self.eflags_reg.q.val() & 0xFFFC_BCFF_u64;
         }
         self.flags_next.next = self.flags.val();
         match self.op.val().control {
@@ -174,11 +197,15 @@ impl Logic for State {
                 self.flags_next.next = (self.pops.val() & self.may_change.val())
                     | (self.eflags_reg.q.val() & !self.may_change.val());
             }
+            Control::CommitReturn => {
+                self.flags_next.next = (self.pops.val() & self.may_change.val())
+                    | (self.eflags_reg.q.val() & !self.may_change.val());
+            }
             Control::EnterFlags => {
-                self.flags_next.next = self.eflags_reg.q.val() & 0xFFFC_BEFF_u64;
-                if self.interrupt_gate_reg.q.val() | self.real_mode.val() {
-                    self.flags_next.next = self.eflags_reg.q.val() & 0xFFFC_BCFF_u64;
-                }
+                self.flags_next.next = self.entered.val();
+            }
+            Control::EnterCode => {
+                self.flags_next.next = self.entered.val();
             }
             Control::ClearInterrupt => {
                 self.flags_next.next = self.eflags_reg.q.val() & 0xFFFF_FDFF_u64;
@@ -278,7 +305,24 @@ impl Logic for State {
                     self.chosen.next = self.stack_reg.q.val();
                     self.selector.next = self.stack_selector_reg.q.val();
                 }
+                Control::CommitReturn => {
+                    self.write_all.next = true;
+                    self.write_segment.next = 2.into();
+                    self.chosen.next = self.stack_reg.q.val();
+                    self.selector.next = self.stack_selector_reg.q.val();
+                }
                 Control::LoadCode => {
+                    self.write_all.next = !self.real_mode.val();
+                    self.real_load.next = self.real_mode.val();
+                    self.write_segment.next = 1.into();
+                    self.chosen.next = self.code_reg.q.val();
+                    if !self.real_mode.val() {
+                        self.selector.next = (self.a.val().get_bits::<16>(0) & 0xFFFC)
+                            | bit_cast::<16, 2>(self.code_level_reg.q.val());
+                        self.level_loaded.next = self.code_level_reg.q.val();
+                    }
+                }
+                Control::EnterCode => {
                     self.write_all.next = !self.real_mode.val();
                     self.real_load.next = self.real_mode.val();
                     self.write_segment.next = 1.into();
@@ -402,6 +446,37 @@ impl Logic for State {
                 self.code32_reg.d.next = self.access.val().get_bit(14);
             }
         }
+        // What a data segment is, as far as a return to an outer level asks; else it is dropped, and asked there.
+        self.keeps.next = self.access.val().get_bits::<2>(5);
+        if (self.access.val().get_bit(3) & self.access.val().get_bit(2))
+            | (self.drops.val() & (self.selector.val() == 0))
+        {
+            self.keeps.next = 3.into();
+        }
+        if !self.write_access.val() {
+            self.keeps.next = 0.into();
+        }
+        if self.write_selector.val() | self.write_access.val() {
+            match self.write_segment.val().index() {
+                0 => {
+                    self.es_keeps_reg.d.next = self.keeps.val();
+                }
+                3 => {
+                    self.ds_keeps_reg.d.next = self.keeps.val();
+                }
+                4 => {
+                    self.fs_keeps_reg.d.next = self.keeps.val();
+                }
+                5 => {
+                    self.gs_keeps_reg.d.next = self.keeps.val();
+                }
+                _ => {}
+            }
+        }
+        self.drops_segments.next = (self.es_keeps_reg.q.val() < self.code_level_reg.q.val())
+            | (self.ds_keeps_reg.q.val() < self.code_level_reg.q.val())
+            | (self.fs_keeps_reg.q.val() < self.code_level_reg.q.val())
+            | (self.gs_keeps_reg.q.val() < self.code_level_reg.q.val());
         if (self.write_segment.val() == 2) & self.write_access.val() {
             self.stack32_reg.d.next = self.access.val().get_bit(14);
         }

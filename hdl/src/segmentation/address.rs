@@ -116,6 +116,9 @@ impl Logic for AddressStage {
                     self.base.val() + bit_cast::<32, 4>(self.op.val().access_size);
                 self.offset.next = self.base.val();
             }
+            AddressMode::SetStack => {
+                self.esp_moved.next = self.sum.val();
+            }
             AddressMode::Release => {
                 self.esp_moved.next = self.esp.val() + self.op.val().displacement;
             }
@@ -126,6 +129,12 @@ impl Logic for AddressStage {
                 if self.base_value.val().get_bit(2) {
                     self.segment.next = 6.into();
                 }
+            }
+            AddressMode::VectorImmediate => {
+                self.offset.next =
+                    bit_cast::<32, 8>(bit_cast::<8, 32>(self.op.val().immediate)) << 3;
+                self.table_code.next =
+                    (bit_cast::<16, 8>(bit_cast::<8, 32>(self.op.val().immediate)) << 3) | 2;
             }
             AddressMode::Vector => {
                 self.offset.next =

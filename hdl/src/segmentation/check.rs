@@ -27,6 +27,8 @@ pub struct SegmentCheck {
     // to the data unit
     pub access_read: Signal<Out, Bit>,
     pub access_write: Signal<Out, Bit>,
+    /// Only whether the access would be permitted.
+    pub access_probe: Signal<Out, Bit>,
     pub access_io: Signal<Out, Bit>,
     pub access_user: Signal<Out, Bit>,
     pub access_blocked: Signal<Out, Bit>,
@@ -65,6 +67,7 @@ pub struct SegmentCheck {
     is_read: Signal<Local, Bit>,
     is_write: Signal<Local, Bit>,
     is_port: Signal<Local, Bit>,
+    probes: Signal<Local, Bit>,
     last: Signal<Local, Bits<33>>,
     wraps: Signal<Local, Bit>,
     code: Signal<Local, Bit>,
@@ -104,10 +107,14 @@ impl Logic for SegmentCheck {
             | (self.op.val().address == AddressMode::PortImmediate);
         self.is_read.next = (self.op.val().memory == MemoryOp::Load)
             | (self.op.val().memory == MemoryOp::Modify)
-            | (self.op.val().memory == MemoryOp::LoadForWrite);
+            | (self.op.val().memory == MemoryOp::LoadForWrite)
+            | (self.op.val().memory == MemoryOp::ProbeLoad);
         self.is_write.next = (self.op.val().memory == MemoryOp::Store)
             | (self.op.val().memory == MemoryOp::Modify)
-            | (self.op.val().memory == MemoryOp::LoadForWrite);
+            | (self.op.val().memory == MemoryOp::LoadForWrite)
+            | (self.op.val().memory == MemoryOp::ProbeStore);
+        self.probes.next = (self.op.val().memory == MemoryOp::ProbeLoad)
+            | (self.op.val().memory == MemoryOp::ProbeStore);
 
         self.code.next = self.access_reg.q.val().get_bit(3);
         self.expands_down.next = self.access_reg.q.val().get_bit(2) & !self.code.val();
@@ -145,7 +152,8 @@ impl Logic for SegmentCheck {
                     & self.linear_reg.q.val().get_bits::<3>(0).any()));
         self.on_stack.next = (self.segment_reg.q.val() == 2) | (self.segment_reg.q.val() == 10);
 
-        self.access_read.next = self.is_read.val();
+        self.access_read.next = self.is_read.val() & !self.probes.val();
+        self.access_probe.next = self.probes.val();
         self.access_write.next = self.is_write.val();
         self.access_io.next = self.is_port.val();
         self.access_linear.next = self.linear_reg.q.val();
@@ -159,7 +167,14 @@ impl Logic for SegmentCheck {
 
         self.valid.next = self.valid_reg.q.val();
         self.micro_op.next = self.op.val();
-        if !self.op.val().fault {
+        if self.probes.val() {
+            self.micro_op.next.denied = self.segment_fault.val()
+                | self.page_fault.val()
+                | self.unaligned.val()
+                | self.op.val().address16
+                | (self.op.val().access_size.get_bit(3)
+                    & self.linear_reg.q.val().get_bits::<3>(0).any());
+        } else if !self.op.val().fault {
             self.micro_op.next.fault =
                 self.segment_fault.val() | self.page_fault.val() | self.unaligned.val();
             self.micro_op.next.fault_vector = 13.into();

@@ -14,4 +14,4 @@ pub mod wishbone;
 pub mod wishbone_core;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

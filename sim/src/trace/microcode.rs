@@ -39,8 +39,8 @@ mod tests {
 
     #[test]
     fn the_first_addresses_are_where_events_and_reset_begin() {
-        assert_eq!(microcode_name(0x800).as_deref(), Some("event"));
-        assert_eq!(microcode_name(0x801).as_deref(), Some("reset_vector"));
+        assert_eq!(microcode_name(0x800).as_deref(), Some("reset_vector"));
+        assert_eq!(microcode_name(0x801).as_deref(), Some("event"));
     }
 
     #[test]

@@ -11,5 +11,6 @@ mod ports;
 mod protection;
 mod real_mode;
 mod segments;
+mod strings;
 mod timing;
 mod waits;

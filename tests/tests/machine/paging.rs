@@ -28,6 +28,20 @@ fn read_only(guest: &mut Guest) {
 fn beyond(guest: &mut Guest) {
     ebx_at(guest, BEYOND_DIRECTORY);
 }
+/// A near procedure in the supervisor's page.
+fn returns_from_supervisor_page(guest: &mut Guest) {
+    guest.place(SUPERVISOR_PAGE, 32, |a| a.ret());
+}
+/// What IRETD or a far RET takes to go to the supervisor's page in ring 3.
+fn push_user_frame(a: &mut CodeAssembler, eflags: bool) -> Result<(), iced_x86::IcedError> {
+    a.push(i32::from(selector::DATA_3))?;
+    a.push(USER_STACK_TOP as i32)?;
+    if eflags {
+        a.push(2)?;
+    }
+    a.push(i32::from(selector::CODE_3))?;
+    a.push(SUPERVISOR_PAGE as i32)
+}
 /// The debug console five times, which any level may use.
 fn ports(guest: &mut Guest) {
     guest.set(number::EFLAGS, spec::flags::RESET | spec::flags::IOPL);
@@ -86,6 +100,12 @@ pub fn page_faults() -> Vec<Case> {
         prepared("jump to an absent page", 3, |g| g.set(0, ABSENT_PAGE), |a| a.jmp(eax), pf(USER_READ, ABSENT_PAGE).at(ABSENT_PAGE)),
         prepared("jump to an absent page", 0, |g| g.set(0, ABSENT_PAGE), |a| a.jmp(eax), pf(READ, ABSENT_PAGE).at(ABSENT_PAGE)),
         prepared("jump to the supervisor's page", 3, |g| g.set(0, SUPERVISOR_PAGE), |a| a.jmp(eax), pf(P | USER_READ, SUPERVISOR_PAGE).at(SUPERVISOR_PAGE)),
+        prepared("sysexit to a page in which ring 0 has run", 0, returns_from_supervisor_page, |a| { a.call(u64::from(SUPERVISOR_PAGE))?; a.mov(edx, SUPERVISOR_PAGE)?; a.mov(ecx, USER_STACK_TOP)?; a.sysexit() },
+            pf(P | USER_READ, SUPERVISOR_PAGE).at(SUPERVISOR_PAGE)),
+        prepared("iretd to a page in which ring 0 has run", 0, returns_from_supervisor_page, |a| { a.call(u64::from(SUPERVISOR_PAGE))?; push_user_frame(a, true)?; a.iretd() },
+            pf(P | USER_READ, SUPERVISOR_PAGE).at(SUPERVISOR_PAGE)),
+        prepared("retf to a page in which ring 0 has run", 0, returns_from_supervisor_page, |a| { a.call(u64::from(SUPERVISOR_PAGE))?; push_user_frame(a, false)?; a.retf() },
+            pf(P | USER_READ, SUPERVISOR_PAGE).at(SUPERVISOR_PAGE)),
         prepared("jump beyond the directory", 3, |g| g.set(0, BEYOND_DIRECTORY), |a| a.jmp(eax), pf(USER_READ, BEYOND_DIRECTORY).at(BEYOND_DIRECTORY)),
         prepared("an instruction over the edge", 3, |g| { g.set(0, ABSENT_PAGE - 2); g.poke_bytes(ABSENT_PAGE - 2, &[0xB8, 0x01]) },
             |a| a.jmp(eax), pf(USER_READ, ABSENT_PAGE).at(ABSENT_PAGE - 2)),
@@ -410,6 +430,57 @@ fn code_that_a_program_has_written_runs_after_a_jump() {
         assert_eq!(event.vector, vector::COMPLETED, "seed {seed:X?}");
         assert_eq!(event.general[0], 0xAAAA_0001, "seed {seed:X?}");
         assert_eq!(event.general[1], 6, "seed {seed:X?}");
+    }
+}
+
+#[test]
+fn code_that_a_loop_rewrites_in_every_turn_is_never_run_as_it_was() {
+    type Way = fn(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>;
+    let target = u64::from(CODE) + 0x40;
+    let ways: [(&str, Way); 5] = [
+        ("jmp", |a| a.jmp(u64::from(CODE) + 0x40)),
+        ("jmp edi", |a| a.jmp(edi)),
+        ("call", |a| a.call(u64::from(CODE) + 0x40)),
+        ("ret", |a| {
+            a.push(edi)?;
+            a.ret()
+        }),
+        ("nothing", |a| a.nops_with_size(0x40 - 3)),
+    ];
+    const TURNS: u32 = 12;
+    for seed in [None].into_iter().chain((1..12).map(Some)) {
+        for (name, way) in ways {
+            let mut guest = Guest::new(seed);
+            guest.begin(3);
+            // INC EAX becomes INC EDX and again INC EAX, right before it is reached.
+            guest.place(target as u32, 32, |a| {
+                a.inc(eax)?;
+                a.lea(esp, dword_ptr(ebp))?;
+                a.dec(ecx)?;
+                a.jne(u64::from(CODE))?;
+                a.int(i32::from(vector::COMPLETED))
+            });
+            for (register, value) in [
+                (0, 0),
+                (1, TURNS),
+                (2, 0),
+                (3, CODE + 0x40),
+                (7, CODE + 0x40),
+            ] {
+                guest.set(register, value);
+            }
+            guest.set(5, USER_STACK_TOP - 0x100);
+            guest.set(4, USER_STACK_TOP - 0x100);
+            guest.place(CODE, 32, |a| {
+                a.xor(byte_ptr(ebx), 2)?;
+                way(a)
+            });
+            guest.run();
+            let event = guest.event().expect("an event");
+            assert_eq!(event.vector, vector::COMPLETED, "{name}, seed {seed:X?}");
+            let counts = (event.general[0], event.general[2]);
+            assert_eq!(counts, (TURNS / 2, TURNS / 2), "{name}, seed {seed:X?}");
+        }
     }
 }
 
