@@ -439,6 +439,7 @@ impl Logic for Cpu {
         self.hazard.issue_valid.next = self.issue.issue_valid.val();
         self.hazard.issue_last.next = self.issue_op.val().last;
         self.hazard.issue_predicts.next = self.issue.predicts.val();
+        self.hazard.issue_may_predict.next = self.issue.may_predict.val();
         self.hazard.issue_predicted_eip.next = self.issue.predicted_eip.val();
         self.hazard.issue_predicts_call.next = self.issue.predicts_call.val();
         self.hazard.issue_return_eip.next = self.issue.return_eip.val();

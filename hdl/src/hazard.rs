@@ -63,6 +63,8 @@ pub struct Hazard {
     pub issue_valid: Signal<In, Bit>,
     pub issue_last: Signal<In, Bit>,
     pub issue_predicts: Signal<In, Bit>,
+    /// It may do so in this clock.
+    pub issue_may_predict: Signal<In, Bit>,
     pub issue_predicted_eip: Signal<In, Bits<32>>,
     pub issue_predicts_call: Signal<In, Bit>,
     pub issue_return_eip: Signal<In, Bits<32>>,
@@ -242,7 +244,7 @@ impl Logic for Hazard {
         // What is known early in the clock: jumps that issue predicts, conditional ones that went another way, and far
         // transfers.
         self.execute_early.next = self.execute_mispredicts.val() | self.execute_goes_far.val();
-        self.fetch_early.next = self.execute_early.val() | self.issue_predicts.val();
+        self.fetch_early.next = self.execute_early.val() | self.issue_may_predict.val();
         self.fetch_early_linear.next = self.code_base.val() + self.issue_predicted_eip.val();
         if self.execute_early.val() {
             self.fetch_early_linear.next = self.execute_other_linear.val();

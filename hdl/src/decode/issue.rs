@@ -44,6 +44,8 @@ pub struct Issue {
     pub bytes: Signal<Out, Bits<128>>,
     // to fetch: a branch is predicted taken, and fetch went on elsewhere
     pub predicts: Signal<Out, Bit>,
+    /// The same, whether the branch leaves in this clock or not, and whether it faults or not: known earlier.
+    pub may_predict: Signal<Out, Bit>,
     pub predicted_eip: Signal<Out, Bits<32>>,
     /// That branch is a call, which returns to this EIP.
     pub predicts_call: Signal<Out, Bit>,
@@ -93,6 +95,7 @@ pub struct Issue {
     relative_target: Signal<Local, Bits<32>>,
     undefined: Signal<Local, Bit>,
     faults: Signal<Local, Bit>,
+    believed: Signal<Local, Bit>,
     taken: Signal<Local, Bit>,
     agrees: Signal<Local, Bit>,
     ends: Signal<Local, Bit>,
@@ -215,12 +218,12 @@ impl Logic for Issue {
             ));
         }
         // Conditional branches are predicted taken if fetch did so, or if they go backward.
-        self.taken.next = (!self.in_routine.q.val())
+        self.believed.next = (!self.in_routine.q.val())
             & self.row.val().relative
             & (self.row.val().always_taken
                 | self.follows.q.val()
-                | bit_cast::<1, 32>(self.held.val().immediate >> 31).any())
-            & !self.faults.val();
+                | bit_cast::<1, 32>(self.held.val().immediate >> 31).any());
+        self.taken.next = self.believed.val() & !self.faults.val();
         self.agrees.next =
             self.follows.q.val() & (self.relative_target.val() == self.target_eip.q.val());
         self.jumps.next = self.word.val().control == Control::Jump;
@@ -580,6 +583,8 @@ impl Logic for Issue {
         self.takes.next = self.found.val() & self.decode_advance.val();
         self.predicts.next =
             (self.leaves.val() & self.taken.val() & !self.agrees.val()) | self.miscut.val();
+        self.may_predict.next =
+            (self.valid.q.val() & self.believed.val() & !self.agrees.val()) | self.miscut.val();
         self.predicted_eip.next = self.relative_target.val();
         self.predicts_call.next = (self.held.val().opcode == 0xE8) & !self.miscut.val();
         self.ends.next = self.leaves.val()
