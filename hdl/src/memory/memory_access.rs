@@ -163,13 +163,13 @@ impl Logic for MemoryAccess {
         self.usable.next = self.accesses.val() & self.translated.val();
         self.walk_wanted.next = self.accesses.val() & !self.translated.val() & self.certain.val();
 
-        // Its read.
-        self.load_waits.next = self.accesses.val()
-            & self.memory_read.val()
+        // Its read. Stores are held back for a clock even if it turns out to fault: that is known late.
+        self.load_waits.next = self.memory_read.val()
+            & !self.page_fault_reg.q.val()
             & (!self.first_half.val() | self.execute_empty.val());
         self.load_first.next = self.load_waits.val() & !self.held_back_reg.q.val();
-        self.held_back_reg.d.next = self.load_waits.val() & !self.translated.val();
-        self.memory_read_wanted.next = self.load_first.val() & self.translated.val();
+        self.held_back_reg.d.next = self.load_waits.val() & !self.usable.val();
+        self.memory_read_wanted.next = self.load_first.val() & self.usable.val();
         // Ports are not translated, so this does not wait for the look-up.
         self.io_read_wanted.next = self.accesses.val()
             & self.io_read.val()
