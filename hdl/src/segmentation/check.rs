@@ -152,7 +152,7 @@ impl Logic for SegmentCheck {
                     & self.linear_reg.q.val().get_bits::<3>(0).any()));
         self.on_stack.next = (self.segment_reg.q.val() == 2) | (self.segment_reg.q.val() == 10);
 
-        self.access_read.next = self.is_read.val() & !self.probes.val();
+        self.access_read.next = self.valid_reg.q.val() & self.is_read.val() & !self.probes.val();
         self.access_probe.next = self.probes.val();
         self.access_write.next = self.is_write.val();
         self.access_io.next = self.is_port.val();
