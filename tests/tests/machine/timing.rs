@@ -1,6 +1,6 @@
 //! What instructions cost in steady state with memory that answers in one clock: a table that is document and test.
 //!
-//! Each row's instructions stand sixteen times in a loop that runs six times in ring 3 with paging on, later than the 1,024
+//! Each row's instructions stand sixteen times in a loop that runs twelve times in ring 3 with paging on, later than the 1,024
 //! clocks after a reset in which nothing is predicted; the last turn counts, from the retire records: clocks from one retirement of the first
 //! instruction to the next.
 
@@ -82,7 +82,7 @@ fn measure(guest: &mut Guest, row: &Row) -> f64 {
         a.set_label(&mut again)?;
         a.dec(ecx)?;
         a.jne(again)?;
-        a.mov(ecx, 6)
+        a.mov(ecx, 12)
     });
     let before = guest.place(warm.end(), 32, |a| {
         (row.before)(a)?;
