@@ -33,8 +33,10 @@ pub struct Cache {
     pub address: Signal<In, Bits<32>>,
     pub byte_enable: Signal<In, Bits<8>>,
     pub write_data: Signal<In, Bits<64>>,
-    /// A load may take its bytes from a line, and may fill one.
+    /// A load may take its bytes from a line. Else it takes them from memory, and fills nothing.
     pub cacheable: Signal<In, Bit>,
+    /// A load that misses may fill a line.
+    pub fills: Signal<In, Bit>,
     pub busy: Signal<Out, Bit>,
     pub read_data: Signal<Out, Bits<64>>,
     // to the bus: fills
@@ -63,6 +65,7 @@ pub struct Cache {
     outstanding_reg: DFF<Bit>,
     write_reg: DFF<Bit>,
     cacheable_reg: DFF<Bit>,
+    fills_reg: DFF<Bit>,
     address_reg: DFF<Bits<32>>,
     byte_enable_reg: DFF<Bits<8>>,
     write_data_reg: DFF<Bits<64>>,
@@ -148,6 +151,7 @@ impl Cache {
             byte_enable: Default::default(),
             write_data: Default::default(),
             cacheable: Default::default(),
+            fills: Default::default(),
             busy: Default::default(),
             read_data: Default::default(),
             fill_request: Default::default(),
@@ -166,6 +170,7 @@ impl Cache {
             outstanding_reg: Default::default(),
             write_reg: Default::default(),
             cacheable_reg: Default::default(),
+            fills_reg: Default::default(),
             address_reg: Default::default(),
             byte_enable_reg: Default::default(),
             write_data_reg: Default::default(),
@@ -236,6 +241,7 @@ impl Logic for Cache {
             outstanding_reg,
             write_reg,
             cacheable_reg,
+            fills_reg,
             address_reg,
             byte_enable_reg,
             write_data_reg,
@@ -323,6 +329,7 @@ impl Logic for Cache {
             self.fresh_reg.d.next = self.request.val();
             self.write_reg.d.next = self.write.val();
             self.cacheable_reg.d.next = self.cacheable.val();
+            self.fills_reg.d.next = self.cacheable.val() & self.fills.val();
             self.address_reg.d.next = self.address.val();
             self.byte_enable_reg.d.next = self.byte_enable.val();
             self.write_data_reg.d.next = self.write_data.val();
@@ -380,7 +387,7 @@ impl Logic for Cache {
         if self.fill_starts.val() {
             self.fill_active_reg.d.next = true;
             self.fill_word_reg.d.next = self.address_reg.q.val().get_bits::<29>(3);
-            self.fill_line_reg.d.next = self.cacheable_reg.q.val();
+            self.fill_line_reg.d.next = self.fills_reg.q.val();
             self.fill_count_reg.d.next = 0.into();
             self.fill_spoilt_reg.d.next = false;
         }
@@ -418,7 +425,7 @@ impl Logic for Cache {
         self.tag_write.next = false;
         self.tag_line.next = self.line.val();
         self.tag_value.next = 0.into();
-        if self.fill_starts.val() & self.cacheable_reg.q.val() {
+        if self.fill_starts.val() & self.fills_reg.q.val() {
             self.tag_write.next = true;
         }
         if self.fill_ends.val()

@@ -33,6 +33,7 @@ pub struct Fetch {
     // instruction port
     pub instruction_request: Signal<Out, Bit>,
     pub instruction_address: Signal<Out, Bits<32>>,
+    pub instruction_cacheable: Signal<Out, Bit>,
     pub instruction_data: Signal<In, Bits<64>>,
     pub instruction_wait: Signal<In, Bit>,
     // from hazard
@@ -90,7 +91,10 @@ pub struct Fetch {
     pub translate_hit: Signal<In, Bit>,
     /// A store may have been on its way to that word: it is asked for again.
     pub asked_early: Signal<In, Bit>,
+    /// It is, in this clock.
+    pub word_repeats: Signal<Out, Bit>,
     pub translate_physical: Signal<In, Bits<32>>,
+    pub translate_cacheable: Signal<In, Bit>,
     pub translate_fault: Signal<In, Bit>,
     pub translate_fault_code: Signal<In, Bits<3>>,
     // to predecode
@@ -125,6 +129,7 @@ pub struct Fetch {
     asked: DFF<Bit>,
     asked_linear: DFF<Bits<32>>,
     asked_frame: DFF<Bits<20>>,
+    asked_cacheable: DFF<Bit>,
     /// What was predicted in it, after that clock.
     expected: DFF<FetchedWord>,
     /// So many words are still to be asked for without a prediction / the one on its way is such a word.
@@ -145,6 +150,7 @@ pub struct Fetch {
     asks_linear: Signal<Local, Bits<32>>,
     repeats: Signal<Local, Bit>,
     address: Signal<Local, Bits<32>>,
+    cacheable: Signal<Local, Bit>,
     cut0: Signal<Local, Bit>,
     cut1: Signal<Local, Bit>,
     cut2: Signal<Local, Bit>,
@@ -197,6 +203,7 @@ impl Logic for Fetch {
             asked,
             asked_linear,
             asked_frame,
+            asked_cacheable,
             expected,
             unpredicted,
             asked_unpredicted
@@ -206,6 +213,7 @@ impl Logic for Fetch {
         self.word_linear.next = self.asked_linear.q.val();
         self.word_asked.next = self.asked.q.val();
         self.repeats.next = self.fresh.q.val() & self.asked_early.val();
+        self.word_repeats.next = self.repeats.val();
         self.arrives.next = self.answered.val() & !(self.stale.q.val() | self.repeats.val());
         self.total_words.next = self.words.q.val();
         if self.arrives.val() {
@@ -357,10 +365,14 @@ impl Logic for Fetch {
             & self.translate_hit.val())
             | (self.goes_on.val() & self.follows.val() & self.same_page.val());
         self.address.next = self.translate_physical.val() & 0xFFFF_FFF8_u64;
+        self.cacheable.next = self.translate_cacheable.val();
         if self.goes_on.val() {
             self.address.next = (bit_cast::<32, 20>(self.asked_frame.q.val()) << 12)
                 | bit_cast::<32, 12>(self.predicted_linear.val().get_bits::<12>(0) & 0xFF8);
+            self.cacheable.next = self.asked_cacheable.q.val();
         }
+        self.instruction_cacheable.next = self.cacheable.val();
+        self.asked_cacheable.d.next = self.cacheable.val();
         self.instruction_address.next = self.address.val();
         self.asked_frame.d.next = self.address.val().get_bits::<20>(12);
         self.accepted.next = self.instruction_request.val() & self.port_free.val();

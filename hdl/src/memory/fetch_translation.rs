@@ -16,12 +16,14 @@ pub struct FetchTranslation {
     pub lookup_user: Signal<In, Bit>,
     pub fetch_hit: Signal<Out, Bit>,
     pub fetch_physical: Signal<Out, Bits<32>>,
+    pub fetch_cacheable: Signal<Out, Bit>,
     pub fetch_fault: Signal<Out, Bit>,
     pub fetch_fault_code: Signal<Out, Bits<3>>,
     // from the instruction TLB, for `lookup_linear`, which is `fetch_linear` while a walk is permitted
     pub tlb_hit: Signal<In, Bit>,
     pub tlb_frame: Signal<In, Bits<20>>,
     pub tlb_user: Signal<In, Bit>,
+    pub tlb_uncached: Signal<In, Bit>,
     pub paging: Signal<In, Bit>,
     // to and from the walker
     /// The fetch is certain, and the walker is free.
@@ -61,6 +63,7 @@ impl Logic for FetchTranslation {
             self.fetch_physical.next = (bit_cast::<32, 20>(self.tlb_frame.val()) << 12)
                 | bit_cast::<32, 12>(self.lookup_linear.val().get_bits::<12>(0));
         }
+        self.fetch_cacheable.next = !(self.paging.val() & self.tlb_uncached.val());
         self.fault_here.next = self.fault_reg.q.val()
             & (self.linear_reg.q.val() == self.fetch_linear.val())
             & (self.user_reg.q.val() == self.fetch_user.val());

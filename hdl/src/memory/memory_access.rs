@@ -38,6 +38,7 @@ pub struct MemoryAccess {
     pub tlb_user: Signal<In, Bit>,
     pub tlb_writable: Signal<In, Bit>,
     pub tlb_dirty: Signal<In, Bit>,
+    pub tlb_uncached: Signal<In, Bit>,
     pub paging: Signal<In, Bit>,
     pub write_protect: Signal<In, Bit>,
     // to and from the page walker
@@ -54,6 +55,7 @@ pub struct MemoryAccess {
     pub load_request: Signal<Out, Bit>,
     pub load_word: Signal<Out, Bits<29>>,
     pub load_byte_enable: Signal<Out, Bits<8>>,
+    pub load_cacheable: Signal<Out, Bit>,
     pub load_use: Signal<Out, PortUse>,
     pub load_accepted: Signal<In, Bit>,
     pub io_read_answered: Signal<In, Bit>,
@@ -183,6 +185,7 @@ impl Logic for MemoryAccess {
         if self.second_half_reg.q.val() {
             self.load_byte_enable.next = self.lanes.second_byte_enable.val();
         }
+        self.load_cacheable.next = !(self.translate.val() & self.tlb_uncached.val());
         self.load_use.next = PortUse::Dropped;
         if self.access_io.val() {
             self.load_use.next = PortUse::IoRead;

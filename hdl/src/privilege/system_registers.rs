@@ -30,6 +30,7 @@ pub struct SystemRegisters {
     pub write_cr2: Signal<In, Bit>,
     pub cr2_data: Signal<In, Bits<32>>,
     pub clear_task_switched: Signal<In, Bit>,
+    pub invalidate_caches: Signal<In, Bit>,
     /// A single-step trap is being delivered.
     pub set_single_step: Signal<In, Bit>,
     /// RDMSR, WRMSR: the MSR number; the register it names is read and written as `SELECTED_MSR`.
@@ -48,6 +49,10 @@ pub struct SystemRegisters {
     pub flush_translations: Signal<Out, Bit>,
     /// CR3 is written: those of global pages stay.
     pub flush_local_translations: Signal<Out, Bit>,
+    /// CR0.CD is clear: reads that miss may fill the caches.
+    pub caches_fill: Signal<Out, Bit>,
+    /// The caches forget what they hold, a clock after `invalidate_caches`.
+    pub caches_flush: Signal<Out, Bit>,
     // state
     cr0_reg: DFF<Bits<32>>,
     cr2_reg: DFF<Bits<32>>,
@@ -66,6 +71,7 @@ pub struct SystemRegisters {
     /// Upper half of the counter at the last read of the lower.
     tsc_high_reg: DFF<Bits<32>>,
     msr_select_reg: DFF<Bits<8>>,
+    caches_flush_reg: DFF<Bit>,
     // wires
     actual_write: Signal<Local, Bits<8>>,
     selected: Signal<Local, Bits<8>>,
@@ -92,7 +98,8 @@ impl Logic for SystemRegisters {
             sysenter_eip_reg,
             tsc_reg,
             tsc_high_reg,
-            msr_select_reg
+            msr_select_reg,
+            caches_flush_reg
         );
         self.cr0.next = self.cr0_reg.q.val();
         self.cr3.next = self.cr3_reg.q.val();
@@ -100,6 +107,9 @@ impl Logic for SystemRegisters {
         self.sysenter_cs.next = self.sysenter_cs_reg.q.val().get_bits::<16>(0);
         self.sysenter_eip.next = self.sysenter_eip_reg.q.val();
         self.tsc.next = self.tsc_reg.q.val();
+        self.caches_fill.next = !self.cr0_reg.q.val().get_bit(30);
+        self.caches_flush_reg.d.next = self.invalidate_caches.val();
+        self.caches_flush.next = self.caches_flush_reg.q.val();
 
         // MSR numbers.
         self.selected.next = 0.into();
