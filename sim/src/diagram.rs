@@ -230,7 +230,10 @@ fn follow(clocks: &[Seen]) -> Vec<Way> {
                 };
                 let came = match stage {
                     0 => None,
-                    ADDRESS => handed.iter().find_map(|&way| is_it(Some(way))),
+                    ADDRESS => {
+                        let waits = handed.iter().find_map(|&way| is_it(Some(way)));
+                        waits.or(is_it(before[ISSUE]))
+                    }
                     _ => is_it(before[stage - 1]),
                 };
                 let stayed = is_it(before[stage]);
@@ -253,12 +256,10 @@ fn follow(clocks: &[Seen]) -> Vec<Way> {
                 })
             });
         }
-        if let Some(way) = held[ADDRESS] {
-            handed.retain(|&other| other > way);
+        if let Some(at) = handed.iter().position(|&way| held[ADDRESS] == Some(way)) {
+            handed.drain(..=at);
         }
-        if let Some(way) = held[ISSUE].filter(|way| handed.back() < Some(way))
-            && held[ADDRESS] < Some(way)
-        {
+        if let Some(way) = held[ISSUE].filter(|&way| before[ISSUE] != Some(way)) {
             handed.push_back(way);
         }
         let furthest = |way: usize| (0..5).rev().find(|&stage| held[stage] == Some(way));
