@@ -348,6 +348,7 @@ impl Logic for Cpu {
         self.data.access_size.next = self.memory.access_size.val();
         self.data.access_user.next = self.memory.access_user.val();
         self.data.access_blocked.next = self.memory.access_blocked.val();
+        self.data.access_refused.next = self.memory.access_refused.val();
         self.data.execute_empty.next = self.execute.empty.val();
         self.data.hold_io_reads.next = self.events.debug_halts.val();
         self.data.memory_advance.next = self.hazard.execute_takes.val();
