@@ -323,6 +323,7 @@ impl Logic for DataUnit {
             & !self.memory.occupied.val()
             & self.store_buffer.empty.val()
             & !self.walker.busy.val();
+        self.fetch.walking.next = self.walker.busy.val();
         self.fetch.walk_fault.next = self.walker.fault_valid.val() & self.walker.fetch.val();
         self.fetch.walk_fault_present.next = self.walker.fault_present.val();
         self.fetch_hit.next = self.fetch.fetch_hit.val();
