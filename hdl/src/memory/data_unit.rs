@@ -185,7 +185,7 @@ impl Logic for DataUnit {
         self.memory.tlb_dirty.next = self.data_tlb.dirty.val();
         self.memory.walk_fault.next = self.walker.fault_valid.val() & !self.walker.fetch.val();
         self.memory.walk_fault_present.next = self.walker.fault_present.val();
-        self.memory.load_accepted.next = self.port.load_accepted.val();
+        self.memory.load_granted.next = self.port.load_granted.val();
         self.memory.io_read_answered.next = self.port.io_read_answered.val();
         self.memory_ready.next = self.memory.memory_ready.val();
         self.page_fault.next = self.memory.page_fault.val();
@@ -349,7 +349,7 @@ impl Logic for DataUnit {
         self.port.store_data.next = self.store_buffer.drain_data.val();
         self.port.load_first.next = self.memory.load_first.val();
         self.port.load_request.next = self.memory.load_request.val();
-        self.port.load_io.next = self.access_io.val();
+        self.port.load_io.next = self.memory.load_io.val();
         self.port.load_word.next = self.memory.load_word.val();
         self.port.load_byte_enable.next = self.memory.load_byte_enable.val();
         self.port.load_use.next = self.memory.load_use.val();
