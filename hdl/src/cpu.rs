@@ -260,8 +260,9 @@ impl Logic for Cpu {
         self.recent_words.reset.next = self.reset.val();
         self.recent_words.asked.next = self.fetch.word_asked.val();
         self.recent_words.asked_linear.next = self.fetch.word_linear.val();
-        self.recent_words.store_linear.next = self.execute.linear_address.val();
-        self.recent_words.store_bytes.next = self.op.val().access_size;
+        self.recent_words.store_linear.next = self.memory.access_linear.val();
+        self.recent_words.store_bytes.next = self.memory.access_size.val();
+        self.recent_words.advance.next = self.hazard.execute_takes.val();
         self.execute.changes_code.next = self.recent_words.hit.val();
 
         // predecode
@@ -358,6 +359,7 @@ impl Logic for Cpu {
         self.data.access_size.next = self.memory.access_size.val();
         self.data.access_user.next = self.memory.access_user.val();
         self.data.access_blocked.next = self.memory.access_blocked.val();
+        self.data.access_refused.next = self.memory.access_refused.val();
         self.data.execute_empty.next = self.execute.empty.val();
         self.data.hold_io_reads.next = self.events.debug_halts.val();
         self.data.memory_advance.next = self.hazard.execute_takes.val();

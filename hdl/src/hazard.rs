@@ -63,7 +63,7 @@ pub struct Hazard {
     pub issue_valid: Signal<In, Bit>,
     pub issue_last: Signal<In, Bit>,
     pub issue_predicts: Signal<In, Bit>,
-    /// It may do so in this clock.
+    /// It may do so in this clock, and then goes there early.
     pub issue_may_predict: Signal<In, Bit>,
     pub issue_predicted_eip: Signal<In, Bits<32>>,
     pub issue_predicts_call: Signal<In, Bit>,
@@ -260,6 +260,7 @@ impl Logic for Hazard {
         self.fetch_redirect_is_early.next = ((self.execute_redirect.val()
             & self.execute_early.val())
             | (self.issue_predicts.val()
+                & self.issue_may_predict.val()
                 & !(self.execute_redirect.val() | self.execute_early.val())))
             & !self.fetch_stop.val();
         self.fetch_calls.next = self.issue_predicts.val() & self.issue_predicts_call.val();

@@ -65,6 +65,7 @@ pub struct DataPort {
     pub load_first: Signal<In, Bit>,
     /// From memory only with `load_first`; from a port only while no store is buffered.
     pub load_request: Signal<In, Bit>,
+    /// The request is an I/O read's.
     pub load_io: Signal<In, Bit>,
     pub load_word: Signal<In, Bits<29>>,
     pub load_byte_enable: Signal<In, Bits<8>>,
@@ -72,7 +73,8 @@ pub struct DataPort {
     pub load_cacheable: Signal<In, Bit>,
     /// What the answer is for, if the request is accepted in this clock.
     pub load_use: Signal<In, PortUse>,
-    pub load_accepted: Signal<Out, Bit>,
+    /// What a load asks for in this clock is accepted at its end: known before its translation.
+    pub load_granted: Signal<Out, Bit>,
     pub first_load_answered: Signal<Out, Bit>,
     pub last_load_answered: Signal<Out, Bit>,
     pub io_read_answered: Signal<Out, Bit>,
@@ -124,7 +126,8 @@ impl Logic for DataPort {
         self.before_loads.next = self.walk_request.val()
             | self.io_write_request.val()
             | (self.store_request.val() & self.store_urgent.val());
-        self.grant_load.next = self.load_request.val() & !self.before_loads.val();
+        self.grant_load.next =
+            (self.load_first.val() | self.load_io.val()) & !self.before_loads.val();
         self.grant_io_write.next = self.io_write_request.val() & !self.walk_request.val();
         self.grant_store.next = self.store_request.val()
             & (self.store_urgent.val() | !self.load_first.val())
@@ -137,7 +140,7 @@ impl Logic for DataPort {
         self.walk_accepted.next = self.walk_request.val() & self.free.val();
         self.io_write_accepted.next = self.grant_io_write.val() & self.free.val();
         self.store_accepted.next = self.grant_store.val() & self.free.val();
-        self.load_accepted.next = self.grant_load.val() & self.free.val();
+        self.load_granted.next = self.grant_load.val() & self.free.val();
 
         // The request: a store unless another has precedence.
         self.data_write.next = true;

@@ -27,6 +27,9 @@ pub struct DataUnit {
     pub access_user: Signal<In, Bit>,
     /// There is nothing to access: a fault was found before, or there is no micro-op.
     pub access_blocked: Signal<In, Bit>,
+    /// The access, which is not of a port, is found to fault: nothing is written and no page is walked. It comes late in
+    /// the clock, so memory may be read in vain.
+    pub access_refused: Signal<In, Bit>,
     /// No micro-op is in execute.
     pub execute_empty: Signal<In, Bit>,
     /// The debugger is about to halt: no port read begins any more, for it could not be killed.
@@ -172,6 +175,7 @@ impl Logic for DataUnit {
         self.memory.access_size.next = self.access_size.val();
         self.memory.access_user.next = self.access_user.val();
         self.memory.access_blocked.next = self.access_blocked.val();
+        self.memory.access_refused.next = self.access_refused.val();
         self.memory.execute_empty.next = self.execute_empty.val();
         self.memory.hold_io_reads.next = self.hold_io_reads.val();
         self.memory.memory_advance.next = self.memory_advance.val();
@@ -186,7 +190,7 @@ impl Logic for DataUnit {
         self.memory.tlb_uncached.next = self.data_tlb.uncached.val();
         self.memory.walk_fault.next = self.walker.fault_valid.val() & !self.walker.fetch.val();
         self.memory.walk_fault_present.next = self.walker.fault_present.val();
-        self.memory.load_accepted.next = self.port.load_accepted.val();
+        self.memory.load_granted.next = self.port.load_granted.val();
         self.memory.io_read_answered.next = self.port.io_read_answered.val();
         self.memory_ready.next = self.memory.memory_ready.val();
         self.page_fault.next = self.memory.page_fault.val();
@@ -325,9 +329,10 @@ impl Logic for DataUnit {
         self.fetch.tlb_user.next = self.instruction_tlb.user.val();
         self.fetch.tlb_uncached.next = self.instruction_tlb.uncached.val();
         self.fetch.walk_permitted.next = self.fetch_walk_permitted.val()
-            & !self.memory.accesses.val()
+            & !self.memory.occupied.val()
             & self.store_buffer.empty.val()
             & !self.walker.busy.val();
+        self.fetch.walking.next = self.walker.busy.val();
         self.fetch.walk_fault.next = self.walker.fault_valid.val() & self.walker.fetch.val();
         self.fetch.walk_fault_present.next = self.walker.fault_present.val();
         self.fetch_hit.next = self.fetch.fetch_hit.val();
@@ -355,7 +360,7 @@ impl Logic for DataUnit {
         self.port.store_data.next = self.store_buffer.drain_data.val();
         self.port.load_first.next = self.memory.load_first.val();
         self.port.load_request.next = self.memory.load_request.val();
-        self.port.load_io.next = self.access_io.val();
+        self.port.load_io.next = self.memory.load_io.val();
         self.port.load_word.next = self.memory.load_word.val();
         self.port.load_byte_enable.next = self.memory.load_byte_enable.val();
         self.port.load_cacheable.next = self.memory.load_cacheable.val();
@@ -458,7 +463,8 @@ mod tests {
             };
         let user = random.chance(30);
         let operand = random.next();
-        match random.below(12) {
+        let refused = random.chance(10);
+        let access = match random.below(12) {
             0..4 => Access {
                 user,
                 ..Access::load(linear, size)
@@ -489,7 +495,11 @@ mod tests {
                     }
                 }
             }
+        };
+        if refused && !access.io && (access.read || access.write) {
+            return access.refused();
         }
+        access
     }
 
     fn random_disturbance(random: &mut Random) -> Disturbance {

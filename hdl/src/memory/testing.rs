@@ -40,6 +40,8 @@ pub struct Access {
     pub linear: u32,
     pub size: u32,
     pub user: bool,
+    /// Segment or alignment forbid it.
+    pub refused: bool,
     /// A store's operand; a read-modify-write adds it to what it loads.
     pub operand: u64,
 }
@@ -78,6 +80,12 @@ impl Access {
     pub fn user(self) -> Self {
         Self { user: true, ..self }
     }
+    pub fn refused(self) -> Self {
+        Self {
+            refused: true,
+            ..self
+        }
+    }
     fn mask(&self) -> u64 {
         if self.size == 8 {
             u64::MAX
@@ -94,6 +102,8 @@ pub enum Outcome {
     Done(u64),
     /// Error code and linear address.
     Fault(u32, u32),
+    /// The access was refused.
+    Refused,
 }
 
 /// PagingControl registers.
@@ -326,6 +336,7 @@ impl Bench {
         self.unit.access_linear.next = u64::from(access.linear).into();
         self.unit.access_size.next = u64::from(access.size.max(1)).into();
         self.unit.access_user.next = access.user;
+        self.unit.access_refused.next = access.refused;
         self.unit.execute_empty.next = self.in_execute.is_none();
         self.unit.memory_advance.next = false;
         self.unit.store_valid.next = false;
@@ -381,13 +392,15 @@ impl Bench {
             retire(access, fault.unwrap_or(Outcome::Done(data)), physical);
         }
         if advances {
-            let fault = self.unit.page_fault.val().then(|| {
+            let access = self.in_memory.take().unwrap();
+            let page_fault = self.unit.page_fault.val().then(|| {
                 Outcome::Fault(
                     u64::from(self.unit.page_fault_code.val()) as u32,
                     u64::from(self.unit.page_fault_linear.val()) as u32,
                 )
             });
-            self.in_execute = Some((self.in_memory.take().unwrap(), fault));
+            let fault = page_fault.or(access.refused.then_some(Outcome::Refused));
+            self.in_execute = Some((access, fault));
             self.held_load = None;
         }
         if flush {
@@ -551,6 +564,9 @@ impl Model {
     pub fn access(&mut self, access: Access) -> (Outcome, u32) {
         if !access.read && !access.write {
             return (Outcome::Done(0), access.linear);
+        }
+        if access.refused {
+            return (Outcome::Refused, 0);
         }
         let crossing = access.linear % 8 + access.size > 8;
         if access.io {

@@ -72,7 +72,9 @@ pub struct SystemRegisters {
     tsc_high_reg: DFF<Bits<32>>,
     msr_select_reg: DFF<Bits<8>>,
     caches_flush_reg: DFF<Bit>,
+    msr_value_reg: DFF<Bits<32>>,
     // wires
+    tsc_next: Signal<Local, Bits<64>>,
     actual_write: Signal<Local, Bits<8>>,
     selected: Signal<Local, Bits<8>>,
 }
@@ -99,6 +101,7 @@ impl Logic for SystemRegisters {
             tsc_reg,
             tsc_high_reg,
             msr_select_reg,
+            msr_value_reg,
             caches_flush_reg
         );
         self.cr0.next = self.cr0_reg.q.val();
@@ -128,6 +131,23 @@ impl Logic for SystemRegisters {
         self.msr_unknown.next = self.selected.val() == 0;
         if self.select_msr.val() {
             self.msr_select_reg.d.next = self.selected.val();
+        }
+
+        // The value of the MSR that was selected, of this clock if that was before the clock before.
+        self.tsc_next.next = self.tsc_reg.q.val() + 1;
+        match self.msr_select_reg.q.val().into() {
+            SYSENTER_CS => {
+                self.msr_value_reg.d.next = self.sysenter_cs_reg.q.val();
+            }
+            SYSENTER_ESP => {
+                self.msr_value_reg.d.next = self.sysenter_esp_reg.q.val();
+            }
+            SYSENTER_EIP => {
+                self.msr_value_reg.d.next = self.sysenter_eip_reg.q.val();
+            }
+            _ => {
+                self.msr_value_reg.d.next = self.tsc_next.val().get_bits::<32>(0);
+            }
         }
 
         // Read.
@@ -210,21 +230,10 @@ impl Logic for SystemRegisters {
             TSC_HIGH => {
                 self.value.next = self.tsc_high_reg.q.val();
             }
-            SELECTED_MSR => match self.msr_select_reg.q.val().into() {
-                SYSENTER_CS => {
-                    self.value.next = self.sysenter_cs_reg.q.val();
-                }
-                SYSENTER_ESP => {
-                    self.value.next = self.sysenter_esp_reg.q.val();
-                }
-                SYSENTER_EIP => {
-                    self.value.next = self.sysenter_eip_reg.q.val();
-                }
-                _ => {
-                    self.value.next = self.tsc_reg.q.val().get_bits::<32>(0);
-                    self.tsc_high_reg.d.next = self.tsc_reg.q.val().get_bits::<32>(32);
-                }
-            },
+            SELECTED_MSR => {
+                self.value.next = self.msr_value_reg.q.val();
+                self.tsc_high_reg.d.next = self.tsc_reg.q.val().get_bits::<32>(32);
+            }
             SELECTED_MSR_HIGH => {
                 // Only the time stamp counter is wider than 32 bits.
                 if self.msr_select_reg.q.val() == TSC_LOW {
@@ -295,7 +304,7 @@ impl Logic for SystemRegisters {
                 self.actual_write.next = TSC_HIGH.into();
             }
         }
-        self.tsc_reg.d.next = self.tsc_reg.q.val() + 1;
+        self.tsc_reg.d.next = self.tsc_next.val();
         self.flush_translations.next = false;
         self.flush_local_translations.next = false;
         if self.write.val() {

@@ -132,8 +132,8 @@ impl SdramMemory {
             instruction_from_rom_reg: Default::default(),
             data_from_ram_reg: Default::default(),
             data_from_rom_reg: Default::default(),
-            instruction_cache: Cache::new(options.instruction_cache_bytes),
-            data_cache: Cache::new(options.data_cache_bytes),
+            instruction_cache: Cache::new(options.instruction_cache_bytes, false),
+            data_cache: Cache::new(options.data_cache_bytes, true),
             bus: Default::default(),
             sdram: Sdram::new(options.clock_hz),
         }
