@@ -480,10 +480,6 @@ pub struct MicroInstruction {
 pub struct DecodeRow {
     pub built: Bit,
     pub lockable: Bit,
-    /// Near branch with a relative target in the immediate.
-    pub relative: Bit,
-    /// Predicted taken: always (JMP, CALL).
-    pub always_taken: Bit,
     /// The second micro-instruction, if the first is not the last.
     pub entry: Bits<11>,
 }
@@ -571,6 +567,10 @@ pub struct Predecoded {
     pub repeat: Bit,
     pub repeat_not_equal: Bit,
     pub lock: Bit,
+    /// Near branch with a relative target in the immediate.
+    pub relative: Bit,
+    /// Predicted taken: always (JMP, CALL).
+    pub always_taken: Bit,
     /// The bytes could not be fetched: page fault with this error code at `displacement`.
     pub fetch_fault: Bit,
     pub fetch_fault_code: Bits<3>,

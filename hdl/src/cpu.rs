@@ -32,7 +32,9 @@ pub struct Cpu {
     pub data_address: Signal<Out, Bits<32>>,
     pub data_byte_enable: Signal<Out, Bits<8>>,
     pub data_write_data: Signal<Out, Bits<64>>,
+    /// The answer of memory / of a port.
     pub data_read_data: Signal<In, Bits<64>>,
+    pub data_io_read_data: Signal<In, Bits<64>>,
     pub data_wait: Signal<In, Bit>,
     /// As `instruction_cacheable`; means nothing for a write.
     pub data_cacheable: Signal<Out, Bit>,
@@ -357,6 +359,7 @@ impl Logic for Cpu {
         self.data.access_io.next = self.memory.access_io.val();
         self.data.access_linear.next = self.memory.access_linear.val();
         self.data.access_size.next = self.memory.access_size.val();
+        self.data.access_crosses.next = self.memory.access_crosses.val();
         self.data.access_user.next = self.memory.access_user.val();
         self.data.access_blocked.next = self.memory.access_blocked.val();
         self.data.access_refused.next = self.memory.access_refused.val();
@@ -406,6 +409,7 @@ impl Logic for Cpu {
         self.data_write_data.next = self.data.data_write_data.val();
         self.data_cacheable.next = self.data.data_cacheable.val();
         self.data.data_read_data.next = self.data_read_data.val();
+        self.data.io_read_data.next = self.data_io_read_data.val();
         self.data.data_wait.next = self.data_wait.val();
 
         // execute
@@ -732,6 +736,7 @@ mod tests {
         cpu.instruction_data.connect();
         cpu.instruction_wait.connect();
         cpu.data_read_data.connect();
+        cpu.data_io_read_data.connect();
         cpu.data_wait.connect();
         cpu.interrupt_request.connect();
         cpu.interrupt_vector.connect();

@@ -74,7 +74,8 @@ fn data_unit_is_the_same_in_verilog() {
             write_protect,
             page_size_extension,
             page_global_enable,
-            data_read_data
+            data_read_data,
+            io_read_data
         );
         // Few pages, so that translations are found again; tables mostly say "present".
         let page = random.below(4) << 12 | random.below(3) << 22;
@@ -83,7 +84,9 @@ fn data_unit_is_the_same_in_verilog() {
         top.fetch_lookup.next = (random.below(4) << 12).into();
         top.fetch_asked.next = (random.below(4) << 12).into();
         top.tlb_flush_address.next = page.into();
-        top.access_size.next = (1u64 << random.below(4)).into();
+        let size = 1u64 << random.below(4);
+        top.access_size.next = size.into();
+        top.access_crosses.next = u64::from(top.access_linear.next) % 8 + size > 8;
         let present = top.data_read_data.next | 0x0000_0007_0000_0007u64;
         if !random.one_in(8) {
             top.data_read_data.next = present;

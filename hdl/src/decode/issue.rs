@@ -220,8 +220,8 @@ impl Logic for Issue {
         }
         // Conditional branches are predicted taken if fetch did so, or if they go backward.
         self.believed.next = (!self.in_routine.q.val())
-            & self.row.val().relative
-            & (self.row.val().always_taken
+            & self.held.val().relative
+            & (self.held.val().always_taken
                 | self.follows.q.val()
                 | bit_cast::<1, 32>(self.held.val().immediate >> 31).any());
         self.agrees.next =
@@ -500,7 +500,7 @@ impl Logic for Issue {
         self.micro_op.next.scale = self.scale.val();
         self.micro_op.next.displacement = self.displacement.val();
         self.micro_op.next.immediate = self.held.val().immediate;
-        if self.row.val().relative {
+        if self.held.val().relative {
             self.micro_op.next.immediate = self.relative_target.val();
         }
         if self.jumps.val() {

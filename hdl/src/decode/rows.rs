@@ -15,18 +15,11 @@ struct Row {
     first: Step,
     /// The routine for what follows the first step, if it is not the last.
     entry: Option<String>,
-    relative: bool,
-    always_taken: bool,
 }
 
 impl From<Step> for Row {
     fn from(first: Step) -> Self {
-        Row {
-            first,
-            entry: None,
-            relative: false,
-            always_taken: false,
-        }
+        Row { first, entry: None }
     }
 }
 
@@ -36,18 +29,6 @@ impl Step {
         Row {
             first: self,
             entry: Some(routine.into()),
-            relative: false,
-            always_taken: false,
-        }
-    }
-
-    /// A near branch, taken always or on a condition.
-    fn branches(self, always_taken: bool) -> Row {
-        Row {
-            first: self,
-            entry: None,
-            relative: true,
-            always_taken,
         }
     }
 }
@@ -82,8 +63,6 @@ pub fn rows(image: &Image) -> (Vec<MicroInstruction>, Vec<DecodeRow>) {
         decode[index] = DecodeRow {
             built: true,
             lockable: opcode.lockable,
-            relative: row.relative,
-            always_taken: row.always_taken,
             entry: row.entry.map_or(0, |label| image.entry(&label)).into(),
         };
     };
@@ -296,7 +275,7 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
         );
     }
     if has_condition(name, "j") {
-        return Some(nothing().control(Control::JumpIf).last().branches(false));
+        return Some(nothing().control(Control::JumpIf).last().into());
     }
     Some(match name {
         "cmp" => return two_operands(ExecuteOp::Sub, opcode, register_form, false),
@@ -688,13 +667,13 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             .width(WidthSelect::Address)
             .control(Control::Loop)
             .last()
-            .branches(false),
+            .into(),
         "jcxz" => nothing()
             .a(R::Ecx)
             .width(WidthSelect::Address)
             .control(Control::JumpIfZero)
             .last()
-            .branches(false),
+            .into(),
         "int" => step(ExecuteOp::PassB)
             .immediate()
             .control(Control::SoftwareInterrupt)
@@ -940,14 +919,8 @@ fn transfer(opcode: &Opcode, register_form: bool) -> Option<Row> {
     };
     let far = if call { "far_call" } else { "far_jump" };
     Some(match opcode.operands[0] {
-        Jb | Jz if call => next_eip()
-            .control(Control::JumpRelative)
-            .last()
-            .branches(true),
-        Jb | Jz => nothing()
-            .control(Control::JumpRelative)
-            .last()
-            .branches(true),
+        Jb | Jz if call => next_eip().control(Control::JumpRelative).last().into(),
+        Jb | Jz => nothing().control(Control::JumpRelative).last().into(),
         Ap => copy(R::T2)
             .b_from(BSource::SecondImmediate)
             .then(format!("{far}_immediate")),

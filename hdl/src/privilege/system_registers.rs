@@ -73,6 +73,7 @@ pub struct SystemRegisters {
     msr_select_reg: DFF<Bits<8>>,
     caches_flush_reg: DFF<Bit>,
     msr_value_reg: DFF<Bits<32>>,
+    selected_tsc_reg: DFF<Bit>,
     // wires
     tsc_next: Signal<Local, Bits<64>>,
     actual_write: Signal<Local, Bits<8>>,
@@ -102,7 +103,8 @@ impl Logic for SystemRegisters {
             tsc_high_reg,
             msr_select_reg,
             msr_value_reg,
-            caches_flush_reg
+            caches_flush_reg,
+            selected_tsc_reg
         );
         self.cr0.next = self.cr0_reg.q.val();
         self.cr3.next = self.cr3_reg.q.val();
@@ -135,6 +137,7 @@ impl Logic for SystemRegisters {
 
         // The value of the MSR that was selected, of this clock if that was before the clock before.
         self.tsc_next.next = self.tsc_reg.q.val() + 1;
+        self.selected_tsc_reg.d.next = self.msr_select_reg.q.val() == TSC_LOW;
         match self.msr_select_reg.q.val().into() {
             SYSENTER_CS => {
                 self.msr_value_reg.d.next = self.sysenter_cs_reg.q.val();
@@ -236,7 +239,7 @@ impl Logic for SystemRegisters {
             }
             SELECTED_MSR_HIGH => {
                 // Only the time stamp counter is wider than 32 bits.
-                if self.msr_select_reg.q.val() == TSC_LOW {
+                if self.selected_tsc_reg.q.val() {
                     self.value.next = self.tsc_high_reg.q.val();
                 }
             }

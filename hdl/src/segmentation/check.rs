@@ -37,6 +37,8 @@ pub struct SegmentCheck {
     pub access_linear: Signal<Out, Bits<32>>,
     /// Bytes: 1, 2, 4 or 8.
     pub access_size: Signal<Out, Bits<4>>,
+    /// The access crosses into the next aligned 8 bytes.
+    pub access_crosses: Signal<Out, Bit>,
     // from the data unit
     pub page_fault: Signal<In, Bit>,
     pub page_fault_code: Signal<In, Bits<3>>,
@@ -64,6 +66,8 @@ pub struct SegmentCheck {
     table_code_reg: DFF<Bits<16>>,
     user_reg: DFF<Bit>,
     aligned_reg: DFF<Bit>,
+    crosses_reg: DFF<Bit>,
+    address_end: Signal<Local, Bits<5>>,
     // wires
     op: Signal<Local, MicroOp>,
     is_read: Signal<Local, Bit>,
@@ -102,7 +106,8 @@ impl Logic for SegmentCheck {
             esp_after_reg,
             table_code_reg,
             user_reg,
-            aligned_reg
+            aligned_reg,
+            crosses_reg
         );
         self.op.next = self.micro_op_reg.q.val();
         self.is_port.next = (self.op.val().address == AddressMode::Port)
@@ -160,6 +165,9 @@ impl Logic for SegmentCheck {
         self.access_io.next = self.is_port.val();
         self.access_linear.next = self.linear_reg.q.val();
         self.access_size.next = self.op.val().access_size;
+        self.access_crosses.next = self.crosses_reg.q.val();
+        self.address_end.next = bit_cast::<5, 3>(self.address_linear.val().get_bits::<3>(0))
+            + bit_cast::<5, 4>(self.address_micro_op.val().access_size);
         self.access_user.next = self.user_reg.q.val();
         self.access_blocked.next = self.op.val().fault
             | (!self.valid_reg.q.val())
@@ -224,6 +232,7 @@ impl Logic for SegmentCheck {
             self.bytes_reg.d.next = self.address_bytes.val();
             self.effective_reg.d.next = self.address_effective.val();
             self.linear_reg.d.next = self.address_linear.val();
+            self.crosses_reg.d.next = self.address_end.val() > 8;
             self.limit_reg.d.next = self.address_limit.val();
             self.access_reg.d.next = self.address_access.val();
             self.segment_reg.d.next = self.address_segment.val();
