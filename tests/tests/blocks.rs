@@ -36,7 +36,9 @@ fn execute_is_the_same_in_verilog() {
         top.advance.next = !random.one_in(3);
         // A micro-op stays until it leaves.
         if clock == 0 || top.flush.val() || (top.ready.val() && top.advance.val()) {
-            draw_inputs!(top, random, keep_carry, a, b, c, condition, eflags);
+            draw_inputs!(
+                top, random, keep_carry, a, b, c, late_a, late_b, condition, eflags
+            );
             top.op.next = random.variant(EXECUTE_OPS);
             top.width.next = random.variant(&[Width::Byte, Width::Word, Width::Dword, Width::Quad]);
             // The signals show their new values only when they have settled.
@@ -310,7 +312,7 @@ fn system_registers_are_the_same_in_verilog() {
             write_cr2,
             cr2_data
         );
-        draw_inputs!(top, random, set_single_step, select_msr);
+        draw_inputs!(top, random, set_single_step, select_msr, invalidate_caches);
         top.clear_task_switched.next = random.one_in(10);
         top.number.next = (0x60 + random.below(32)).into();
         top.write_number.next = (0x60 + random.below(32)).into();
