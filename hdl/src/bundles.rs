@@ -362,6 +362,9 @@ pub enum Condition {
     Unusual,
     /// The micro-op's probe found a reason against a block, or strings go down, or each repetition traps.
     Denied,
+    /// The descriptor latch holds something else than a gate of 32 bits, or the task has a TSS of 16 bits. Where this
+    /// branch leads, the operand size is that of the gate or TSS in the latch.
+    RareGate,
 }
 
 /// Checks of descriptors, selectors and levels; what fails raises the fault that the manual names.
@@ -390,9 +393,9 @@ pub enum Check {
     GateCode,
     /// As GateCode for a JMP through a call gate: same level only.
     GateJump,
-    /// Interrupt or trap gate.
+    /// Interrupt or trap gate, of 16 or 32 bits.
     EventGate,
-    /// Call gate.
+    /// Call gate, of 16 or 32 bits.
     CallGate,
     LocalTable,
     TaskState,

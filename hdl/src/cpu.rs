@@ -279,6 +279,8 @@ impl Logic for Cpu {
         self.issue.flush.next = self.hazard.flush_issue.val();
         self.issue.micro_redirect.next = self.execute.micro_redirect.val();
         self.issue.micro_target.next = self.execute.micro_target.val();
+        self.issue.micro_resizes.next = self.execute.micro_resizes.val();
+        self.issue.micro_operand16.next = self.execute.micro_operand16.val();
         self.issue.event_begins.next = self.events.begins.val();
         self.issue.event_entry.next = self.events.entry.val();
         self.issue.real_mode.next = self.real_mode.val();
@@ -431,6 +433,7 @@ impl Logic for Cpu {
         self.execute.drops_segments.next = self.state.drops_segments.val();
         self.execute.new_stack_selector.next = self.state.new_stack_selector.val();
         self.execute.task_selector.next = self.state.task_selector.val();
+        self.execute.task16.next = self.state.task16.val();
         self.execute.debug_halted.next = self.debugger.val();
         self.execute.debug_register.next = self.debug_register.val();
         self.execute.debug_write.next = self.debugger_writes.val();

@@ -51,6 +51,8 @@ pub struct ExecuteStage {
     pub drops_segments: Signal<In, Bit>,
     pub new_stack_selector: Signal<In, Bits<16>>,
     pub task_selector: Signal<In, Bits<16>>,
+    /// The task has a TSS of 16 bits.
+    pub task16: Signal<In, Bit>,
     // from the debugger
     pub debug_halted: Signal<In, Bit>,
     pub debug_register: Signal<In, Bits<8>>,
@@ -102,6 +104,9 @@ pub struct ExecuteStage {
     pub micro_target: Signal<Out, Bits<11>>,
     /// The running ESP behind that branch.
     pub micro_esp: Signal<Out, Bits<32>>,
+    /// Behind that branch the operand size is this.
+    pub micro_resizes: Signal<Out, Bit>,
+    pub micro_operand16: Signal<Out, Bit>,
     /// Instructions go on elsewhere than the front end believes.
     pub redirect: Signal<Out, Bit>,
     /// A Jcc is here and goes the other way than predicted, unless it is void.
@@ -163,6 +168,8 @@ pub struct ExecuteStage {
     branch_reg: DFF<Bit>,
     branch_target_reg: DFF<Bits<11>>,
     branch_esp_reg: DFF<Bits<32>>,
+    branch_resizes_reg: DFF<Bit>,
+    branch_operand16_reg: DFF<Bit>,
     // units
     prepare: Prepare,
     registers: Registers,
@@ -236,7 +243,9 @@ impl Logic for ExecuteStage {
             fault_length_reg,
             branch_reg,
             branch_target_reg,
-            branch_esp_reg
+            branch_esp_reg,
+            branch_resizes_reg,
+            branch_operand16_reg
         );
         clock!(self, clock, registers, unit);
         self.op.next = self.micro_op_reg.q.val();
@@ -362,6 +371,12 @@ impl Logic for ExecuteStage {
                 self.condition_holds.next = self.op.val().denied
                     | self.eflags.val().get_bit(10)
                     | self.eflags.val().get_bit(8);
+            }
+            Condition::RareGate => {
+                // Gates of 32 bits are 11xxb; TSS are not.
+                self.condition_holds.next = !(self.descriptor.val().get_bit(43)
+                    & self.descriptor.val().get_bit(42))
+                    | self.task16.val();
             }
         }
 
@@ -511,6 +526,10 @@ impl Logic for ExecuteStage {
             & self.condition_holds.val();
         self.branch_target_reg.d.next = self.op.val().target;
         self.branch_esp_reg.d.next = self.esp_after_reg.q.val();
+        self.branch_resizes_reg.d.next = self.op.val().condition == Condition::RareGate;
+        self.branch_operand16_reg.d.next = !self.descriptor.val().get_bit(43);
+        self.micro_resizes.next = self.branch_resizes_reg.q.val();
+        self.micro_operand16.next = self.branch_operand16_reg.q.val();
         self.micro_redirect.next = self.branch_reg.q.val();
         self.micro_esp.next = self.branch_esp_reg.q.val();
         self.micro_target.next = self.branch_target_reg.q.val();

@@ -117,7 +117,11 @@ fn call(routines: &mut Assembler) {
     routines.routine(
         "call_gate",
         [
-            copy(T2).system(GATE_SELECTOR).a(T2).check(Check::CallGate),
+            copy(T2)
+                .system(GATE_SELECTOR)
+                .a(T2)
+                .check(Check::CallGate)
+                .branch(Condition::RareGate, "rare_call"),
             copy(T1).system(GATE_OFFSET),
             copy(T6).system(GATE_PARAMETERS),
             load_descriptor(T2).a(T2).check(Check::NotNull),
@@ -208,8 +212,17 @@ fn jump(routines: &mut Assembler) {
     routines.routine(
         "jump_gate",
         [
-            copy(T2).system(GATE_SELECTOR).a(T2).check(Check::CallGate),
+            copy(T2)
+                .system(GATE_SELECTOR)
+                .a(T2)
+                .check(Check::CallGate)
+                .branch(Condition::RareGate, "rare_jump"),
             copy(T1).system(GATE_OFFSET),
+        ],
+    );
+    routines.routine(
+        "jump_gate_code",
+        [
             load_descriptor(T2).a(T2).check(Check::NotNull),
             nothing()
                 .a(T2)

@@ -127,8 +127,11 @@ fn deliver(routines: &mut Assembler) {
     routines.routine(
         "deliver",
         [
-            copy(T2).system(GATE_SELECTOR),
-            copy(T1).system(GATE_OFFSET).check(Check::EventGate),
+            copy(T2)
+                .system(GATE_SELECTOR)
+                .check(Check::EventGate)
+                .branch(Condition::RareGate, "deliver_rarely"),
+            copy(T1).system(GATE_OFFSET),
             load_descriptor(T2).a(T2).check(Check::NotNull),
             check_gate_code("deliver_code_accessed"),
         ],

@@ -6,6 +6,7 @@ mod decimal;
 pub mod events;
 pub mod ports;
 mod protection;
+mod rare_gates;
 pub mod segments;
 mod stack;
 pub mod strings;
@@ -31,6 +32,7 @@ pub fn image() -> Image {
     ports::add(&mut routines);
     decimal::add(&mut routines);
     protection::add(&mut routines);
+    rare_gates::add(&mut routines);
     let image = routines.finish();
     assert!(
         image.words.len() <= 2048,

@@ -171,16 +171,16 @@ impl Logic for CheckUnit {
                 self.code_check.next = true;
             }
             Check::EventGate => {
-                // 32-bit interrupt (1110b) and trap (1111b) gates.
+                // Interrupt (x110b) and trap (x111b) gates of 16 and 32 bits.
                 self.fails.next = self.is_segment.val()
-                    | (self.kind.val().get_bits::<3>(1) != 7)
+                    | (self.kind.val().get_bits::<2>(1) != 3)
                     | (self.software.val() & (self.dpl.val() < self.cpl.val()));
                 self.absent.next = !self.present.val();
                 self.code.next = (bit_cast::<16, 8>(self.vector.val()) << 3) | 2;
             }
             Check::CallGate => {
                 self.fails.next = self.is_segment.val()
-                    | (self.kind.val() != 12)
+                    | (self.kind.val().get_bits::<3>(0) != 4)
                     | (self.dpl.val() < self.weakest.val());
                 self.absent.next = !self.present.val();
             }
@@ -190,8 +190,9 @@ impl Logic for CheckUnit {
                 self.absent.next = !self.present.val();
             }
             Check::TaskState => {
-                self.fails.next =
-                    self.in_local_table.val() | self.is_segment.val() | (self.kind.val() != 9);
+                self.fails.next = self.in_local_table.val()
+                    | self.is_segment.val()
+                    | (self.kind.val().get_bits::<3>(0) != 1);
                 self.absent.next = !self.present.val();
             }
             Check::CodeTarget => {

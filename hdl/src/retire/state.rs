@@ -42,6 +42,8 @@ pub struct State {
     pub checked_code_base: Signal<Out, Bits<32>>,
     pub new_stack_selector: Signal<Out, Bits<16>>,
     pub task_selector: Signal<Out, Bits<16>>,
+    /// The task register holds a TSS of 16 bits.
+    pub task16: Signal<Out, Bit>,
     /// A return to the level of the checked code drops data segments.
     pub drops_segments: Signal<Out, Bit>,
     // the code and stack segments
@@ -83,6 +85,7 @@ pub struct State {
     code32_reg: DFF<Bit>,
     stack32_reg: DFF<Bit>,
     task_selector_reg: DFF<Bits<16>>,
+    task16_reg: DFF<Bit>,
     /// The outermost level whose return leaves the segment as it is.
     es_keeps_reg: DFF<Bits<2>>,
     ds_keeps_reg: DFF<Bits<2>>,
@@ -133,6 +136,7 @@ impl Logic for State {
             code32_reg,
             stack32_reg,
             task_selector_reg,
+            task16_reg,
             es_keeps_reg,
             ds_keeps_reg,
             fs_keeps_reg,
@@ -146,6 +150,7 @@ impl Logic for State {
         self.code_level.next = self.code_level_reg.q.val();
         self.new_stack_selector.next = self.stack_selector_reg.q.val();
         self.task_selector.next = self.task_selector_reg.q.val();
+        self.task16.next = self.task16_reg.q.val();
         self.code_raw_limit.next = bit_cast::<20, 16>(self.code_reg.q.val().get_bits::<16>(0))
             | (bit_cast::<20, 4>(self.code_reg.q.val().get_bits::<4>(48)) << 16);
         self.checked_code_base.next = bit_cast::<32, 24>(self.code_reg.q.val().get_bits::<24>(16))
@@ -482,6 +487,9 @@ impl Logic for State {
         }
         if (self.write_segment.val() == 7) & self.write_selector.val() {
             self.task_selector_reg.d.next = self.selector.val();
+        }
+        if (self.write_segment.val() == 7) & self.write_access.val() {
+            self.task16_reg.d.next = !self.access.val().get_bit(3);
         }
         // Only far transfers go on at another base in the same clock.
         self.code_base_next.next = self.code_base_reg.q.val();

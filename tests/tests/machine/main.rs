@@ -9,6 +9,7 @@ mod overlap;
 mod paging;
 mod ports;
 mod protection;
+mod rare_gates;
 mod real_mode;
 mod segments;
 mod strings;
