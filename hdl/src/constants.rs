@@ -44,6 +44,8 @@ constants! {
     IF = 9;
     DF = 10;
     OF = 11;
+    NT = 14;
+    VM = 17;
     /// EFLAGS without CF, PF, AF, ZF, SF and OF.
     OTHER_THAN_ARITHMETIC_FLAGS = 0xFFFF_F72A_u64;
 

@@ -35,6 +35,7 @@ pub struct Issue {
     pub event_entry: Signal<In, Bits<11>>,
     // mode
     pub real_mode: Signal<In, Bit>,
+    pub real_segments: Signal<In, Bit>,
     pub ports_restricted: Signal<In, Bit>,
     pub event_has_error_code: Signal<In, Bit>,
     pub stack32: Signal<In, Bit>,
@@ -186,6 +187,9 @@ impl Logic for Issue {
             }
             StaticCondition::RealMode => {
                 self.static_taken.next = self.real_mode.val();
+            }
+            StaticCondition::RealSegments => {
+                self.static_taken.next = self.real_segments.val();
             }
             StaticCondition::Repeat => {
                 self.static_taken.next = self.held.val().repeat;

@@ -46,7 +46,8 @@ pub struct ExecuteStage {
     pub code_level: Signal<In, Bits<2>>,
     /// Base of the code segment that passed its check.
     pub checked_code_base: Signal<In, Bits<32>>,
-    pub real_mode: Signal<In, Bit>,
+    /// Real or virtual-8086 mode, and in that no event is being delivered.
+    pub real_segments: Signal<In, Bit>,
     /// DropSegments has something to do.
     pub drops_segments: Signal<In, Bit>,
     pub new_stack_selector: Signal<In, Bits<16>>,
@@ -376,7 +377,17 @@ impl Logic for ExecuteStage {
                 // Gates of 32 bits are 11xxb; TSS are not.
                 self.condition_holds.next = !(self.descriptor.val().get_bit(43)
                     & self.descriptor.val().get_bit(42))
-                    | self.task16.val();
+                    | self.task16.val()
+                    | self.eflags.val().get_bit(17);
+            }
+            Condition::Nested => {
+                self.condition_holds.next =
+                    self.eflags.val().get_bit(14) & !self.real_segments.val();
+            }
+            Condition::ReturnsToVirtual => {
+                self.condition_holds.next = self.operands.b.val().get_bit(17)
+                    & (self.cpl.val() == 0)
+                    & !(self.op.val().operand16 | self.real_segments.val());
             }
         }
 
@@ -417,6 +428,11 @@ impl Logic for ExecuteStage {
                 self.near_target.next = self.operands.register_b.val();
             }
             Control::EnterCode => {
+                self.jumps.next = true;
+                self.far.next = true;
+                self.near_target.next = self.operands.register_b.val();
+            }
+            Control::Resume => {
                 self.jumps.next = true;
                 self.far.next = true;
                 self.near_target.next = self.operands.register_b.val();
@@ -571,7 +587,7 @@ impl Logic for ExecuteStage {
         if self.done.val() & (self.op.val().check == Check::CodeTarget) {
             self.far_linear_reg.d.next =
                 self.checked_code_base.val() + self.operands.register_b.val();
-            self.far_known_reg.d.next = !self.real_mode.val();
+            self.far_known_reg.d.next = !self.real_segments.val();
         }
         if self.done.val() & self.op.val().last {
             self.far_known_reg.d.next = false;

@@ -11,6 +11,8 @@ pub mod segments;
 mod stack;
 pub mod strings;
 mod system;
+mod tasks;
+mod virtual_mode;
 
 use crate::prelude::Check;
 use assembler::Assembler;
@@ -33,6 +35,8 @@ pub fn image() -> Image {
     decimal::add(&mut routines);
     protection::add(&mut routines);
     rare_gates::add(&mut routines);
+    tasks::add(&mut routines);
+    virtual_mode::add(&mut routines);
     let image = routines.finish();
     assert!(
         image.words.len() <= 2048,

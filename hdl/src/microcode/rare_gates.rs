@@ -1,5 +1,5 @@
-//! Gates of 16 bits, and stacks from a TSS of 16 bits, off the way of the usual ones (SDM Vol. 3A, "Mixing 16-Bit and
-//! 32-Bit Code").
+//! Gates of 16 bits, task gates, stacks from a TSS of 16 bits and events in virtual-8086 mode, off the way of the usual
+//! ones (SDM Vol. 3A, "Mixing 16-Bit and 32-Bit Code" and "Interrupt and Exception Handling in Virtual-8086 Mode").
 //!
 //! `Condition::RareGate` has made the operand size that of the gate, so pushes are of the gate's size.
 use super::assembler::{Assembler, Step, copy, nothing, step};
@@ -159,29 +159,72 @@ fn gate_code(routines: &mut Assembler, prefix: &str) {
 
 /// T2 = selector of the gate.
 fn deliver(routines: &mut Assembler) {
-    routines.label("deliver_rarely");
+    routines.routine(
+        "deliver_rarely",
+        [
+            // Bit 1 of the type is clear in a task gate alone.
+            copy(T7).system(ACCESSED_BYTE),
+            step(ExecuteOp::And)
+                .a(T7)
+                .constant(2)
+                .branch(Condition::Zero, "deliver_to_task"),
+        ],
+    );
     gate_offset(routines, "rare_event_code");
     gate_code(routines, "rare_event");
     stack_from_task(routines, "rare_event");
+    // T0 = EFLAGS from VM on
     routines.routine(
         "rare_event_stack",
+        [
+            copy(T0).system(EFLAGS),
+            step(ExecuteOp::Shr).a(T0).constant(VM as i32).to(T0),
+            step(ExecuteOp::And)
+                .a(T0)
+                .constant(1)
+                .branch(Condition::NotZero, "rare_event_virtual"),
+        ],
+    );
+    routines.routine(
+        "rare_event_frame",
         pushes([
             read(selector(numbers::SS)),
             step(ExecuteOp::PassB).b(Esp),
             read(EFLAGS),
             read(selector(numbers::CS)),
             read(EVENT_EIP),
-        ]),
+        ])
+        .into_iter()
+        .chain([nothing().unless(StaticCondition::HasErrorCode, "rare_event_error")]),
     );
     routines.routine(
-        "rare_event_code_pushed",
-        [nothing().unless(StaticCondition::HasErrorCode, "rare_event_error")],
+        "rare_event_pushed",
+        [step(ExecuteOp::And)
+            .a(T0)
+            .constant(1)
+            .branch(Condition::NotZero, "rare_event_drops")],
     );
     routines.routine("rare_event_enter", enter(Control::EnterCode));
-    routines.routine("rare_event_error", push(read(EVENT_ERROR)));
     routines.routine(
-        "rare_event_error_pushed",
-        [nothing().goto("rare_event_enter")],
+        "rare_event_error",
+        push(read(EVENT_ERROR))
+            .into_iter()
+            .chain([nothing().goto("rare_event_pushed")]),
+    );
+    // Data segments of virtual-8086 mode mean nothing to the handler: they are saved, and null.
+    let data = [numbers::GS, numbers::FS, numbers::DS, numbers::ES];
+    routines.routine(
+        "rare_event_virtual",
+        pushes(data.map(|s| read(selector(s))))
+            .into_iter()
+            .chain([nothing().goto("rare_event_frame")]),
+    );
+    routines.routine(
+        "rare_event_drops",
+        [copy(T7).constant(0)]
+            .into_iter()
+            .chain(data.map(|s| nothing().a(T7).control_of(Control::ClearSegment, s as u64)))
+            .chain([nothing().goto("rare_event_enter")]),
     );
 
     let push = |step: Step| step.access_width(Operand).push();
@@ -210,7 +253,18 @@ fn deliver(routines: &mut Assembler) {
 
 /// T2 = selector of the gate.
 fn call(routines: &mut Assembler) {
-    routines.routine("rare_call", [copy(T6).system(GATE_PARAMETERS)]);
+    routines.routine(
+        "rare_call",
+        [
+            // Bit 0 of the type is set in TSS and task gates.
+            copy(T7).system(BUSY_BYTE),
+            step(ExecuteOp::And)
+                .a(T7)
+                .constant(1)
+                .branch(Condition::NotZero, "call_task"),
+            copy(T6).system(GATE_PARAMETERS),
+        ],
+    );
     gate_offset(routines, "rare_call_code");
     gate_code(routines, "rare_call");
     stack_from_task(routines, "rare_call");
@@ -294,6 +348,15 @@ fn call(routines: &mut Assembler) {
 
 /// T2 = selector of the gate.
 fn jump(routines: &mut Assembler) {
-    routines.label("rare_jump");
+    routines.routine(
+        "rare_jump",
+        [
+            copy(T7).system(BUSY_BYTE),
+            step(ExecuteOp::And)
+                .a(T7)
+                .constant(1)
+                .branch(Condition::NotZero, "jump_task"),
+        ],
+    );
     gate_offset(routines, "jump_gate_code");
 }

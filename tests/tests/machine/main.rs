@@ -1,6 +1,7 @@
 //! The whole machine: gates, faults and privilege, interrupts, real mode, memory that makes it wait, reset.
 
 mod alignment;
+mod breakpoints;
 mod case;
 mod control_transfer;
 mod events;
@@ -13,5 +14,7 @@ mod rare_gates;
 mod real_mode;
 mod segments;
 mod strings;
+mod tasks;
 mod timing;
+mod virtual_mode;
 mod waits;

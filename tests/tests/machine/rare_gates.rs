@@ -305,12 +305,12 @@ fn ltr_takes_a_tss_of_16_bits_and_makes_it_busy() {
     let task = segments::descriptor(TSS + 0x400, 0x2B, access, 0);
     guest.descriptor(selector::SECOND_TSS, task);
     guest.set(0, selector::SECOND_TSS.into());
-    guest.program(|a| {
-        a.ltr(ax)?;
-        a.hlt()
+    // A far jump, so that the tools know CS.
+    let program = guest.program(|a| {
+        a.db(&[0xEA, 7, 0, 1, 0, selector::CODE_0 as u8, 0])?;
+        a.ltr(ax)
     });
-    assert_eq!(guest.run(), Stop::Halted);
-    guest.machine().debug_halt().expect("halts");
+    run_to(&mut guest, program.end());
     assert_eq!(
         guest.get(number::SELECTOR + number::TR),
         u32::from(selector::SECOND_TSS)
