@@ -72,6 +72,12 @@ pub struct Hazard {
     pub issue_predicts_call: Signal<In, Bit>,
     pub issue_return_eip: Signal<In, Bits<32>>,
     pub issue_busy: Signal<In, Bit>,
+    /// A prediction cut its instruction wrongly.
+    pub issue_miscut: Signal<In, Bit>,
+    // fetch
+    /// It asks for a word again.
+    pub fetch_repeats: Signal<In, Bit>,
+    // decode
     pub decode_found: Signal<In, Bit>,
     // between issue and address
     pub handover_held: Signal<In, Bit>,
@@ -90,6 +96,8 @@ pub struct Hazard {
     pub execute_vacant: Signal<In, Bit>,
     pub execute_redirect: Signal<In, Bit>,
     pub execute_micro_redirect: Signal<In, Bit>,
+    /// With `execute_redirect`: because code was written.
+    pub execute_code_changed: Signal<In, Bit>,
     pub execute_next_eip: Signal<In, Bits<32>>,
     /// The micro-op in execute is a near call's last.
     pub execute_calls: Signal<In, Bit>,
@@ -283,6 +291,16 @@ impl Logic for Hazard {
             | (bit_cast::<16, 1>(
                 (self.issue_valid.val() & self.issue_stall_on_branch.val()).into(),
             ) << 4)
-            | (bit_cast::<16, 1>((!self.issue_busy.val()).into()) << 5);
+            | (bit_cast::<16, 1>((!self.issue_busy.val()).into()) << 5)
+            | (bit_cast::<16, 1>(self.fetch_repeats.val().into()) << 6)
+            | (bit_cast::<16, 1>(self.issue_miscut.val().into()) << 7)
+            | (bit_cast::<16, 1>((self.issue_predicts.val() & !self.issue_miscut.val()).into())
+                << 8)
+            | (bit_cast::<16, 1>(
+                (self.execute_redirect.val() & self.execute_code_changed.val()).into(),
+            ) << 9)
+            | (bit_cast::<16, 1>(
+                (self.execute_redirect.val() & !self.execute_code_changed.val()).into(),
+            ) << 10);
     }
 }

@@ -134,16 +134,17 @@ impl Logic for Ulx3sSdram {
 
         // memory
         self.memory.reset.next = self.reset_control.reset.val();
-        self.memory.flush.next = false;
+        self.memory.flush.next = self.chip.caches_flush.val();
+        self.memory.fills.next = self.chip.caches_fill.val();
         self.memory.instruction_request.next = self.chip.instruction_request.val();
         self.memory.instruction_address.next = self.chip.instruction_address.val();
-        self.memory.instruction_cacheable.next = true;
+        self.memory.instruction_cacheable.next = self.chip.instruction_cacheable.val();
         self.chip.instruction_data.next = self.memory.instruction_data.val();
         self.chip.instruction_wait.next = self.memory.instruction_wait.val();
         self.memory.data_request.next = self.chip.data_request.val();
         self.memory.data_write.next = self.chip.data_write.val();
         self.memory.data_address.next = self.chip.data_address.val();
-        self.memory.data_cacheable.next = true;
+        self.memory.data_cacheable.next = self.chip.data_cacheable.val();
         self.memory.data_byte_enable.next = self.chip.data_byte_enable.val();
         self.memory.data_write_data.next = self.chip.data_write_data.val();
         self.chip.data_read_data.next = self.memory.data_read_data.val();

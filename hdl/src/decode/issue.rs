@@ -101,7 +101,6 @@ pub struct Issue {
     undefined: Signal<Local, Bit>,
     faults: Signal<Local, Bit>,
     believed: Signal<Local, Bit>,
-    taken: Signal<Local, Bit>,
     agrees: Signal<Local, Bit>,
     ends: Signal<Local, Bit>,
     jumps: Signal<Local, Bit>,
@@ -208,7 +207,8 @@ impl Logic for Issue {
             }
         }
         self.left_out.next = self.static_taken.val() & !self.in_routine.q.val();
-        self.last.next = (self.word.val().last & !self.static_taken.val()) | self.faults.val();
+        // A micro-op that faults flushes what comes behind it, so nothing here waits to know whether it does.
+        self.last.next = self.word.val().last & !self.static_taken.val();
         self.following.next = self.micro_address.q.val() + 1;
         self.next_address.next = self.following.val();
         if !self.in_routine.q.val() {
@@ -231,7 +231,6 @@ impl Logic for Issue {
             & (self.row.val().always_taken
                 | self.follows.q.val()
                 | bit_cast::<1, 32>(self.held.val().immediate >> 31).any());
-        self.taken.next = self.believed.val() & !self.faults.val();
         self.agrees.next =
             self.follows.q.val() & (self.relative_target.val() == self.target_eip.q.val());
         self.jumps.next = self.word.val().control == Control::Jump;
@@ -549,7 +548,7 @@ impl Logic for Issue {
         self.micro_op.next.operand16 = self.held.val().operand16;
         self.micro_op.next.repeat_not_equal = self.held.val().repeat_not_equal;
         self.micro_op.next.predicted_taken =
-            self.taken.val() | (self.jumps.val() & self.follows.q.val());
+            self.believed.val() | (self.jumps.val() & self.follows.q.val());
         self.micro_op.next.followed = self.agrees.val() | (self.jumps.val() & self.follows.q.val());
         self.micro_op.next.eip = self.held.val().eip;
         self.micro_op.next.next_eip = self.held.val().next_eip;
@@ -590,15 +589,12 @@ impl Logic for Issue {
             (!self.micro_valid.val()) | (self.leaves.val() & self.last.val());
         self.takes.next = self.found.val() & self.decode_advance.val();
         self.predicts.next =
-            (self.leaves.val() & self.taken.val() & !self.agrees.val()) | self.miscut.val();
+            (self.leaves.val() & self.believed.val() & !self.agrees.val()) | self.miscut.val();
         self.may_predict.next =
             (self.valid.q.val() & self.believed.val() & !self.follows.q.val()) | self.miscut.val();
         self.predicted_eip.next = self.relative_target.val();
         self.predicts_call.next = (self.held.val().opcode == 0xE8) & !self.miscut.val();
-        self.ends.next = self.leaves.val()
-            & self.last.val()
-            & (self.held.val().length != 0)
-            & !self.faults.val();
+        self.ends.next = self.leaves.val() & self.last.val() & (self.held.val().length != 0);
         self.call_leaves.next = self.ends.val()
             & ((self.held.val().opcode == 0xE8)
                 | ((self.held.val().opcode == 0xFF)

@@ -61,6 +61,8 @@ pub struct ExecuteStage {
     pub debug_write_data: Signal<In, Bits<32>>,
     /// The store here changes code that was fetched: see `RecentWords`.
     pub changes_code: Signal<In, Bit>,
+    /// The instruction in execute has changed code that was fetched: a `redirect` fetches it again.
+    pub code_changed: Signal<Out, Bit>,
     // to all
     pub valid: Signal<Out, Bit>,
     pub micro_op: Signal<Out, MicroOp>,
@@ -520,6 +522,7 @@ impl Logic for ExecuteStage {
         self.store_here.next = self.valid_reg.q.val() & self.is_store.val();
         self.changed_code.next =
             self.changed_code_reg.q.val() | (self.is_store.val() & self.changes_code.val());
+        self.code_changed.next = self.changed_code.val();
         self.store_valid.next = self.computed.val()
             & self.is_store.val()
             & !(self.void.val() | self.execute_fault.val());

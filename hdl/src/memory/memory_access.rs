@@ -39,6 +39,7 @@ pub struct MemoryAccess {
     pub tlb_user: Signal<In, Bit>,
     pub tlb_writable: Signal<In, Bit>,
     pub tlb_dirty: Signal<In, Bit>,
+    pub tlb_uncached: Signal<In, Bit>,
     pub paging: Signal<In, Bit>,
     pub write_protect: Signal<In, Bit>,
     // to and from the page walker
@@ -53,10 +54,12 @@ pub struct MemoryAccess {
     /// for a walk waits for them.
     pub load_first: Signal<Out, Bit>,
     pub load_request: Signal<Out, Bit>,
+    pub load_io: Signal<Out, Bit>,
     pub load_word: Signal<Out, Bits<29>>,
     pub load_byte_enable: Signal<Out, Bits<8>>,
+    pub load_cacheable: Signal<Out, Bit>,
     pub load_use: Signal<Out, PortUse>,
-    pub load_accepted: Signal<In, Bit>,
+    pub load_granted: Signal<In, Bit>,
     pub io_read_answered: Signal<In, Bit>,
     // to execute, valid with `memory_ready`
     /// There is an access, and it does not fault.
@@ -186,12 +189,14 @@ impl Logic for MemoryAccess {
             & !self.hold_io_reads.val()
             & !self.io_read_begun_reg.q.val()
             & !self.io_read_done_reg.q.val();
+        self.load_io.next = self.io_read_wanted.val();
         self.load_request.next = self.memory_read_wanted.val() | self.io_read_wanted.val();
         self.load_word.next = self.half_physical.val().get_bits::<29>(3);
         self.load_byte_enable.next = self.lanes.first_byte_enable.val();
         if self.second_half_reg.q.val() {
             self.load_byte_enable.next = self.lanes.second_byte_enable.val();
         }
+        self.load_cacheable.next = !(self.translate.val() & self.tlb_uncached.val());
         self.load_use.next = PortUse::Dropped;
         if self.access_io.val() {
             self.load_use.next = PortUse::IoRead;
@@ -206,11 +211,11 @@ impl Logic for MemoryAccess {
         // What has been done.
         if self.usable.val() & self.first_half.val() {
             self.first_physical_reg.d.next = self.half_physical.val();
-            if !self.access_read.val() | (self.memory_read.val() & self.load_accepted.val()) {
+            if !self.access_read.val() | (self.memory_read.val() & self.load_granted.val()) {
                 self.second_half_reg.d.next = true;
             }
         }
-        if self.io_read_wanted.val() & self.load_accepted.val() {
+        if self.io_read_wanted.val() & self.load_granted.val() {
             self.io_read_begun_reg.d.next = true;
         }
         if self.io_read_answered.val() {
@@ -241,7 +246,7 @@ impl Logic for MemoryAccess {
                 & !self.first_half.val()
                 & (!self.access_read.val()
                     | (self.io_read.val() & self.io_read_done_reg.q.val())
-                    | (self.memory_read.val() & self.load_accepted.val())));
+                    | (self.load_first.val() & self.load_granted.val())));
         self.page_fault.next = self.access_valid.val() & self.page_fault_reg.q.val();
         self.page_fault_code.next = bit_cast::<3, 1>(self.page_present_reg.q.val().into())
             | (bit_cast::<3, 1>(self.access_write.val().into()) << 1)

@@ -112,6 +112,8 @@ pub struct PagingControl {
     pub paging: bool,
     pub write_protect: bool,
     pub page_size_extension: bool,
+    /// CR3.PCD.
+    pub directory_uncached: bool,
 }
 
 /// Where the clocks of a run go wrong on purpose, in percent.
@@ -168,6 +170,8 @@ pub struct Bench {
     pub io_events: Vec<IoEvent>,
     pub port_reads: u64,
     pub port_writes: u64,
+    /// Addresses of reads that no cache may answer.
+    pub uncached_reads: Vec<u32>,
     io_reads: usize,
     outstanding: Option<PortAccess>,
     in_memory: Option<Access>,
@@ -191,6 +195,7 @@ impl Bench {
             io_events: Vec::new(),
             port_reads: 0,
             port_writes: 0,
+            uncached_reads: Vec::new(),
             io_reads: 0,
             outstanding: None,
             in_memory: None,
@@ -291,6 +296,9 @@ impl Bench {
                 self.port_writes += 1;
             } else {
                 self.port_reads += 1;
+                if !self.unit.data_cacheable.val() {
+                    self.uncached_reads.push(access.address);
+                }
             }
         }
         self.outstanding = Some(access);
@@ -300,7 +308,12 @@ impl Bench {
         self.unit.paging.next = self.control.paging;
         self.unit.write_protect.next = self.control.write_protect;
         self.unit.page_size_extension.next = self.control.page_size_extension;
-        self.unit.cr3.next = u64::from(DIRECTORY).into();
+        let uncached = if self.control.directory_uncached {
+            0x10
+        } else {
+            0
+        };
+        self.unit.cr3.next = u64::from(DIRECTORY | uncached).into();
     }
 
     /// Runs one clock; micro-ops come from `queue`, and what becomes of them goes to `retire`.

@@ -35,6 +35,8 @@ pub struct SdramMemory {
     pub reset: Signal<In, Bit>,
     /// Forget what is cached.
     pub flush: Signal<In, Bit>,
+    /// Loads that miss may fill the caches.
+    pub fills: Signal<In, Bit>,
     // instruction port
     pub instruction_request: Signal<In, Bit>,
     pub instruction_address: Signal<In, Bits<32>>,
@@ -94,6 +96,7 @@ impl SdramMemory {
             clock: Default::default(),
             reset: Default::default(),
             flush: Default::default(),
+            fills: Default::default(),
             instruction_request: Default::default(),
             instruction_address: Default::default(),
             instruction_in_ram: Default::default(),
@@ -129,8 +132,8 @@ impl SdramMemory {
             instruction_from_rom_reg: Default::default(),
             data_from_ram_reg: Default::default(),
             data_from_rom_reg: Default::default(),
-            instruction_cache: Cache::new(options.instruction_cache_bytes),
-            data_cache: Cache::new(options.data_cache_bytes),
+            instruction_cache: Cache::new(options.instruction_cache_bytes, false),
+            data_cache: Cache::new(options.data_cache_bytes, true),
             bus: Default::default(),
             sdram: Sdram::new(options.clock_hz),
         }
@@ -166,6 +169,8 @@ impl Logic for SdramMemory {
         self.sdram.reset.next = self.reset.val();
         self.instruction_cache.flush.next = self.flush.val();
         self.data_cache.flush.next = self.flush.val();
+        self.instruction_cache.fills.next = self.fills.val();
+        self.data_cache.fills.next = self.fills.val();
 
         // instruction port
         self.instruction_cache.request.next =
@@ -301,6 +306,7 @@ mod tests {
             let mut memory = start(memory);
             memory.instruction_rom_data.next = ROM.into();
             memory.data_rom_data.next = (!ROM).into();
+            memory.fills.next = true;
             memory.instruction_cacheable.next = true;
             memory.data_cacheable.next = true;
             Self {
@@ -558,6 +564,7 @@ mod tests {
             );
             bench.memory.data_cacheable.next = !(uncached && below(8) == 0);
             bench.memory.instruction_cacheable.next = !(uncached && below(8) == 0);
+            bench.memory.fills.next = !(uncached && below(8) == 0);
             bench.memory.flush.next = below(cache_bytes as u64 / 2) == 0;
             if data_free && let Some((place, store)) = next_data.take() {
                 let value = match place {

@@ -2,6 +2,7 @@
 
 mod alignment;
 mod breakpoints;
+mod caching;
 mod case;
 mod control_transfer;
 mod events;
