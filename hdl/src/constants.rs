@@ -115,6 +115,12 @@ constants! {
     SIGNATURE = spec::cpuid::SIGNATURE;
     FEATURES = spec::cpuid::FEATURE_BITS;
 
+    // Vectors by what they do to each other, and those with an error code: bit n is vector n.
+    CONTRIBUTORY = spec::exceptions::vectors_of(spec::exceptions::Severity::Contributory);
+    PAGE_FAULTS = spec::exceptions::vectors_of(spec::exceptions::Severity::PageFault);
+    DOUBLE_FAULTS = spec::exceptions::vectors_of(spec::exceptions::Severity::DoubleFault);
+    WITH_ERROR_CODE = spec::exceptions::vectors_with_error_code();
+
     // Routines that events begin with, at fixed places in the microcode.
     RESET_ENTRY = 0;
     DELIVER_ENTRY = 1;

@@ -102,6 +102,10 @@ pub struct Events {
     saved_eip_reg: DFF<Bits<32>>,
     software_reg: DFF<Bit>,
     external_reg: DFF<Bit>,
+    /// What the event being delivered is to a fault meanwhile; none of them if it is an interrupt.
+    first_contributes: DFF<Bit>,
+    first_is_page_fault: DFF<Bit>,
+    first_is_double_fault: DFF<Bit>,
     /// An event's routine runs.
     delivering: DFF<Bit>,
     reset_pending: DFF<Bit>,
@@ -133,7 +137,10 @@ pub struct Events {
     takes_nmi: Signal<Local, Bit>,
     takes_interrupt: Signal<Local, Bit>,
     takes_fault: Signal<Local, Bit>,
-    first_contributes: Signal<Local, Bit>,
+    contributory: Signal<Local, Bits<32>>,
+    page_faults: Signal<Local, Bits<32>>,
+    double_faults: Signal<Local, Bits<32>>,
+    with_error_code: Signal<Local, Bits<32>>,
     second_contributes: Signal<Local, Bit>,
     second_is_page_fault: Signal<Local, Bit>,
     double_fault: Signal<Local, Bit>,
@@ -159,6 +166,9 @@ impl Logic for Events {
             saved_eip_reg,
             software_reg,
             external_reg,
+            first_contributes,
+            first_is_page_fault,
+            first_is_double_fault,
             delivering,
             reset_pending,
             stepping,
@@ -218,24 +228,29 @@ impl Logic for Events {
         self.takes_fault.next = self.fault.val() & !self.kill.val();
 
         // A fault during delivery (SDM Vol. 3A, "Interrupt 8 - Double Fault Exception").
-        self.first_contributes.next = (!self.software_reg.q.val())
-            & ((self.vector_reg.q.val() == 0)
-                | ((self.vector_reg.q.val() > 9) & (self.vector_reg.q.val() < 14)));
-        self.second_contributes.next = (self.fault_vector.val() == 0)
-            | ((self.fault_vector.val() > 9) & (self.fault_vector.val() < 14));
-        self.second_is_page_fault.next = self.fault_vector.val() == 14;
+        self.contributory.next = CONTRIBUTORY.into();
+        self.page_faults.next = PAGE_FAULTS.into();
+        self.double_faults.next = DOUBLE_FAULTS.into();
+        self.with_error_code.next = WITH_ERROR_CODE.into();
+        self.second_contributes.next = self
+            .contributory
+            .val()
+            .get_bit(self.fault_vector.val().index());
+        self.second_is_page_fault.next = self
+            .page_faults
+            .val()
+            .get_bit(self.fault_vector.val().index());
         self.double_fault.next = self.delivering.q.val()
-            & ((self.first_contributes.val() & self.second_contributes.val())
-                | ((self.vector_reg.q.val() == 14)
-                    & (!self.software_reg.q.val())
+            & ((self.first_contributes.q.val() & self.second_contributes.val())
+                | (self.first_is_page_fault.q.val()
                     & (self.second_contributes.val() | self.second_is_page_fault.val())));
         self.gives_up.next = self.delivering.q.val()
-            & (!self.software_reg.q.val())
-            & (self.vector_reg.q.val() == 8)
+            & self.first_is_double_fault.q.val()
             & (self.second_contributes.val() | self.second_is_page_fault.val());
-        self.fault_has_code.next = (self.fault_vector.val() == 8)
-            | ((self.fault_vector.val() > 9) & (self.fault_vector.val() < 15))
-            | (self.fault_vector.val() == 17);
+        self.fault_has_code.next = self
+            .with_error_code
+            .val()
+            .get_bit(self.fault_vector.val().index());
         self.final_vector.next = bit_cast::<8, 5>(self.fault_vector.val());
         self.final_code.next = self.fault_code.val();
         self.final_has_code.next = self.fault_has_code.val();
@@ -334,6 +349,9 @@ impl Logic for Events {
             self.resume_flag_reg.d.next = false;
             self.stepping.d.next = false;
             self.software_reg.d.next = !self.interrupt_one.val();
+            self.first_contributes.d.next = false;
+            self.first_is_page_fault.d.next = false;
+            self.first_is_double_fault.d.next = false;
             self.external_reg.d.next = self.interrupt_one.val();
             self.delivering.d.next = true;
         }
@@ -344,6 +362,16 @@ impl Logic for Events {
         {
             self.vector_reg.d.next = self.final_vector.val();
             self.error_reg.d.next = self.final_code.val();
+            self.first_contributes.d.next =
+                self.takes_fault.val() & self.second_contributes.val() & !self.double_fault.val();
+            self.first_is_page_fault.d.next =
+                self.takes_fault.val() & self.second_is_page_fault.val() & !self.double_fault.val();
+            self.first_is_double_fault.d.next = self.takes_fault.val()
+                & (self.double_fault.val()
+                    | self
+                        .double_faults
+                        .val()
+                        .get_bit(self.fault_vector.val().index()));
             self.has_error_reg.d.next = self.final_has_code.val() & !self.real_mode.val();
             self.saved_eip_reg.d.next = self.eip.val();
             self.software_reg.d.next = false;
@@ -415,6 +443,9 @@ impl Logic for Events {
         if self.reset.val() {
             self.reset_pending.d.next = true;
             self.delivering.d.next = false;
+            self.first_contributes.d.next = false;
+            self.first_is_page_fault.d.next = false;
+            self.first_is_double_fault.d.next = false;
             self.stepping.d.next = false;
             self.trap_pending.d.next = false;
             self.step_reg.d.next = false;
