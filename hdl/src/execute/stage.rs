@@ -315,6 +315,7 @@ impl Logic for ExecuteStage {
         self.unit.c.next = self.operands.c.val();
         self.unit.late_a.next = self.operands.late_a.val();
         self.unit.late_b.next = self.operands.late_b.val();
+        self.unit.factor.next = self.operands.factor.val();
         self.unit.condition.next = self.op.val().x86_condition;
         self.unit.eflags.next = self.eflags.val();
         self.result.next = self.unit.result.val();

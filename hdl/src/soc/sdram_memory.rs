@@ -1,7 +1,8 @@
 //! The memory system with SDRAM: both caches, their bus, and the SDRAM's controller, behind the chip's two memory ports.
 //!
-//! It keeps the memory-port protocol. RAM is cached; ROM lies outside and answers in the next clock, as block RAM does, and
-//! so does an address where nothing is. Which of them an address is, is decided outside, too.
+//! It keeps the memory-port protocol. RAM is cached; ROM lies outside, and its answer takes three clocks; an
+//! address where nothing is answers in the next. Which of them an address is, is decided outside, too.
+use super::rom_port::RomPort;
 use super::sdram::Sdram;
 use crate::cache::bus::CacheBus;
 use crate::cache::{Cache, DEFAULT_CACHE_BYTES};
@@ -44,7 +45,8 @@ pub struct SdramMemory {
     pub instruction_in_ram: Signal<In, Bit>,
     pub instruction_in_rom: Signal<In, Bit>,
     pub instruction_cacheable: Signal<In, Bit>,
-    /// What the ROM holds at the address of the clock before.
+    pub instruction_rom_address: Signal<Out, Bits<32>>,
+    /// What the ROM holds at `instruction_rom_address` of the clock before.
     pub instruction_rom_data: Signal<In, Bits<64>>,
     pub instruction_data: Signal<Out, Bits<64>>,
     pub instruction_wait: Signal<Out, Bit>,
@@ -55,6 +57,7 @@ pub struct SdramMemory {
     pub data_in_ram: Signal<In, Bit>,
     pub data_in_rom: Signal<In, Bit>,
     pub data_cacheable: Signal<In, Bit>,
+    pub data_rom_address: Signal<Out, Bits<32>>,
     pub data_rom_data: Signal<In, Bits<64>>,
     pub data_byte_enable: Signal<In, Bits<8>>,
     pub data_write_data: Signal<In, Bits<64>>,
@@ -80,10 +83,15 @@ pub struct SdramMemory {
     data_from_ram_reg: DFF<Bit>,
     data_from_rom_reg: DFF<Bit>,
     // units
+    instruction_rom: RomPort,
+    data_rom: RomPort,
     instruction_cache: Cache,
     data_cache: Cache,
     bus: CacheBus,
     sdram: Sdram,
+    // wires
+    instruction_waits: Signal<Local, Bit>,
+    data_waits: Signal<Local, Bit>,
 }
 
 impl SdramMemory {
@@ -102,6 +110,7 @@ impl SdramMemory {
             instruction_in_ram: Default::default(),
             instruction_in_rom: Default::default(),
             instruction_cacheable: Default::default(),
+            instruction_rom_address: Default::default(),
             instruction_rom_data: Default::default(),
             instruction_data: Default::default(),
             instruction_wait: Default::default(),
@@ -111,6 +120,7 @@ impl SdramMemory {
             data_in_ram: Default::default(),
             data_in_rom: Default::default(),
             data_cacheable: Default::default(),
+            data_rom_address: Default::default(),
             data_rom_data: Default::default(),
             data_byte_enable: Default::default(),
             data_write_data: Default::default(),
@@ -132,10 +142,14 @@ impl SdramMemory {
             instruction_from_rom_reg: Default::default(),
             data_from_ram_reg: Default::default(),
             data_from_rom_reg: Default::default(),
+            instruction_rom: Default::default(),
+            data_rom: Default::default(),
             instruction_cache: Cache::new(options.instruction_cache_bytes, false),
             data_cache: Cache::new(options.data_cache_bytes, true),
             bus: Default::default(),
             sdram: Sdram::new(options.clock_hz),
+            instruction_waits: Default::default(),
+            data_waits: Default::default(),
         }
     }
 
@@ -162,7 +176,16 @@ impl Logic for SdramMemory {
             data_from_ram_reg,
             data_from_rom_reg
         );
-        clock!(self, clock, instruction_cache, data_cache, bus, sdram);
+        clock!(
+            self,
+            clock,
+            instruction_rom,
+            data_rom,
+            instruction_cache,
+            data_cache,
+            bus,
+            sdram
+        );
         self.instruction_cache.reset.next = self.reset.val();
         self.data_cache.reset.next = self.reset.val();
         self.bus.reset.next = self.reset.val();
@@ -173,15 +196,24 @@ impl Logic for SdramMemory {
         self.data_cache.fills.next = self.fills.val();
 
         // instruction port
-        self.instruction_cache.request.next =
-            self.instruction_request.val() & self.instruction_in_ram.val();
+        self.instruction_cache.request.next = self.instruction_request.val()
+            & self.instruction_in_ram.val()
+            & !self.instruction_rom.waits.val();
         self.instruction_cache.write.next = false;
         self.instruction_cache.address.next = self.instruction_address.val();
         self.instruction_cache.byte_enable.next = 0.into();
         self.instruction_cache.write_data.next = 0.into();
         self.instruction_cache.cacheable.next = self.instruction_cacheable.val();
-        self.instruction_wait.next = self.instruction_cache.busy.val();
-        if !self.instruction_cache.busy.val() {
+        self.instruction_rom.starts.next = self.instruction_request.val()
+            & self.instruction_in_rom.val()
+            & !self.instruction_cache.busy.val();
+        self.instruction_rom.address.next = self.instruction_address.val();
+        self.instruction_rom.rom_data.next = self.instruction_rom_data.val();
+        self.instruction_rom_address.next = self.instruction_rom.rom_address.val();
+        self.instruction_waits.next =
+            self.instruction_cache.busy.val() | self.instruction_rom.waits.val();
+        self.instruction_wait.next = self.instruction_waits.val();
+        if !self.instruction_waits.val() {
             self.instruction_from_ram_reg.d.next = self.instruction_in_ram.val();
             self.instruction_from_rom_reg.d.next = self.instruction_in_rom.val();
         }
@@ -189,18 +221,27 @@ impl Logic for SdramMemory {
         if self.instruction_from_ram_reg.q.val() {
             self.instruction_data.next = self.instruction_cache.read_data.val();
         } else if self.instruction_from_rom_reg.q.val() {
-            self.instruction_data.next = self.instruction_rom_data.val();
+            self.instruction_data.next = self.instruction_rom.data.val();
         }
 
         // data port
-        self.data_cache.request.next = self.data_request.val() & self.data_in_ram.val();
+        self.data_cache.request.next =
+            self.data_request.val() & self.data_in_ram.val() & !self.data_rom.waits.val();
         self.data_cache.write.next = self.data_write.val();
         self.data_cache.address.next = self.data_address.val();
         self.data_cache.byte_enable.next = self.data_byte_enable.val();
         self.data_cache.write_data.next = self.data_write_data.val();
         self.data_cache.cacheable.next = self.data_cacheable.val();
-        self.data_wait.next = self.data_cache.busy.val();
-        if !self.data_cache.busy.val() {
+        self.data_rom.starts.next = self.data_request.val()
+            & !self.data_write.val()
+            & self.data_in_rom.val()
+            & !self.data_cache.busy.val();
+        self.data_rom.address.next = self.data_address.val();
+        self.data_rom.rom_data.next = self.data_rom_data.val();
+        self.data_rom_address.next = self.data_rom.rom_address.val();
+        self.data_waits.next = self.data_cache.busy.val() | self.data_rom.waits.val();
+        self.data_wait.next = self.data_waits.val();
+        if !self.data_waits.val() {
             self.data_from_ram_reg.d.next = self.data_in_ram.val();
             self.data_from_rom_reg.d.next = self.data_in_rom.val();
         }
@@ -208,7 +249,7 @@ impl Logic for SdramMemory {
         if self.data_from_ram_reg.q.val() {
             self.data_read_data.next = self.data_cache.read_data.val();
         } else if self.data_from_rom_reg.q.val() {
-            self.data_read_data.next = self.data_rom_data.val();
+            self.data_read_data.next = self.data_rom.data.val();
         }
 
         // Every store is seen by the instruction cache.

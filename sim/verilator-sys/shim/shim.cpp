@@ -642,13 +642,13 @@ struct sg_machine : State {
         m.instruction_address = fetched;
         m.instruction_in_ram = in_ram(fetched);
         m.instruction_in_rom = memory.rom_at(fetched) != nullptr;
-        if (m.instruction_in_rom) m.instruction_rom_data = memory.read(fetched);
+        m.instruction_rom_data = memory.read(m.instruction_rom_address & ~7u);
         m.data_request = t.data_request;
         m.data_write = t.data_write;
         m.data_address = accessed;
         m.data_in_ram = in_ram(accessed);
         m.data_in_rom = memory.rom_at(accessed) != nullptr;
-        if (m.data_in_rom) m.data_rom_data = memory.read(accessed);
+        m.data_rom_data = memory.read(m.data_rom_address & ~7u);
         m.data_byte_enable = t.data_byte_enable;
         m.data_write_data = t.data_write_data;
 
