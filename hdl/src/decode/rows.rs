@@ -567,6 +567,7 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             .then("popa"),
         "pushf" => step(ExecuteOp::PassB)
             .system(EFLAGS)
+            .check(Check::PushFlags)
             .width(Full)
             .push()
             .last()
@@ -574,6 +575,7 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
         "popf" => nothing()
             .width(Full)
             .pop()
+            .check(Check::VirtualSensitive)
             .control(Control::PopFlags)
             .serialize()
             .last()
@@ -599,7 +601,7 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             register_form,
         )?
         .access_width(Word)
-        .unless(StaticCondition::RealMode, "undefined")
+        .unless(StaticCondition::RealSegments, "undefined")
         .then(name),
         "verr" | "verw" => with_source(
             step(ExecuteOp::ZeroExtendWord).to(R::T0),
@@ -607,7 +609,7 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             register_form,
         )?
         .access_width(Word)
-        .unless(StaticCondition::RealMode, "undefined")
+        .unless(StaticCondition::RealSegments, "undefined")
         .then(name),
         // It need not be writable if nothing changes.
         "arpl" if memory => copy(R::T0)
@@ -615,12 +617,12 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             .access_width(Word)
             .memory(MemoryOp::Load)
             .operand(0)
-            .unless(StaticCondition::RealMode, "undefined")
+            .unless(StaticCondition::RealSegments, "undefined")
             .then("arpl_memory"),
         "arpl" => step(ExecuteOp::ZeroExtendWord)
             .b(R::Rm)
             .to(R::T0)
-            .unless(StaticCondition::RealMode, "undefined")
+            .unless(StaticCondition::RealSegments, "undefined")
             .then("arpl_register"),
         "lmsw" => nothing().check(Check::Ring0).then(if memory {
             "lmsw_memory"
@@ -676,6 +678,7 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             .into(),
         "int" => step(ExecuteOp::PassB)
             .immediate()
+            .check(Check::VirtualSensitive)
             .control(Control::SoftwareInterrupt)
             .unless(StaticCondition::RealMode, "int_real")
             .then("int"),
@@ -689,8 +692,8 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             .then("event"),
         "into" => copy(R::T0).system(EFLAGS).then("into"),
         "iret" => nothing()
-            .check(Check::NotNested)
-            .unless(StaticCondition::RealMode, "iret_real")
+            .check(Check::VirtualSensitive)
+            .branch(Condition::Nested, "task_return")
             .then("iret"),
         "in" | "out" => {
             let input = name == "in";
@@ -789,7 +792,7 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             };
             let base = step(ExecuteOp::PassB)
                 .system(selector(s))
-                .unless(StaticCondition::RealMode, "undefined")
+                .unless(StaticCondition::RealSegments, "undefined")
                 .last();
             if memory {
                 base.width(Word).memory(MemoryOp::Store).operand(0).into()
@@ -801,7 +804,7 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             let form = if memory { "memory" } else { "register" };
             nothing()
                 .check(Check::Ring0)
-                .unless(StaticCondition::RealMode, "undefined")
+                .unless(StaticCondition::RealSegments, "undefined")
                 .then(format!("{name}_{form}"))
         }
         _ => return Option::None,
@@ -884,12 +887,12 @@ fn mov(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
         (Rd, Dd) => copy(R::Rm)
             .system(DR0)
             .from_reg()
-            .check(Check::Ring0)
+            .check(Check::DebugRegister)
             .last()
             .into(),
         (Dd, Rd) => step(ExecuteOp::PassB)
             .b(R::Rm)
-            .check(Check::Ring0)
+            .check(Check::DebugRegister)
             .control_of(Control::WriteSystem, DR0)
             .from_reg()
             .serialize()

@@ -22,10 +22,16 @@ pub struct SegmentCheck {
     // mode
     pub real_mode: Signal<In, Bit>,
     pub cpl: Signal<In, Bits<2>>,
+    /// A task switch goes on in the new task.
+    pub switching: Signal<In, Bit>,
+    /// The micro-op that comes from the address stage begins an instruction at a breakpoint.
+    pub breakpoint: Signal<In, Bit>,
     /// CR0.AM and EFLAGS.AC.
     pub checks_alignment: Signal<In, Bit>,
     // to the data unit
     pub access_read: Signal<Out, Bit>,
+    /// The micro-op here reads, whether it is valid or not.
+    pub reads: Signal<Out, Bit>,
     pub access_write: Signal<Out, Bit>,
     /// Only whether the access would be permitted.
     pub access_probe: Signal<Out, Bit>,
@@ -160,6 +166,7 @@ impl Logic for SegmentCheck {
         self.on_stack.next = (self.segment_reg.q.val() == 2) | (self.segment_reg.q.val() == 10);
 
         self.access_read.next = self.valid_reg.q.val() & self.is_read.val() & !self.probes.val();
+        self.reads.next = self.is_read.val();
         self.access_probe.next = self.probes.val();
         self.access_write.next = self.is_write.val();
         self.access_io.next = self.is_port.val();
@@ -196,6 +203,7 @@ impl Logic for SegmentCheck {
             }
             if ((self.segment_reg.q.val() == 7) & !self.op.val().table_access)
                 | (self.op.val().check == Check::NotNullTask)
+                | (self.switching.val() & (self.op.val().address == AddressMode::Descriptor))
             {
                 self.micro_op.next.fault_vector = 10.into();
             }
@@ -223,6 +231,12 @@ impl Logic for SegmentCheck {
         if self.takes.val() {
             self.valid_reg.d.next = true;
             self.micro_op_reg.d.next = self.address_micro_op.val();
+            // It comes before the faults that fetch and decode have found.
+            if self.breakpoint.val() {
+                self.micro_op_reg.d.next.fault = true;
+                self.micro_op_reg.d.next.fault_vector = 1.into();
+                self.micro_op_reg.d.next.fault_code = 0.into();
+            }
             // The level changes only with a flush, so it can be asked for a clock early.
             self.user_reg.d.next =
                 (self.cpl.val() == 3) & !self.address_micro_op.val().system_access;
