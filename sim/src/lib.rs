@@ -13,6 +13,8 @@ pub mod cli;
 pub mod debug;
 mod files;
 #[cfg(feature = "model")]
+pub mod foreign;
+#[cfg(feature = "model")]
 pub mod gdb;
 pub mod image;
 pub mod journey;

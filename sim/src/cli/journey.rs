@@ -69,6 +69,7 @@ impl JourneyArguments {
         let setup = Setup {
             config: MachineConfig {
                 ram_bytes: spec::memory_map::DEFAULT_RAM_BYTES,
+                shadow: false,
                 rom: image.rom,
                 memory: self.memory.kind(self.wait_states)?,
                 wait_seed: self.wait_states,

@@ -4,7 +4,7 @@ use super::guest::GuestArguments;
 use super::session::{self, Options};
 use super::wave::Window;
 use super::{Failure, MemoryArgument};
-use crate::machine::Stop;
+use crate::machine::{Stop, UnknownPort};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -56,8 +56,22 @@ impl RunArguments {
             observe: false,
         };
         let end = session::run(&setup, &options, &mut |_| true)?;
-        if end.stop == Some(Stop::Halted) {
-            eprintln!("halted at {}", end.place);
+        match end.stop {
+            Some(Stop::Halted) => eprintln!("halted at {}", end.place),
+            Some(Stop::Reset) => eprintln!("the guest asked for a reset at {}", end.place),
+            _ => {}
+        }
+        if !end.unknown_ports.is_empty() {
+            eprintln!("ports that no device has (they read FFh):\n  port     reads    writes");
+        }
+        for UnknownPort {
+            port,
+            reads,
+            writes,
+            ..
+        } in &end.unknown_ports
+        {
+            eprintln!("  {port:04x}{reads:>10}{writes:>10}");
         }
         end.code(hang_cycles)
     }

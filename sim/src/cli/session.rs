@@ -3,7 +3,7 @@
 use super::wave::{Window, Windows};
 use super::{Failure, exit, interrupted};
 use crate::files;
-use crate::machine::{Machine, MachineConfig, Stop};
+use crate::machine::{Machine, MachineConfig, Stop, UnknownPort};
 use crate::symbols::Symbols;
 use crate::trace::{Instruction, Instructions, micro_op_line, retire_line};
 use crate::wave::Wave;
@@ -71,6 +71,8 @@ pub struct End {
     memory_fault: String,
     /// What came out of the UART.
     pub console: Vec<u8>,
+    /// Ports that the guest has used and no device has.
+    pub unknown_ports: Vec<UnknownPort>,
     /// For every window around a symbol, the cycles at which it was reached.
     input: Vec<(u64, Vec<u8>)>,
     windows: Windows,
@@ -223,6 +225,7 @@ pub fn run(
         place,
         memory_fault: machine.memory_fault(),
         console,
+        unknown_ports: machine.unknown_ports(),
         input,
         windows,
     };
@@ -310,7 +313,7 @@ impl End {
                 format!("interrupted at {place}"),
             )),
             Some(Stop::Exit(value)) => Ok((value << 1 | 1) as u8),
-            Some(Stop::Halted) => Ok(exit::SUCCESS),
+            Some(Stop::Halted | Stop::Reset) => Ok(exit::SUCCESS),
             Some(Stop::Shutdown) => Err(Failure::new(
                 exit::SHUTDOWN,
                 format!("the guest shut down at {place}"),
