@@ -32,13 +32,14 @@ pub struct GuestArguments {
         long,
         value_name = "TEXT",
         requires = "kernel",
+        conflicts_with_all = ["bios", "image"],
         default_value = "",
         hide_default_value = true,
         allow_hyphen_values = true
     )]
     append: String,
     /// Linux's initial RAM disk, or the only module of a multiboot kernel
-    #[arg(long, value_name = "FILE", requires = "kernel")]
+    #[arg(long, value_name = "FILE", requires = "kernel", conflicts_with_all = ["bios", "image"])]
     initrd: Option<PathBuf>,
     /// How user code of the built-in image enters the kernel
     #[arg(long, value_enum, default_value_t = GateArgument::Sysenter, conflicts_with_all = ["bios", "image", "kernel"])]
