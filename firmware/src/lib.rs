@@ -13,6 +13,7 @@ mod kernel;
 pub mod loader;
 mod memory_map;
 mod module;
+mod own_program;
 mod pe;
 mod programs;
 pub mod reset;
@@ -22,6 +23,7 @@ pub mod symbols;
 
 pub use error::ImageError;
 pub use image::{Gate, Image, ImageOptions, Layer, build};
+pub use own_program::OwnProgram;
 pub use programs::{Expectation, Program, expectations};
 pub use smoke::{SMOKE_TEXT, smoke};
 pub use stamps::{BILL_SUM, BILL_TITLE};

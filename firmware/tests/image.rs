@@ -312,6 +312,7 @@ fn reload(image: &Image) -> Vec<(String, loader::Mapped)> {
             bytes,
             base,
             layer: module.layer,
+            stand_ins: None,
         });
     }
     let mapped = loader::load(&requests).expect("the files load");
@@ -518,6 +519,7 @@ fn an_import_from_the_same_or_a_higher_layer_is_refused() {
                     "KERNELBASE.dll" => 3,
                     _ => kernel32_layer,
                 },
+                stand_ins: None,
             })
             .collect();
         loader::load(&requests)
@@ -540,6 +542,7 @@ fn a_file_that_is_not_pe_is_refused() {
         bytes: b"MZ",
         base: 0x1000_0000,
         layer: 1,
+        stand_ins: None,
     };
     assert!(matches!(
         loader::load(&[request]),

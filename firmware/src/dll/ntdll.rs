@@ -1,5 +1,6 @@
 //! `ntdll`: a stub for every service, the gates, and the little of the run-time library that is used.
 
+use super::heap;
 use crate::kernel::{field, teb_field};
 use crate::module::{Access, ModuleSource, Scope};
 use abi::SERVICES;
@@ -23,10 +24,14 @@ const AFTER_GATES: u32 = (FAST_SYSTEM_CALL & !0xFFF) + 0x1000;
 const CONTINUE_EXECUTION: u32 = 0;
 const CONTINUE_SEARCH: u32 = 1;
 
-pub fn source() -> ModuleSource {
+/// `with_heap`: for images of own programs.
+pub fn source(with_heap: bool) -> ModuleSource {
     let mut module = ModuleSource::new("ntdll", "ntdll.dll", 2, 3, PREFERRED_BASE);
     module.section(".text", Access::Code);
     run_time_library(&mut module);
+    if with_heap {
+        heap::add(&mut module);
+    }
     module.section_at(".stubs", Access::Code, STUB_SECTION);
     for service in SERVICES {
         let (number, argument_bytes) =
@@ -52,6 +57,9 @@ pub fn source() -> ModuleSource {
     gates(&mut module);
     module.section_at(".rdata", Access::Constant, AFTER_GATES);
     module.directories();
+    if with_heap {
+        heap::add_data(&mut module);
+    }
     module
 }
 

@@ -45,6 +45,8 @@ pub struct KernelOptions {
     pub gate: Gate,
     /// The bill's stamps, or none.
     pub stamps: Stamps,
+    /// For a user's own program: its file name. Its exit status goes to the exit port, and it reads lines.
+    pub own_program: Option<String>,
 }
 
 /// The kernel's source.
@@ -53,15 +55,15 @@ pub fn source(options: &KernelOptions) -> ModuleSource {
     module.entry = Some("KiSystemStartup");
     module.section(".text", Access::Code);
     entry::add(&mut module, options);
-    trap::add(&mut module);
+    trap::add(&mut module, options.own_program.is_some());
     interrupts::add(&mut module);
-    console::add(&mut module);
-    services::add(&mut module, options.stamps);
-    stop::add(&mut module);
+    console::add(&mut module, console::received_bytes(options));
+    services::add(&mut module, options);
+    stop::add(&mut module, options.own_program.as_deref());
     start::add(&mut module, options);
     tables::add_constants(&mut module);
     module.directories();
     module.section(".data", Access::Data);
-    tables::add_data(&mut module);
+    tables::add_data(&mut module, options);
     module
 }

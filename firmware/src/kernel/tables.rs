@@ -1,6 +1,6 @@
 //! The kernel's tables and variables: services, interrupt vectors, the first thread.
 
-use super::{console, interrupts, start, trap};
+use super::{KernelOptions, console, interrupts, start, trap};
 use crate::memory_map::{KERNEL_STACK_BYTES, KERNEL_STACK_TOP, THREAD_ENVIRONMENT};
 use crate::module::{ModuleSource, Scope};
 use abi::SERVICES;
@@ -61,8 +61,8 @@ fn gate(s: &Scope, vector: u32) -> [u32; 2] {
 
 const _: () = assert!(SYSTEM_SERVICE_VECTOR == 0x2E);
 
-pub fn add_data(module: &mut ModuleSource) {
-    console::add_data(module);
+pub fn add_data(module: &mut ModuleSource, options: &KernelOptions) {
+    console::add_data(module, console::received_bytes(options));
     // Four descriptors; Windows 7 uses the second for the window manager, which is not here.
     module.data("KeServiceDescriptorTable", |s| {
         let mut bytes = vec![0; 4 * size_of::<ServiceDescriptor>()];

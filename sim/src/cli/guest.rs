@@ -77,17 +77,75 @@ impl GuestArguments {
         self.wait_states
     }
 
-    /// Lays out the kernel with its command line and disk.
-    fn start(&self, path: &Path, ram_bytes: u32) -> Result<Started, Failure> {
-        let file = files::read(path, ram_bytes.into())?;
+    /// How user code of the built-in image enters the kernel.
+    pub fn gate(&self) -> GateArgument {
+        self.gate
+    }
+
+    /// Bytes of RAM, a multiple of 8.
+    ///
+    /// # Errors
+    /// None, or more than there can be.
+    pub fn ram_bytes(&self, default: u32) -> Result<u32, Failure> {
+        let ram = self.ram.unwrap_or(default.into());
+        if ram == 0 || ram > 0xC000_0000 {
+            return Err(Failure::new(
+                exit::USAGE,
+                format!("{ram} bytes of RAM: it must have 1 byte to 3 GB"),
+            ));
+        }
+        Ok((ram as u32).next_multiple_of(8))
+    }
+
+    /// A machine that enters a kernel.
+    ///
+    /// # Errors
+    /// No kernel, or one that does not fit.
+    pub fn kernel_setup(&self, path: &Path, file: &[u8], line: &str) -> Result<Setup, Failure> {
+        let ram_bytes = self.ram_bytes(KERNEL_RAM_BYTES)?;
+        let started = self.start(path, file, line, ram_bytes)?;
+        Ok(self.machine(ram_bytes, started.rom, started.loads, Symbols::default()))
+    }
+
+    fn machine(
+        &self,
+        ram_bytes: u32,
+        rom: Vec<u8>,
+        loads: Vec<(u32, Vec<u8>)>,
+        symbols: Symbols,
+    ) -> Setup {
+        Setup {
+            config: MachineConfig {
+                ram_bytes,
+                rom,
+                shadow: self.shadow,
+                memory: MemoryKind::Bram,
+                wait_seed: self.wait_states,
+                hang_clocks: self.hang_cycles(),
+                keep_retired: false,
+                keep_ports: false,
+            },
+            loads,
+            symbols: Arc::new(symbols),
+        }
+    }
+
+    /// Lays out a kernel with its command line and disk.
+    fn start(
+        &self,
+        path: &Path,
+        file: &[u8],
+        line: &str,
+        ram_bytes: u32,
+    ) -> Result<Started, Failure> {
         let disk = match &self.initrd {
             Some(disk) => Some((disk.as_path(), files::read(disk, ram_bytes.into())?)),
             None => None,
         };
         let kernel = Kernel {
             name: path,
-            file: &file,
-            append: &self.append,
+            file,
+            append: line,
             initrd: disk.as_ref().map(|(name, bytes)| (*name, bytes.as_slice())),
             ram_bytes,
         };
@@ -105,18 +163,13 @@ impl GuestArguments {
             true => FOREIGN_RAM_BYTES,
             false => DEFAULT_RAM_BYTES,
         };
-        let ram = self.ram.unwrap_or(default_ram.into());
-        if ram == 0 || ram > 0xC000_0000 {
-            return Err(Failure::new(
-                exit::USAGE,
-                format!("{ram} bytes of RAM: it must have 1 byte to 3 GB"),
-            ));
-        }
-        let ram_bytes = (ram as u32).next_multiple_of(8);
+        let ram_bytes = self.ram_bytes(default_ram)?;
+        let ram = u64::from(ram_bytes);
         let mut loads: Vec<(u32, Vec<u8>)> = Vec::new();
         let (rom, symbols) = match (&self.bios, &self.image) {
             _ if let Some(path) = &self.kernel => {
-                let started = self.start(path, ram_bytes)?;
+                let file = files::read(path, ram)?;
+                let started = self.start(path, &file, &self.append, ram_bytes)?;
                 loads = started.loads;
                 (started.rom, Symbols::default())
             }
@@ -159,19 +212,6 @@ impl GuestArguments {
             }
             loads.push((*address, bytes));
         }
-        Ok(Setup {
-            config: MachineConfig {
-                ram_bytes,
-                rom,
-                shadow: self.shadow,
-                memory: MemoryKind::Bram,
-                wait_seed: self.wait_states,
-                hang_clocks: self.hang_cycles(),
-                keep_retired: false,
-                keep_ports: false,
-            },
-            loads,
-            symbols: Arc::new(symbols),
-        })
+        Ok(self.machine(ram_bytes, rom, loads, symbols))
     }
 }

@@ -18,6 +18,8 @@ mod journey;
 #[cfg(feature = "model")]
 mod opcodes;
 #[cfg(feature = "model")]
+mod own;
+#[cfg(feature = "model")]
 mod run;
 #[cfg(feature = "model")]
 mod session;

@@ -55,6 +55,8 @@ pub struct Options {
     pub port_log: Option<PathBuf>,
     /// Connect stdin and stdout to the guest's console; otherwise the output is only gathered.
     pub console: bool,
+    /// The console is a program's: lines end with CR and LF, the end of input is a Ctrl-Z, test codes are not shown.
+    pub program: bool,
     /// Hand instructions to the observer.
     pub observe: bool,
 }
@@ -161,7 +163,10 @@ pub fn run(
         machine.set_breakpoint(address);
     }
 
-    let typed = options.console.then(console_input);
+    let typed = options.console.then(|| match options.program {
+        true => program_input(),
+        false => console_input(),
+    });
     let mut input = Vec::new();
     let mut console = Vec::new();
     let stop = loop {
@@ -184,7 +189,9 @@ pub fn run(
             show(&sent)?;
             show(&debug)?;
             for code in machine.take_posts() {
-                eprintln!("[POST {code:02x}]");
+                if !options.program {
+                    eprintln!("[POST {code:02x}]");
+                }
             }
         }
         console.extend(sent);
@@ -274,27 +281,56 @@ pub(super) fn show(bytes: &[u8]) -> std::io::Result<()> {
     stdout.flush()
 }
 
-/// Bytes typed or piped into stdin, from a thread of their own: reading blocks.
+/// Bytes typed or piped into stdin, from a thread of their own: reading blocks. An Enter key sends CR, as a serial terminal does.
 pub fn console_input() -> Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
     let terminal = std::io::stdin().is_terminal();
+    input(
+        move |bytes| match terminal {
+            true => bytes
+                .iter()
+                .map(|&byte| if byte == b'\n' { b'\r' } else { byte })
+                .collect(),
+            false => bytes.to_vec(),
+        },
+        &[],
+    )
+}
+
+/// The same for a program that reads text: every line ends with CR and LF, and behind the last byte comes a Ctrl-Z.
+fn program_input() -> Receiver<Vec<u8>> {
+    let mut before = 0;
+    let lines = move |bytes: &[u8]| {
+        let mut text = Vec::with_capacity(bytes.len());
+        for &byte in bytes {
+            if byte == b'\n' && before != b'\r' {
+                text.push(b'\r');
+            }
+            text.push(byte);
+            before = byte;
+        }
+        text
+    };
+    input(lines, &[0x1A])
+}
+
+/// What `change` makes of stdin, and `end` behind it.
+fn input(
+    mut change: impl FnMut(&[u8]) -> Vec<u8> + Send + 'static,
+    end: &'static [u8],
+) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         let mut chunk = [0; 256];
         while let Ok(count) = std::io::stdin().lock().read(&mut chunk) {
             if count == 0 {
                 break;
             }
-            let mut bytes = chunk[..count].to_vec();
-            if terminal {
-                // What a serial terminal sends for the Enter key.
-                bytes
-                    .iter_mut()
-                    .filter(|byte| **byte == b'\n')
-                    .for_each(|byte| *byte = b'\r');
+            if sender.send(change(&chunk[..count])).is_err() {
+                return;
             }
-            if sender.send(bytes).is_err() {
-                break;
-            }
+        }
+        if !end.is_empty() {
+            let _ = sender.send(end.to_vec());
         }
     });
     receiver

@@ -57,6 +57,11 @@ struct Entry {
     esi: u32,
 }
 
+/// Whether a file is a Linux image; since those can also be programs of a firmware, they begin as PE files do.
+pub fn is_linux(file: &[u8]) -> bool {
+    linux::is_bzimage(file)
+}
+
 /// Lays out RAM and ROM for a kernel.
 ///
 /// # Errors
