@@ -106,6 +106,7 @@ const BASES: &[(&str, u32)] = &[
     ("KERNELBASE", 0x754C_0000),
     ("kernel32", 0x77DE_0000),
     ("winlogon", 0x0100_0000),
+    ("msvcrt", 0x6FF5_0000),
     ("missing", own_program::STAND_INS_BASE),
 ];
 
@@ -267,8 +268,10 @@ fn sources(options: &ImageOptions) -> Vec<ModuleSource> {
             options.own_program.is_some(),
         ));
     }
-    if options.own_program.is_none() {
-        sources.push(programs::source(options));
+    match &options.own_program {
+        None => sources.push(programs::source(options)),
+        Some(program) if program.imports_from(dll::MSVCRT) => sources.push(dll::msvcrt()),
+        Some(_) => {}
     }
     sources
 }

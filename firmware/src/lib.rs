@@ -12,7 +12,7 @@ mod image;
 mod kernel;
 pub mod loader;
 mod memory_map;
-mod module;
+pub mod module;
 mod own_program;
 mod pe;
 mod programs;

@@ -21,6 +21,7 @@ const SECOND_BASE: u32 = 0x0100_0000;
 /// Addresses that a program may have: behind the region for allocations, before the DLLs.
 const FIRST_ADDRESS: u32 = 0x0040_0000;
 const END_ADDRESS: u32 = 0x6F00_0000;
+/// Above kernel32, or above the C run-time library if it uses that.
 const PROGRAM_LAYER: u8 = 5;
 const DIRECTORY_CLR: usize = 14;
 /// `STATUS_ENTRYPOINT_NOT_FOUND`.
@@ -124,12 +125,25 @@ impl OwnProgram {
         let module = Module {
             name: self.module_name(),
             file_name: self.file_name.clone(),
-            layer: PROGRAM_LAYER,
+            layer: match self.imports_from(crate::dll::MSVCRT) {
+                true => crate::dll::MSVCRT_LAYER + 1,
+                false => PROGRAM_LAYER,
+            },
             ring: 3,
             file: self.bytes.clone(),
             symbols: symbols(&pe, size),
         };
         Ok((module, base))
+    }
+
+    /// Whether the file names this DLL among its imports.
+    pub fn imports_from(&self, dll: &str) -> bool {
+        let imported = || -> Option<bool> {
+            let pe = PeFile32::parse(&*self.bytes).ok()?;
+            let mut imports = pe.imports().ok()?.filter_map(Result::ok);
+            Some(imports.any(|import| import.library().eq_ignore_ascii_case(dll.as_bytes())))
+        };
+        imported().unwrap_or(false)
     }
 
     /// What debuggers call it: the file name without its extension.

@@ -51,6 +51,7 @@ const CONSTANT: &[(&str, u32, u32)] = &[
     ("HeapValidate", 3, 1),
     ("InitializeCriticalSection", 1, 0),
     ("InitializeCriticalSectionAndSpinCount", 2, 1),
+    ("IsDBCSLeadByteEx", 2, 0),
     ("IsDebuggerPresent", 0, 0),
     ("IsProcessorFeaturePresent", 1, 0),
     ("LeaveCriticalSection", 1, 0),
