@@ -9,11 +9,6 @@ use abi::layout::*;
 use abi::selectors;
 use std::mem::offset_of;
 
-/// A process sees Windows 7 SP1.
-const MAJOR_VERSION: u32 = 6;
-const MINOR_VERSION: u32 = 1;
-const BUILD_NUMBER: u16 = 7601;
-const SERVICE_PACK: u16 = 0x0100;
 /// Milliseconds of a tick, with 24 fraction bits.
 const TICK_MULTIPLIER: u32 = 0x0FA0_0000;
 const I386: u16 = 0x014C;
@@ -213,8 +208,9 @@ pub fn shared_user_data(
         PRODUCT_WORKSTATION,
     );
     page.put(offset_of!(SharedUserData, product_type_is_valid), &[1]);
-    page.put32(offset_of!(SharedUserData, nt_major_version), MAJOR_VERSION);
-    page.put32(offset_of!(SharedUserData, nt_minor_version), MINOR_VERSION);
+    let release = options.windows.release();
+    page.put32(offset_of!(SharedUserData, nt_major_version), release.major);
+    page.put32(offset_of!(SharedUserData, nt_minor_version), release.minor);
     for feature in FEATURES {
         page.put(
             offset_of!(SharedUserData, processor_features) + feature,
@@ -263,7 +259,8 @@ pub fn thread_environment(stack_bytes: u32) -> Vec<u8> {
 }
 
 /// The process environment block for a program at `image_base`; its lists are in [`loader_heap`].
-pub fn process_environment(image_base: u32, heap: u32) -> Vec<u8> {
+pub fn process_environment(options: &ImageOptions, image_base: u32, heap: u32) -> Vec<u8> {
+    let release = options.windows.release();
     let mut page = Block::new(PROCESS_ENVIRONMENT, size_of::<ProcessEnvironment>());
     page.put32(
         offset_of!(ProcessEnvironment, image_base_address),
@@ -275,21 +272,26 @@ pub fn process_environment(image_base: u32, heap: u32) -> Vec<u8> {
         LOADER_HEAP + PARAMETERS_AT as u32,
     );
     page.put32(offset_of!(ProcessEnvironment, process_heap), heap);
-    page.put32(offset_of!(ProcessEnvironment, api_set_map), API_SET_MAP);
+    if options.windows.has_kernelbase() {
+        page.put32(offset_of!(ProcessEnvironment, api_set_map), API_SET_MAP);
+    }
     page.put32(offset_of!(ProcessEnvironment, number_of_processors), 1);
     page.put32(
         offset_of!(ProcessEnvironment, os_major_version),
-        MAJOR_VERSION,
+        release.major,
     );
     page.put32(
         offset_of!(ProcessEnvironment, os_minor_version),
-        MINOR_VERSION,
+        release.minor,
     );
     page.put16(
         offset_of!(ProcessEnvironment, os_build_number),
-        BUILD_NUMBER,
+        release.build,
     );
-    page.put16(offset_of!(ProcessEnvironment, os_csd_version), SERVICE_PACK);
+    page.put16(
+        offset_of!(ProcessEnvironment, os_csd_version),
+        release.service_pack,
+    );
     page.bytes
 }
 

@@ -14,8 +14,8 @@ use crate::programs::{self, Program};
 use crate::reset::{RESET_VECTOR, reset_vector, start_up};
 use crate::stamps::Stamps;
 use crate::symbols::{self, ModuleRange, Note, Symbol, SymbolFile, SymbolKind, Table};
+use abi::Windows;
 use abi::addresses::{SHARED_USER_DATA, SHARED_USER_DATA_KERNEL};
-use abi::{SERVICES, Service};
 
 /// The image's ROM always has this size, so that its addresses do not depend on its contents.
 const ROM_BYTES: usize = spec::memory_map::DEFAULT_ROM_BYTES as usize;
@@ -47,6 +47,8 @@ pub struct ImageOptions {
     pub without: Option<Layer>,
     /// Base addresses that differ from Windows 7's: module name and base, a multiple of 64 KB.
     pub bases: Vec<(String, u32)>,
+    /// Whose services, stubs and version the image has. Before Windows 7 there is no KERNELBASE.
+    pub windows: Windows,
     /// What winlogon.exe does.
     pub program: Program,
     /// A program to load instead of winlogon.exe, with the DLLs that have what programs ask for.
@@ -63,6 +65,7 @@ impl Default for ImageOptions {
             gate: Gate::Sysenter,
             without: None,
             bases: Vec::new(),
+            windows: Windows::Seven,
             program: Program::Greeting,
             own_program: None,
             console_text: "winlogon.exe says hello from ring 3.\r\n".into(),
@@ -79,7 +82,7 @@ impl ImageOptions {
 
     /// Whether the image has KERNELBASE.
     pub fn has_kernelbase(&self) -> bool {
-        self.without != Some(Layer::KernelBase)
+        self.without != Some(Layer::KernelBase) && self.windows.has_kernelbase()
     }
 
     fn base_of(&self, module: &str) -> u32 {
@@ -246,23 +249,29 @@ fn sources(options: &ImageOptions) -> Vec<ModuleSource> {
             || file.eq_ignore_ascii_case("KERNELBASE.dll") && options.has_kernelbase()
     };
     let stamps = Stamps::of(options);
-    let mut sources = vec![
-        kernel::source(&KernelOptions {
-            gate: options.gate,
-            stamps,
-            own_program: options
-                .own_program
-                .as_ref()
-                .map(|own| own.file_name.clone()),
-        }),
-        dll::api_set_schema(present),
-        dll::ntdll(options.own_program.is_some()),
-    ];
+    let mut sources = vec![kernel::source(&KernelOptions {
+        gate: options.gate,
+        windows: options.windows,
+        stamps,
+        own_program: options
+            .own_program
+            .as_ref()
+            .map(|own| own.file_name.clone()),
+    })];
+    if options.windows.has_kernelbase() {
+        sources.push(dll::api_set_schema(present));
+    }
+    sources.push(dll::ntdll(
+        options.windows,
+        options.gate,
+        options.own_program.is_some(),
+    ));
     if options.has_kernelbase() {
-        sources.push(dll::kernelbase(stamps));
+        sources.push(dll::kernelbase(options.windows, stamps));
     }
     if options.has_kernel32() {
         sources.push(dll::kernel32(
+            options.windows,
             options.has_kernelbase(),
             stamps,
             options.own_program.is_some(),
@@ -361,7 +370,7 @@ fn map_environment(
     };
     space.map(
         PROCESS_ENVIRONMENT,
-        &environment::process_environment(user[0].base, heap_handle),
+        &environment::process_environment(options, user[0].base, heap_handle),
         USER_DATA,
     )?;
     let heap = environment::loader_heap(&user, options.own_program.as_ref());
@@ -499,7 +508,9 @@ fn symbol_file(
         });
     }
     let names = |prefix: &str| {
-        SERVICES
+        options
+            .windows
+            .services()
             .iter()
             .map(|service| format!("{prefix}{}", service.base_name()))
             .collect()
@@ -523,7 +534,10 @@ fn symbol_file(
 }
 
 fn notes(options: &ImageOptions) -> Vec<Note> {
-    let service = Service::named("NtWriteFile").expect("a service of the table");
+    let service = options
+        .windows
+        .service("NtWriteFile")
+        .expect("a service of the table");
     let gate = match options.gate {
         Gate::Sysenter => ("KiFastSystemCall", "sysenter", "KiFastCallEntry", "sysexit"),
         Gate::Int2e => ("KiIntSystemCall", "int 2Eh", "KiSystemService", "iretd"),
@@ -532,6 +546,10 @@ fn notes(options: &ImageOptions) -> Vec<Note> {
         "KiServiceTable[{:x}], {} argument bytes",
         service.number, service.argument_bytes
     );
+    let stub = match options.windows.stubs_enter_themselves() {
+        false => format!("eax={:x} edx=7ffe0300", service.number),
+        true => format!("eax={:x}, {}", service.number, gate.1),
+    };
     let base_call = format!("call [{:08x}]", options.base_of("KERNELBASE") + 0x1190);
     let rows: [(&str, &str, &str); 9] = [
         (
@@ -545,7 +563,7 @@ fn notes(options: &ImageOptions) -> Vec<Note> {
             "call via API-MS-Win-Core-File",
         ),
         ("KERNELBASE", "WriteFile", &base_call),
-        ("ntdll", "ZwWriteFile", "eax=18c edx=7ffe0300"),
+        ("ntdll", "ZwWriteFile", &stub),
         ("ntdll", gate.0, gate.1),
         ("nt", gate.2, &lookup),
         ("nt", "NtWriteFile", "9 arguments"),

@@ -21,6 +21,7 @@ mod smoke;
 mod stamps;
 pub mod symbols;
 
+pub use abi::Windows;
 pub use error::ImageError;
 pub use image::{Gate, Image, ImageOptions, Layer, build};
 pub use own_program::OwnProgram;

@@ -5,7 +5,7 @@ use crate::error::ImageError;
 use crate::loader::PAGE;
 use crate::module::{Access, Kind, Module, ModuleSource, ModuleSymbol};
 use crate::pe::SECTION_ALIGNMENT;
-use abi::addresses::STD_ERROR_HANDLE;
+use abi::addresses::CURRENT_PROCESS;
 use iced_x86::code_asm::*;
 use object::LittleEndian as LE;
 use object::pe::*;
@@ -26,6 +26,8 @@ const PROGRAM_LAYER: u8 = 5;
 const DIRECTORY_CLR: usize = 14;
 /// `STATUS_ENTRYPOINT_NOT_FOUND`.
 const ENTRY_POINT_NOT_FOUND: u32 = 0xC000_0139;
+/// Handle of standard error.
+const STANDARD_ERROR: u32 = 0xC;
 /// Longest program, in bytes of address space.
 const LONGEST: u32 = 0x0100_0000;
 
@@ -205,27 +207,25 @@ fn symbols(pe: &PeFile32, size: u32) -> Vec<ModuleSymbol> {
 pub fn stand_ins(program: &str, missing: &[String]) -> ModuleSource {
     let mut module = ModuleSource::new("missing", STAND_INS, 4, 3, STAND_INS_BASE);
     module.section(".text", Access::Code);
-    module.import_address_table(&[(
-        "KERNELBASE.dll",
-        &["ExitProcess", "GetStdHandle", "WriteFile"],
-    )]);
+    module.import_address_table(&[("ntdll.dll", &["NtTerminateProcess", "NtWriteFile"])]);
     for (number, import) in missing.iter().enumerate() {
         let text = format!("\r\n*** {program} called {import}, which is not there\r\n");
         let (bytes, text_symbol) = (text.len() as u32, format!("$text{number}"));
         let symbol = text_symbol.clone();
         let function = module.code(import, move |a, s| {
-            a.push(ecx)?; // room for the count
-            a.mov(ebx, esp)?;
-            a.push(0)?;
+            a.sub(esp, 8)?;
+            a.mov(ebx, esp)?; // an I/O status block
+            for argument in [0, 0, bytes, s.at(&symbol)] {
+                a.push(argument)?;
+            }
             a.push(ebx)?;
-            a.push(bytes)?;
-            a.push(s.at(&symbol))?;
-            a.push(STD_ERROR_HANDLE as i32)?;
-            a.call(dword_ptr(s.import("GetStdHandle")))?;
-            a.push(eax)?;
-            a.call(dword_ptr(s.import("WriteFile")))?;
-            a.push(ENTRY_POINT_NOT_FOUND as i32)?;
-            a.call(dword_ptr(s.import("ExitProcess")))?;
+            for argument in [0, 0, 0, STANDARD_ERROR] {
+                a.push(argument)?;
+            }
+            a.call(dword_ptr(s.import("NtWriteFile")))?;
+            a.push(ENTRY_POINT_NOT_FOUND)?;
+            a.push(CURRENT_PROCESS)?;
+            a.call(dword_ptr(s.import("NtTerminateProcess")))?;
             a.int3()
         });
         function.export();

@@ -103,7 +103,13 @@ fn text(bytes: &[u8]) -> String {
 fn a_program_writes_and_its_exit_code_is_sysgates() {
     let folder = Folder::new("hello");
     let file = folder.write("my hello.exe", &hello());
-    for options in [&[][..], &["--gate", "int2e"], &["--wait-states", "5"]] {
+    for options in [
+        &[][..],
+        &["--gate", "int2e"],
+        &["--wait-states", "5"],
+        &["--os", "xp"],
+        &["--os", "10", "--gate", "int2e"],
+    ] {
         let output = run(options, &file, &[], b"");
         assert_eq!(text(&output.stdout), HELLO, "{}", text(&output.stderr));
         assert_eq!(output.status.code(), Some(42));
@@ -457,4 +463,33 @@ fn a_source_is_assembled_by_nasm_or_says_what_is_missing() {
         "{}",
         text(&output.stderr)
     );
+}
+
+#[test]
+fn every_version_of_windows_makes_the_journey_with_its_number() {
+    for (os, number, kernelbase) in [
+        ("xp", "eax=112 edx=7ffe0300", false),
+        ("vista", "eax=163 edx=7ffe0300", false),
+        ("7", "eax=18c edx=7ffe0300", true),
+        ("8", "eax=5, sysenter", true),
+        ("8.1", "eax=6, sysenter", true),
+        ("10", "eax=7, sysenter", true),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_sysgate"))
+            .args(["journey", "--os", os])
+            .output()
+            .unwrap();
+        let shown = text(&output.stdout);
+        assert!(output.status.success(), "{os}: {}", text(&output.stderr));
+        assert!(shown.contains(number), "{os}: {shown}");
+        assert!(
+            shown.contains("winlogon.exe says hello from ring 3."),
+            "{os}: {shown}"
+        );
+        assert_eq!(
+            shown.contains("KERNELBASE!WriteFile"),
+            kernelbase,
+            "{os}: {shown}"
+        );
+    }
 }

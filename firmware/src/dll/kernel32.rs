@@ -1,11 +1,12 @@
 //! `kernel32`: the Win32 functions as programs import them; most lead to KERNELBASE through API sets.
 
 use super::base_functions;
-use super::kernelbase::NTDLL_IMPORTS;
+use super::kernelbase::ntdll_imports;
 use super::program_functions;
 use crate::kernel::{field, teb_field};
 use crate::module::{Access, ModuleSource, Scope};
 use crate::stamps::{Stamp, Stamps};
+use abi::Windows;
 use abi::addresses::*;
 use abi::status::ERROR_INVALID_HANDLE;
 use iced_x86::IcedError;
@@ -54,7 +55,12 @@ const PROGRAM_IMPORTS: &[&str] = &["NtFreeVirtualMemory", "NtQueryPerformanceCou
 /// as it had before.
 ///
 /// `for_programs`: with what own programs may import.
-pub fn source(with_kernelbase: bool, stamps: Stamps, for_programs: bool) -> ModuleSource {
+pub fn source(
+    windows: Windows,
+    with_kernelbase: bool,
+    stamps: Stamps,
+    for_programs: bool,
+) -> ModuleSource {
     let mut module = ModuleSource::new("kernel32", "kernel32.dll", 4, 3, PREFERRED_BASE);
     module.section(".text", Access::Code);
     if with_kernelbase {
@@ -76,12 +82,12 @@ pub fn source(with_kernelbase: bool, stamps: Stamps, for_programs: bool) -> Modu
             }
         }
     } else {
-        module.import_address_table(&[("ntdll.dll", NTDLL_IMPORTS)]);
+        module.import_address_table(&[("ntdll.dll", &ntdll_imports(windows))]);
         base_functions::add(&mut module, stamps);
     }
     module.forward("RtlZeroMemory", "NTDLL.RtlZeroMemory");
     if for_programs {
-        program_functions::add(&mut module);
+        program_functions::add(&mut module, with_kernelbase);
     }
     module.directories();
     if for_programs {

@@ -119,7 +119,7 @@ const FUNCTIONS: &[(&str, u32, Body)] = &[
     ("ReadConsoleW", 5, read_console_w),
     ("TerminateProcess", 2, |a, s| {
         a.push(parameter(1))?;
-        a.call(dword_ptr(s.import("ExitProcess")))
+        a.call(s.near("ExitProcess"))
     }),
     ("TlsAlloc", 0, tls_alloc),
     ("TlsGetValue", 1, |a, _| {
@@ -156,8 +156,14 @@ const FORWARDED: &[(&str, &str)] = &[
     ("HeapSize", "NTDLL.RtlSizeHeap"),
 ];
 
-/// Functions and forwarders, in a section of code.
-pub fn add(module: &mut ModuleSource) {
+/// Functions and forwarders, in a section of code; `with_kernelbase` as in `kernel32`.
+pub fn add(module: &mut ModuleSource, with_kernelbase: bool) {
+    if !with_kernelbase {
+        for name in ["ReadFile", "WriteFile"] {
+            let implementation = format!("{name}Implementation");
+            module.inner_code(&implementation, move |a, s| a.jmp(s.near(name)));
+        }
+    }
     for &(name, parameters, answer) in CONSTANT {
         let function = module.code(name, move |a, _| {
             a.mov(eax, answer)?;

@@ -1,7 +1,7 @@
 //! The options that say what the machine runs, shared by the commands that run it.
 
 use super::session::Setup;
-use super::{Failure, GateArgument, built_in, exit};
+use super::{Failure, GateArgument, OsArgument, built_in, exit};
 use crate::files;
 use crate::foreign::{self, Kernel, Started};
 use crate::image::{Image, ROM_LIMIT};
@@ -44,6 +44,9 @@ pub struct GuestArguments {
     /// How user code of the built-in image enters the kernel
     #[arg(long, value_enum, default_value_t = GateArgument::Sysenter, conflicts_with_all = ["bios", "image", "kernel"])]
     gate: GateArgument,
+    /// Whose services, stubs and version number the built-in image has
+    #[arg(long, value_enum, default_value_t = OsArgument::Seven, conflicts_with_all = ["bios", "image", "kernel"])]
+    os: OsArgument,
     /// The built-in image that prints its own bill: the clocks of each hop of WriteFile, by RDTSC
     #[arg(long, conflicts_with_all = ["bios", "image", "kernel"])]
     bill: bool,
@@ -80,6 +83,11 @@ impl GuestArguments {
     /// How user code of the built-in image enters the kernel.
     pub fn gate(&self) -> GateArgument {
         self.gate
+    }
+
+    /// Whose services the built-in image has.
+    pub fn os(&self) -> OsArgument {
+        self.os
     }
 
     /// Bytes of RAM, a multiple of 8.
@@ -185,7 +193,7 @@ impl GuestArguments {
                 ));
             }
             (None, None) => {
-                let image = built_in(self.gate, self.bill)?;
+                let image = built_in(self.gate, self.os, self.bill)?;
                 (image.rom, Symbols::new(image.symbols))
             }
         };

@@ -1,7 +1,7 @@
 //! A user's own file, given to `sysgate run` without saying what it is: a PE32 program, a kernel, or the source of one of them.
 
 use super::session::{self, Options, Setup};
-use super::{Failure, GateArgument, exit, print};
+use super::{Failure, GateArgument, OsArgument, exit, print};
 use crate::files;
 use crate::journey::{Journey, Watch};
 use crate::machine::{MachineConfig, MemoryKind, Stop};
@@ -100,6 +100,8 @@ pub struct Run<'a> {
     pub arguments: &'a [String],
     /// The gate of its image.
     pub gate: GateArgument,
+    /// Whose services its image has.
+    pub os: OsArgument,
     /// Bytes of RAM, a multiple of 8.
     pub ram_bytes: u32,
     /// Seed of random wait states.
@@ -127,6 +129,7 @@ pub fn run(file: OwnFile, run: Run, mut options: Options) -> Result<u8, Failure>
     let words: Vec<String> = words.iter().chain(run.arguments).map(quoted).collect();
     let image = firmware::build(&ImageOptions {
         gate: run.gate.into(),
+        windows: run.os.into(),
         ram_bytes: run.ram_bytes,
         own_program: Some(OwnProgram {
             file_name: file_name.clone(),

@@ -85,6 +85,7 @@ impl RunArguments {
                 let run = own::Run {
                     arguments: &self.arguments,
                     gate: self.guest.gate(),
+                    os: self.guest.os(),
                     ram_bytes: self.guest.ram_bytes(own::PROGRAM_RAM_BYTES)?,
                     wait_seed: self.guest.wait_states(),
                     hang_cycles,

@@ -10,7 +10,6 @@ use crate::kernel::{KernelOptions, console};
 use crate::module::{ModuleSource, Scope};
 use abi::addresses::USER_PROBE_ADDRESS;
 use abi::status::{STATUS_ACCESS_VIOLATION, STATUS_NOT_IMPLEMENTED};
-use abi::{SERVICES, Service};
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 
@@ -41,7 +40,9 @@ pub fn add(module: &mut ModuleSource, options: &KernelOptions) {
     let received_bytes = console::received_bytes(options);
     let lines = options.own_program.is_some();
     for &(name, body) in IMPLEMENTED {
-        let argument_bytes = Service::named(name)
+        let argument_bytes = options
+            .windows
+            .service(name)
             .expect("a service of the table")
             .argument_bytes;
         module.code(name, move |a, s| {
@@ -59,7 +60,9 @@ pub fn add(module: &mut ModuleSource, options: &KernelOptions) {
             return_from(a, argument_bytes)
         });
     }
-    for service in SERVICES
+    for service in options
+        .windows
+        .services()
         .iter()
         .filter(|service| !is_implemented(service.name))
     {
