@@ -93,6 +93,14 @@ enum BochsCommand {
         #[arg(long, default_value = "tests/vectors/bochs")]
         out: PathBuf,
     },
+    /// Writes the ROM of a program, for a look at it with `sysgate run --bios` or `sysgate debug --bios`
+    Rom {
+        /// The program
+        program: String,
+        /// The file to write
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// Compares the machine with recordings; exits with 1 if it differs
     Replay {
         /// The programs, or none for all
@@ -108,21 +116,23 @@ enum BochsCommand {
 
 /// The programs of these names, or all.
 fn bochs_programs(names: &[String]) -> anyhow::Result<Vec<(String, bochs::system::Program)>> {
-    if names.is_empty() {
-        let all = bochs::programs::PROGRAMS.iter();
-        return Ok(all.map(|(name, make)| (name.to_string(), make())).collect());
-    }
-    let known = || {
-        bochs::programs::PROGRAMS
-            .iter()
-            .map(|row| row.0)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+    let all = bochs::programs::names();
+    let names = if names.is_empty() { &all } else { names };
     let named = |name: &String| {
         let program = bochs::programs::named(name);
-        let program =
-            program.with_context(|| format!("no program `{name}`; there are {}", known()))?;
+        let known = || {
+            bochs::programs::PROGRAMS
+                .iter()
+                .map(|row| row.0)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let program = program.with_context(|| {
+            format!(
+                "no program `{name}`; there are {}, and random-N for any N",
+                known()
+            )
+        })?;
         Ok((name.clone(), program))
     };
     names.iter().map(named).collect()
@@ -141,6 +151,11 @@ fn run_bochs(command: BochsCommand) -> anyhow::Result<ExitCode> {
                     bochs::trace::write(&out.join(format!("{name}.xz")), &program.rom, &rows)?;
                 writeln!(print, "{name}: {} instructions, {bytes} bytes", rows.len())?;
             }
+        }
+        BochsCommand::Rom { program, out } => {
+            let (_, program) = bochs_programs(&[program])?.remove(0);
+            std::fs::write(&out, program.rom)
+                .with_context(|| format!("cannot write {}", out.display()))?;
         }
         BochsCommand::Replay {
             programs,

@@ -18,8 +18,22 @@ pub const PROGRAMS: &[Row] = &[
     ("sysenter", sysenter),
 ];
 
-/// The program of this name.
+/// Seeds of the random programs that are recorded beside the hand-written ones. That of 0 is not among them: it stores to the ROM
+/// and loads the same bytes at once, which the core takes from its store buffer.
+pub const RANDOM_SEEDS: std::ops::RangeInclusive<u64> = 1..=12;
+
+/// Names of all programs whose recordings are kept.
+pub fn names() -> Vec<String> {
+    let written = PROGRAMS.iter().map(|row| row.0.to_string());
+    let random = RANDOM_SEEDS.map(|seed| format!("random-{seed}"));
+    written.chain(random).collect()
+}
+
+/// The program of this name; `random-N` is the random one of seed N.
 pub fn named(name: &str) -> Option<Program> {
+    if let Some(seed) = name.strip_prefix("random-") {
+        return Some(super::random::program(seed.parse().ok()?));
+    }
     PROGRAMS.iter().find(|row| row.0 == name).map(|row| row.1())
 }
 

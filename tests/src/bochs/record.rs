@@ -1,13 +1,16 @@
 //! Runs a program on Debian's Bochs and takes the state before each instruction from its debugger's trace.
 
-use super::system::Program;
+use super::system::{Program, RAM_BYTES};
 use super::trace::Row;
 use anyhow::{Context, bail, ensure};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Names of the registers in a trace, in the order of their numbers.
 const GENERAL: [&str; 8] = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi"];
+/// A program that takes longer has gone astray: Bochs traces some thousand instructions a second.
+const LONGEST: Duration = Duration::from_secs(600);
 /// Bits of EFLAGS as the trace names them, in capitals when they are set; IOPL stands for itself.
 const FLAGS: [(&str, u32); 15] = [
     ("id", 21),
@@ -47,11 +50,12 @@ fn run(program: &Program, folder: &Path) -> anyhow::Result<String> {
         "display_library: term\n\
          romimage: file={}\n\
          cpu: model=p2_klamath, count=1, ips=50000000, reset_on_triple_fault=0\n\
-         megs: 2\n\
+         megs: {}\n\
          clock: sync=none, time0=1298246400\n\
          log: {}\n\
          panic: action=report\nerror: action=report\ninfo: action=ignore\n",
         file("rom.bin").display(),
+        RAM_BYTES >> 20,
         file("log.txt").display()
     );
     std::fs::write(file("bochsrc"), settings)?;
@@ -66,14 +70,30 @@ fn run(program: &Program, folder: &Path) -> anyhow::Result<String> {
         file("bochsrc").display(),
         file("commands").display()
     );
-    let status = Command::new("script")
+    let mut script = Command::new("script")
         .args(["-q", "-c", &bochs])
         .arg(file("output"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .status()
+        .spawn()
         .context("cannot start `script`, in whose terminal Bochs runs (Debian: bsdutils)")?;
+    let begin = Instant::now();
+    let status = loop {
+        if let Some(status) = script.try_wait()? {
+            break status;
+        }
+        if begin.elapsed() > LONGEST {
+            // Bochs goes with its terminal.
+            script.kill()?;
+            script.wait()?;
+            bail!(
+                "Bochs has not come to the end of the program in {} s",
+                LONGEST.as_secs()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
     let output = std::fs::read(file("output")).context("`script` wrote nothing")?;
     let output = String::from_utf8_lossy(&output).into_owned();
     if output.contains("bochs: not found") || output.contains("command not found") {

@@ -2,7 +2,7 @@
 
 use super::system::{Program, RAM_BYTES};
 use super::trace::Row;
-use iced_x86::{Decoder, DecoderOptions};
+use iced_x86::{Decoder, DecoderOptions, Mnemonic, Register};
 use sim::machine::{Machine, MachineConfig, Stop};
 use sim::trace::{Instructions, Write, disassemble};
 
@@ -39,19 +39,29 @@ pub fn replay(program: &Program, rows: &[Row], wait_seed: Option<u64>) -> Report
     let mut expected = rows.iter().enumerate().peekable();
     let mut last = String::new();
     let mut started = false;
+    let mut repeated = None;
     loop {
         let stop = machine.run(CYCLES);
         for retired in machine.drain_retired() {
             let Some(instruction) = instructions.push(&retired) else {
                 continue;
             };
+            let own = &instruction.retired;
+            // Bochs shows every turn of a repeated string instruction, the machine the whole.
+            if let Some(repeated) = repeated.take()
+                && (instruction.cs.into(), own.eip) != repeated
+            {
+                while expected
+                    .next_if(|(_, row)| (row.cs, row.eip) == repeated)
+                    .is_some()
+                {}
+            }
             let Some(&(number, row)) = expected.peek() else {
                 return Report {
                     equal: rows.len(),
                     difference: None,
                 };
             };
-            let own = &instruction.retired;
             state.eip = own.eip;
             state.cs = instruction.cs.into();
             state.eflags = instruction.eflags_before;
@@ -81,13 +91,23 @@ pub fn replay(program: &Program, rows: &[Row], wait_seed: Option<u64>) -> Report
                     .delivered
                     .map_or(String::new(), |event| format!(", which raises {event:x?}"))
             );
+            let mut written: Vec<(u8, u32)> = Vec::new();
             for write in &instruction.writes {
-                match *write {
-                    Write::Register(register, data) => {
-                        state.general[usize::from(register & 7)] = data
-                    }
-                    _ => continue,
+                if let Write::Register(register, data) = *write {
+                    written.push((register & 7, data));
                 }
+            }
+            // Of POP ESP the trace has the value before the increment, which it replaces.
+            if pops_esp(&own.bytes[..length])
+                && let Some(popped) = written.iter().position(|row| row.0 == 4)
+            {
+                written.truncate(popped + 1);
+            }
+            for (register, data) in written {
+                state.general[usize::from(register)] = data;
+            }
+            if started && is_repeated(&own.bytes[..length]) {
+                repeated = Some((state.cs, state.eip));
             }
             if instruction.delivered.is_none() {
                 undefined = undefined_after(&own.bytes[..length], own.mode & 8 != 0, undefined);
@@ -131,6 +151,19 @@ fn difference(state: &Row, row: &Row, undefined: u32) -> Option<String> {
         }
     }
     (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// Whether these are the bytes of POP ESP.
+fn pops_esp(bytes: &[u8]) -> bool {
+    let instruction = Decoder::new(32, bytes, DecoderOptions::NONE).decode();
+    instruction.mnemonic() == Mnemonic::Pop && instruction.op0_register() == Register::ESP
+}
+
+/// Whether these are the bytes of a string instruction with a repeat prefix.
+fn is_repeated(bytes: &[u8]) -> bool {
+    let instruction = Decoder::new(32, bytes, DecoderOptions::NONE).decode();
+    instruction.is_string_instruction()
+        && (instruction.has_rep_prefix() || instruction.has_repne_prefix())
 }
 
 /// Which flags are undefined behind an instruction.

@@ -8,8 +8,8 @@ use iced_x86::code_asm::*;
 pub const ROM_BYTES: usize = 0x1_0000;
 /// Linear address of its first byte there.
 pub const ROM: u32 = 0xF_0000;
-/// RAM that the system needs, in bytes.
-pub const RAM_BYTES: u32 = 0x8_0000;
+/// RAM, in bytes: all that the page table maps.
+pub const RAM_BYTES: u32 = 4 << 20;
 /// The global descriptor table, in RAM.
 pub const GDT: u32 = 0x1000;
 /// The interrupt descriptor table.
@@ -131,7 +131,7 @@ fn gdt() -> Vec<u64> {
         let access = kind | application << 4 | dpl << 5 | present << 7;
         table.push(match (application, kind) {
             // Call gates lead to the handler of the plain interrupt; task gates nowhere.
-            (0, 4..=7 | 12 | 14 | 15) => gate(CODE[0], HANDLERS + 0x10 * 0x40, access.into()),
+            (0, 4..=7 | 12 | 14 | 15) => gate(CODE[0], handler(0x8D), access.into()),
             (0, _) => descriptor(DATA, 0x67, access, 0),
             _ => descriptor(DATA, 0x0FFF, access, 0x4),
         });
