@@ -86,7 +86,7 @@ impl OwnProgram {
             )));
         }
         let inside = |rva: u32, bytes: u32| {
-            rva % PAGE == 0
+            rva.is_multiple_of(PAGE)
                 && u64::from(rva) + u64::from(bytes) <= u64::from(size.next_multiple_of(PAGE))
         };
         if optional.size_of_headers.get(LE) as usize > self.bytes.len()

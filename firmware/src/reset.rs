@@ -2,6 +2,7 @@
 
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
+use spec::control_registers::{CR0_CD, CR0_NW, CR0_PE, CR0_RESET};
 use spec::memory_map::RESET_CS_BASE;
 
 /// Where the processor starts: physical address of the reset vector.
@@ -50,8 +51,8 @@ fn real_mode_part(address: u32, gdtr: u32, entry: u32) -> Result<Vec<u8>, IcedEr
     asm.mov(bx, i32::from(gdtr as u16 as i16))?;
     // o32 lgdt cs:[bx]: without the prefix only 24 bits of the base are loaded.
     asm.db(&[0x66, 0x2E, 0x0F, 0x01, 0x17])?;
-    asm.mov(eax, cr0)?;
-    asm.or(al, 1)?;
+    // Protected mode, and caches on: after a reset CR0.CD and NW are set.
+    asm.mov(eax, CR0_RESET & !(CR0_CD | CR0_NW) | CR0_PE)?;
     asm.mov(cr0, eax)?;
     // o32 jmp far BOOT_CODE:protected_mode
     let protected_mode = asm.assemble(address.into())?.len() as u32 + address + 8;

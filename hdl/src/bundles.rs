@@ -320,6 +320,8 @@ pub enum Control {
     Halt,
     ClearTaskSwitched,
     InvalidatePage,
+    /// INVD and WBINVD.
+    InvalidateCaches,
     /// The system register selected by the MSR number in a, for RDMSR and WRMSR.
     SelectMsr,
     /// SS becomes the flat stack of level 0 / of level 3.

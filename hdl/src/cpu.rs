@@ -21,6 +21,8 @@ pub struct Cpu {
     // instruction port
     pub instruction_request: Signal<Out, Bit>,
     pub instruction_address: Signal<Out, Bits<32>>,
+    /// Of the address in this clock: a cache may answer. PCD of its page is clear.
+    pub instruction_cacheable: Signal<Out, Bit>,
     pub instruction_data: Signal<In, Bits<64>>,
     pub instruction_wait: Signal<In, Bit>,
     // data port
@@ -32,6 +34,12 @@ pub struct Cpu {
     pub data_write_data: Signal<Out, Bits<64>>,
     pub data_read_data: Signal<In, Bits<64>>,
     pub data_wait: Signal<In, Bit>,
+    /// As `instruction_cacheable`; means nothing for a write.
+    pub data_cacheable: Signal<Out, Bit>,
+    /// CR0.CD is clear: a read that misses may fill a cache.
+    pub caches_fill: Signal<Out, Bit>,
+    /// Caches shall forget what they hold (INVD, WBINVD).
+    pub caches_flush: Signal<Out, Bit>,
     // interrupts
     pub interrupt_request: Signal<In, Bit>,
     pub interrupt_acknowledge: Signal<Out, Bit>,
@@ -193,6 +201,7 @@ impl Logic for Cpu {
         self.fetch.reset.next = self.reset.val();
         self.instruction_request.next = self.fetch.instruction_request.val();
         self.instruction_address.next = self.fetch.instruction_address.val();
+        self.instruction_cacheable.next = self.fetch.instruction_cacheable.val();
         self.fetch.instruction_data.next = self.instruction_data.val();
         self.fetch.instruction_wait.next = self.instruction_wait.val();
         self.fetch.redirect.next = self.hazard.fetch_redirect.val();
@@ -228,6 +237,7 @@ impl Logic for Cpu {
         self.fetch.translate_hit.next = self.data.fetch_hit.val();
         self.fetch.asked_early.next = self.data.fetched_early.val();
         self.fetch.translate_physical.next = self.data.fetch_physical.val();
+        self.fetch.translate_cacheable.next = self.data.fetch_cacheable.val();
         self.fetch.translate_fault.next = self.data.fetch_fault.val();
         self.fetch.translate_fault_code.next = self.data.fetch_fault_code.val();
 
@@ -250,8 +260,9 @@ impl Logic for Cpu {
         self.recent_words.reset.next = self.reset.val();
         self.recent_words.asked.next = self.fetch.word_asked.val();
         self.recent_words.asked_linear.next = self.fetch.word_linear.val();
-        self.recent_words.store_linear.next = self.execute.linear_address.val();
-        self.recent_words.store_bytes.next = self.op.val().access_size;
+        self.recent_words.store_linear.next = self.memory.access_linear.val();
+        self.recent_words.store_bytes.next = self.memory.access_size.val();
+        self.recent_words.advance.next = self.hazard.execute_takes.val();
         self.execute.changes_code.next = self.recent_words.hit.val();
 
         // predecode
@@ -348,6 +359,7 @@ impl Logic for Cpu {
         self.data.access_size.next = self.memory.access_size.val();
         self.data.access_user.next = self.memory.access_user.val();
         self.data.access_blocked.next = self.memory.access_blocked.val();
+        self.data.access_refused.next = self.memory.access_refused.val();
         self.data.execute_empty.next = self.execute.empty.val();
         self.data.hold_io_reads.next = self.events.debug_halts.val();
         self.data.memory_advance.next = self.hazard.execute_takes.val();
@@ -392,6 +404,7 @@ impl Logic for Cpu {
         self.data_address.next = self.data.data_address.val();
         self.data_byte_enable.next = self.data.data_byte_enable.val();
         self.data_write_data.next = self.data.data_write_data.val();
+        self.data_cacheable.next = self.data.data_cacheable.val();
         self.data.data_read_data.next = self.data_read_data.val();
         self.data.data_wait.next = self.data_wait.val();
 
@@ -444,6 +457,8 @@ impl Logic for Cpu {
         self.hazard.issue_predicts_call.next = self.issue.predicts_call.val();
         self.hazard.issue_return_eip.next = self.issue.return_eip.val();
         self.hazard.issue_busy.next = self.issue.busy.val();
+        self.hazard.issue_miscut.next = self.issue.miscut.val();
+        self.hazard.fetch_repeats.next = self.fetch.word_repeats.val();
         self.hazard.decode_found.next = self.predecode.found.val();
         self.hazard.handover_held.next = self.handover.held.val();
         self.hazard.handover_control.next = self.handover.held_control.val();
@@ -458,6 +473,7 @@ impl Logic for Cpu {
         self.hazard.execute_vacant.next = self.execute.vacant.val();
         self.hazard.execute_redirect.next = self.execute.redirect.val();
         self.hazard.execute_micro_redirect.next = self.execute.micro_redirect.val();
+        self.hazard.execute_code_changed.next = self.execute.code_changed.val();
         self.hazard.execute_next_eip.next = self.execute.next_eip.val();
         self.hazard.execute_calls.next = self.execute.branch_call.val();
         self.hazard.execute_mispredicts.next = self.execute.mispredicts.val();
@@ -513,6 +529,10 @@ impl Logic for Cpu {
         self.system.cr2_data.next = self.execute.fault_linear.val();
         self.system.clear_task_switched.next = self.execute.retires_control.val()
             & (self.op.val().control == Control::ClearTaskSwitched);
+        self.system.invalidate_caches.next = self.execute.retires_control.val()
+            & (self.op.val().control == Control::InvalidateCaches);
+        self.caches_fill.next = self.system.caches_fill.val();
+        self.caches_flush.next = self.system.caches_flush.val();
         self.system.set_single_step.next = self.events.set_single_step.val();
         self.system.select_msr.next =
             self.execute.retires_control.val() & (self.op.val().control == Control::SelectMsr);

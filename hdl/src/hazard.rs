@@ -63,12 +63,18 @@ pub struct Hazard {
     pub issue_valid: Signal<In, Bit>,
     pub issue_last: Signal<In, Bit>,
     pub issue_predicts: Signal<In, Bit>,
-    /// It may do so in this clock.
+    /// It may do so in this clock, and then goes there early.
     pub issue_may_predict: Signal<In, Bit>,
     pub issue_predicted_eip: Signal<In, Bits<32>>,
     pub issue_predicts_call: Signal<In, Bit>,
     pub issue_return_eip: Signal<In, Bits<32>>,
     pub issue_busy: Signal<In, Bit>,
+    /// A prediction cut its instruction wrongly.
+    pub issue_miscut: Signal<In, Bit>,
+    // fetch
+    /// It asks for a word again.
+    pub fetch_repeats: Signal<In, Bit>,
+    // decode
     pub decode_found: Signal<In, Bit>,
     // between issue and address
     pub handover_held: Signal<In, Bit>,
@@ -87,6 +93,8 @@ pub struct Hazard {
     pub execute_vacant: Signal<In, Bit>,
     pub execute_redirect: Signal<In, Bit>,
     pub execute_micro_redirect: Signal<In, Bit>,
+    /// With `execute_redirect`: because code was written.
+    pub execute_code_changed: Signal<In, Bit>,
     pub execute_next_eip: Signal<In, Bits<32>>,
     /// The micro-op in execute is a near call's last.
     pub execute_calls: Signal<In, Bit>,
@@ -252,6 +260,7 @@ impl Logic for Hazard {
         self.fetch_redirect_is_early.next = ((self.execute_redirect.val()
             & self.execute_early.val())
             | (self.issue_predicts.val()
+                & self.issue_may_predict.val()
                 & !(self.execute_redirect.val() | self.execute_early.val())))
             & !self.fetch_stop.val();
         self.fetch_calls.next = self.issue_predicts.val() & self.issue_predicts_call.val();
@@ -279,6 +288,16 @@ impl Logic for Hazard {
             | (bit_cast::<16, 1>(
                 (self.issue_valid.val() & self.issue_stall_on_branch.val()).into(),
             ) << 4)
-            | (bit_cast::<16, 1>((!self.issue_busy.val()).into()) << 5);
+            | (bit_cast::<16, 1>((!self.issue_busy.val()).into()) << 5)
+            | (bit_cast::<16, 1>(self.fetch_repeats.val().into()) << 6)
+            | (bit_cast::<16, 1>(self.issue_miscut.val().into()) << 7)
+            | (bit_cast::<16, 1>((self.issue_predicts.val() & !self.issue_miscut.val()).into())
+                << 8)
+            | (bit_cast::<16, 1>(
+                (self.execute_redirect.val() & self.execute_code_changed.val()).into(),
+            ) << 9)
+            | (bit_cast::<16, 1>(
+                (self.execute_redirect.val() & !self.execute_code_changed.val()).into(),
+            ) << 10);
     }
 }

@@ -11,6 +11,8 @@ pub mod board;
 pub mod cli;
 #[cfg(feature = "model")]
 pub mod debug;
+#[cfg(feature = "model")]
+pub mod diagram;
 mod files;
 #[cfg(feature = "model")]
 pub mod foreign;

@@ -65,12 +65,20 @@ fn the_json_has_every_part_with_its_fields() {
             "instructions",
             "load_share",
             "name",
+            "stalls",
         ];
         assert_eq!(keys(program), fields);
         let figure = |name: &str| program[name].as_f64().unwrap();
         assert!(figure("load_share") >= 0.2, "{program}");
         assert!((0.01..0.5).contains(&figure("branch_share")), "{program}");
         assert!(figure("instructions") >= 40_000.0, "{program}");
+        let stalls = program["stalls"].as_object().unwrap();
+        let lost: f64 = stalls.values().map(|clocks| clocks.as_f64().unwrap()).sum();
+        // At least a micro-op retires for each instruction in the rest.
+        assert!(
+            lost > 0.0 && lost <= figure("cycles") - figure("instructions"),
+            "{program}"
+        );
         let cpi = figure("cycles") / figure("instructions");
         assert!((figure("cpi") - cpi).abs() < 0.001, "{program}");
     }

@@ -7,7 +7,7 @@
 use iced_x86::code_asm::registers::{cr::cr2, gpr32::*, segment::*};
 use iced_x86::code_asm::{CodeAssembler, dword_ptr};
 use iced_x86::{BlockEncoder, BlockEncoderOptions, IcedError, InstructionBlock};
-use sim::machine::{Machine, MachineConfig, Stop};
+use sim::machine::{Machine, MachineConfig, MemoryKind, Stop};
 use spec::registers as number;
 use spec::{control_registers, flags, paging, segments};
 
@@ -226,11 +226,28 @@ impl Guest {
     /// # Panics
     /// The machine cannot be made.
     pub fn new(wait_seed: Option<u64>) -> Self {
+        Self::on(MachineConfig {
+            wait_seed,
+            ..MachineConfig::default()
+        })
+    }
+
+    /// A machine whose RAM is SDRAM behind caches.
+    ///
+    /// # Panics
+    /// The machine cannot be made.
+    pub fn with_sdram() -> Self {
+        Self::on(MachineConfig {
+            memory: MemoryKind::Sdram,
+            ..MachineConfig::default()
+        })
+    }
+
+    fn on(config: MachineConfig) -> Self {
         let machine = Machine::new(MachineConfig {
             ram_bytes: RAM_BYTES,
             rom: ROM.to_vec(),
-            wait_seed,
-            ..MachineConfig::default()
+            ..config
         })
         .expect("a machine");
         Self {

@@ -31,6 +31,7 @@ impl Surroundings<SdramMemory> for ChipAndPorts {
             data_byte_enable,
             data_write_data
         );
+        memory.fills.next = !random.one_in(8);
         memory.instruction_cacheable.next = !random.one_in(8);
         memory.data_cacheable.next = !random.one_in(8);
         // Few lines, so that they meet. A port may be asked for anything while it waits.

@@ -62,7 +62,7 @@ fn allocate(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     a.ja(no_memory)?;
     // ECX = the power of two that holds header and block.
     a.add(eax, HEADER - 1)?;
-    a.or(eax, (1 << (SMALLEST - 1)) as i32)?;
+    a.or(eax, 1 << (SMALLEST - 1))?;
     a.bsr(ecx, eax)?;
     a.inc(ecx)?;
     a.mov(ebx, dword_ptr(ecx * 4 + s.at(PROCESS_HEAP)))?;

@@ -54,7 +54,7 @@ pub const CR0_BITS: &[ControlBit] = &[
     bit("wp", 16, true),
     bit("am", 18, true),
     bit("nw", 29, false),
-    bit("cd", 30, false),
+    bit("cd", 30, true),
     bit("pg", 31, true),
 ];
 

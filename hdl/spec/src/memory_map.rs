@@ -19,6 +19,8 @@ pub const ROM_MIRROR_END: u32 = 0x0010_0000;
 pub const ROM_MIRROR_BYTES: u32 = 128 << 10;
 /// ROM of the board and of the default simulation, in bytes: the image fits.
 pub const DEFAULT_ROM_BYTES: u32 = 128 << 10;
+/// Clocks that a read of the ROM waits beside SDRAM: its address and its data pass a register each.
+pub const ROM_WAIT_CLOCKS: u32 = 2;
 /// Bytes of a word of the board's ROM.
 pub const ROM_WORD_BYTES: usize = 8;
 

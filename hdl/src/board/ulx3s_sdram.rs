@@ -50,7 +50,7 @@ pub struct Ulx3sSdram {
     heart: Signal<Local, Bit>,
     rom_base: Constant<Bits<32>>,
     mirror_base: Constant<Bits<32>>,
-    mirror_end: Constant<Bits<32>>,
+    mirror_high: Constant<Bits<32>>,
     instruction_in_rom: Signal<Local, Bit>,
     data_in_rom: Signal<Local, Bit>,
 }
@@ -94,7 +94,7 @@ impl Ulx3sSdram {
             heart: Default::default(),
             rom_base: constant(DEFAULT_ROM_BYTES.wrapping_neg()),
             mirror_base: constant(ROM_MIRROR_END - DEFAULT_ROM_BYTES.min(ROM_MIRROR_BYTES)),
-            mirror_end: constant(ROM_MIRROR_END),
+            mirror_high: constant(!(DEFAULT_ROM_BYTES.min(ROM_MIRROR_BYTES) - 1)),
             instruction_in_rom: Default::default(),
             data_in_rom: Default::default(),
         }
@@ -119,12 +119,13 @@ impl Logic for Ulx3sSdram {
         self.chip.reset.next = self.reset_control.reset.val();
 
         // Where an access goes: ROM covers RAM where both are.
-        self.instruction_in_rom.next = (self.chip.instruction_address.val() >= self.rom_base.val())
-            | ((self.chip.instruction_address.val() >= self.mirror_base.val())
-                & (self.chip.instruction_address.val() < self.mirror_end.val()));
-        self.data_in_rom.next = (self.chip.data_address.val() >= self.rom_base.val())
-            | ((self.chip.data_address.val() >= self.mirror_base.val())
-                & (self.chip.data_address.val() < self.mirror_end.val()));
+        self.instruction_in_rom.next =
+            ((self.chip.instruction_address.val() & self.rom_base.val()) == self.rom_base.val())
+                | ((self.chip.instruction_address.val() & self.mirror_high.val())
+                    == self.mirror_base.val());
+        self.data_in_rom.next = ((self.chip.data_address.val() & self.rom_base.val())
+            == self.rom_base.val())
+            | ((self.chip.data_address.val() & self.mirror_high.val()) == self.mirror_base.val());
         self.memory.instruction_in_rom.next = self.instruction_in_rom.val();
         self.memory.instruction_in_ram.next = !self.instruction_in_rom.val()
             & !self.chip.instruction_address.val().get_bits::<7>(25).any();
@@ -134,28 +135,27 @@ impl Logic for Ulx3sSdram {
 
         // memory
         self.memory.reset.next = self.reset_control.reset.val();
-        self.memory.flush.next = false;
+        self.memory.flush.next = self.chip.caches_flush.val();
+        self.memory.fills.next = self.chip.caches_fill.val();
         self.memory.instruction_request.next = self.chip.instruction_request.val();
         self.memory.instruction_address.next = self.chip.instruction_address.val();
-        self.memory.instruction_cacheable.next = true;
+        self.memory.instruction_cacheable.next = self.chip.instruction_cacheable.val();
         self.chip.instruction_data.next = self.memory.instruction_data.val();
         self.chip.instruction_wait.next = self.memory.instruction_wait.val();
         self.memory.data_request.next = self.chip.data_request.val();
         self.memory.data_write.next = self.chip.data_write.val();
         self.memory.data_address.next = self.chip.data_address.val();
-        self.memory.data_cacheable.next = true;
+        self.memory.data_cacheable.next = self.chip.data_cacheable.val();
         self.memory.data_byte_enable.next = self.chip.data_byte_enable.val();
         self.memory.data_write_data.next = self.chip.data_write_data.val();
         self.chip.data_read_data.next = self.memory.data_read_data.val();
         self.chip.data_wait.next = self.memory.data_wait.val();
 
-        // ROM: of the difference only the bits that it has count, and they are the same for the mirror
+        // ROM: only the bits that it has count, and they are the same for the mirror
         self.rom.read_select.next = true;
-        self.rom.read_index.next =
-            (self.chip.instruction_address.val() - self.rom_base.val()).get_bits::<29>(3);
+        self.rom.read_index.next = self.memory.instruction_rom_address.val().get_bits::<29>(3);
         self.rom.data_select.next = true;
-        self.rom.data_index.next =
-            (self.chip.data_address.val() - self.rom_base.val()).get_bits::<29>(3);
+        self.rom.data_index.next = self.memory.data_rom_address.val().get_bits::<29>(3);
         self.rom.data_write.next = false;
         self.rom.data_byte_enable.next = 0.into();
         self.rom.data_write_data.next = 0.into();

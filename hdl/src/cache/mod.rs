@@ -11,7 +11,7 @@ mod ram;
 mod unit;
 pub mod write_queue;
 
-pub use ram::{CacheRam, QueueRam};
+pub use ram::{CacheRam, QueueRam, TagRam};
 pub use unit::Cache;
 
 /// Bytes of a line.

@@ -115,6 +115,110 @@ always @(posedge clock) begin
     }
 }
 
+/// Tags of lines, and whether the one that is looked up is there: that arrives in the next clock.
+///
+/// It does so from a register if the tags are compared in the clock of the look-up. They lie in distributed RAM then, which is
+/// read at once, and in block RAM otherwise. A tag that is looked up in the clock in which it is written counts as in
+/// [`CacheRam`].
+#[derive(LogicBlock)]
+pub struct TagRam<const W: usize> {
+    pub clock: Signal<In, Clock>,
+    /// Number of the line; bits beyond the number of lines are ignored.
+    pub lookup_line: Signal<In, Bits<10>>,
+    pub lookup_tag: Signal<In, Bits<W>>,
+    pub hit: Signal<Out, Bit>,
+    pub write: Signal<In, Bit>,
+    pub write_line: Signal<In, Bits<10>>,
+    pub write_tag: Signal<In, Bits<W>>,
+    _tags: Vec<Bits<W>>,
+    _at_once: bool,
+    _poisonous: bool,
+}
+
+impl<const W: usize> TagRam<W> {
+    /// Tags of `lines`, a power of two from 2 to 1024; compared in the clock of the look-up if `at_once`. They begin as zeros.
+    ///
+    /// # Panics
+    /// If the number is no such power.
+    pub fn new(lines: usize, at_once: bool) -> Self {
+        assert!(
+            lines.is_power_of_two() && (2..=1024).contains(&lines),
+            "tags of {lines} lines: expected a power of two from 2 to 1024"
+        );
+        Self {
+            clock: Default::default(),
+            lookup_line: Default::default(),
+            lookup_tag: Default::default(),
+            hit: Default::default(),
+            write: Default::default(),
+            write_line: Default::default(),
+            write_tag: Default::default(),
+            _tags: vec![Bits::default(); lines],
+            _at_once: at_once,
+            _poisonous: false,
+        }
+    }
+
+    /// Makes a tag that is looked up and written in one clock give the wrong answer.
+    pub fn poisonous(&mut self) {
+        self._poisonous = true;
+    }
+}
+
+impl<const W: usize> Logic for TagRam<W> {
+    fn update(&mut self) {
+        if self.clock.pos_edge() {
+            let mask = self._tags.len() - 1;
+            let looked_up = self.lookup_line.val().index() & mask;
+            let written = self.write_line.val().index() & mask;
+            let poison = self._poisonous && looked_up == written && self.write.val();
+            self.hit.next = (self._tags[looked_up] == self.lookup_tag.val()) != poison;
+            if self.write.val() {
+                self._tags[written] = self.write_tag.val();
+            }
+        }
+    }
+    fn connect(&mut self) {
+        self.hit.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        let lines = self._tags.len();
+        let (high, last, top) = (lines.trailing_zeros() - 1, lines - 1, W - 1);
+        let compare = if self._at_once {
+            format!("always @(posedge clock) hit <= words[lookup_line[{high}:0]] == lookup_tag;")
+        } else {
+            format!(
+                "\
+reg [{top}:0] read_tag;
+reg [{top}:0] wanted_tag;
+initial begin
+  read_tag = {W}'h0;
+  wanted_tag = {W}'h0;
+end
+always @(posedge clock) begin
+  read_tag <= words[lookup_line[{high}:0]];
+  wanted_tag <= lookup_tag;
+end
+always @(*) hit = read_tag == wanted_tag;"
+            )
+        };
+        let style = if self._at_once {
+            ""
+        } else {
+            "(* no_rw_check *) "
+        };
+        Verilog::Custom(format!(
+            "\
+{style}reg [{top}:0] words [0:{last}];
+integer index;
+initial for (index = 0; index < {lines}; index = index + 1) words[index] = {W}'h0;
+{compare}
+always @(posedge clock) if (write) words[write_line[{high}:0]] <= write_tag;
+"
+        ))
+    }
+}
+
 /// Sixteen words of W bits that are read in the same clock. Synthesis makes distributed RAM of it.
 #[derive(LogicBlock, Default)]
 pub struct QueueRam<const W: usize> {

@@ -12,7 +12,7 @@
 //!
 //! A store is put into the write queue in the clock in which its tag is known, and changes its line if that is here. The
 //! instruction cache looks every store up, too, in a second copy of its tags, and drops the line that is written.
-use super::ram::CacheRam;
+use super::ram::{CacheRam, TagRam};
 use crate::memory::ByteMask;
 use crate::prelude::*;
 
@@ -33,8 +33,10 @@ pub struct Cache {
     pub address: Signal<In, Bits<32>>,
     pub byte_enable: Signal<In, Bits<8>>,
     pub write_data: Signal<In, Bits<64>>,
-    /// A load may take its bytes from a line, and may fill one.
+    /// A load may take its bytes from a line. Else it takes them from memory, and fills nothing.
     pub cacheable: Signal<In, Bit>,
+    /// A load that misses may fill a line.
+    pub fills: Signal<In, Bit>,
     pub busy: Signal<Out, Bit>,
     pub read_data: Signal<Out, Bits<64>>,
     // to the bus: fills
@@ -63,6 +65,7 @@ pub struct Cache {
     outstanding_reg: DFF<Bit>,
     write_reg: DFF<Bit>,
     cacheable_reg: DFF<Bit>,
+    fills_reg: DFF<Bit>,
     address_reg: DFF<Bits<32>>,
     byte_enable_reg: DFF<Bits<8>>,
     write_data_reg: DFF<Bits<64>>,
@@ -85,7 +88,6 @@ pub struct Cache {
     tag_written_reg: DFF<Bit>,
     tag_written_line_reg: DFF<Bits<10>>,
     forward_reg: DFF<Bit>,
-    forward_word_reg: DFF<Bits<22>>,
     /// The word with the store before in it, or the answer from the bus.
     override_data_reg: DFF<Bits<64>>,
     // state: snoops and flushes
@@ -94,8 +96,8 @@ pub struct Cache {
     clearing_reg: DFF<Bit>,
     clear_line_reg: DFF<Bits<10>>,
     // units
-    tags: CacheRam<TAG_BITS, 1>,
-    snoop_tags: CacheRam<TAG_BITS, 1>,
+    tags: TagRam<TAG_BITS>,
+    snoop_tags: TagRam<TAG_BITS>,
     data: CacheRam<64, 2>,
     store_mask: ByteMask,
     // wires
@@ -105,7 +107,6 @@ pub struct Cache {
     line: Signal<Local, Bits<10>>,
     stale: Signal<Local, Bit>,
     usable: Signal<Local, Bit>,
-    tag_matches: Signal<Local, Bit>,
     load_hits: Signal<Local, Bit>,
     store_performs: Signal<Local, Bit>,
     store_hits: Signal<Local, Bit>,
@@ -115,7 +116,6 @@ pub struct Cache {
     fill_place: Signal<Local, Bits<3>>,
     fill_ends: Signal<Local, Bit>,
     snoop_line: Signal<Local, Bits<10>>,
-    snoop_matches: Signal<Local, Bit>,
     snoop_stale: Signal<Local, Bit>,
     snoop_invalidates: Signal<Local, Bit>,
     snoop_spoils: Signal<Local, Bit>,
@@ -128,11 +128,12 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// A cache of `bytes`, a power of two from 1 KB to 32 KB.
+    /// A cache of `bytes`, a power of two from 1 KB to 32 KB. With `tags_at_once` it costs more logic, and `busy` comes
+    /// early in the clock, where the address may not come late.
     ///
     /// # Panics
     /// If the size is no such number.
-    pub fn new(bytes: usize) -> Self {
+    pub fn new(bytes: usize, tags_at_once: bool) -> Self {
         assert!(
             bytes.is_power_of_two() && (1 << 10..=32 << 10).contains(&bytes),
             "a cache of {bytes} bytes: expected a power of two from 1 KB to 32 KB"
@@ -148,6 +149,7 @@ impl Cache {
             byte_enable: Default::default(),
             write_data: Default::default(),
             cacheable: Default::default(),
+            fills: Default::default(),
             busy: Default::default(),
             read_data: Default::default(),
             fill_request: Default::default(),
@@ -166,6 +168,7 @@ impl Cache {
             outstanding_reg: Default::default(),
             write_reg: Default::default(),
             cacheable_reg: Default::default(),
+            fills_reg: Default::default(),
             address_reg: Default::default(),
             byte_enable_reg: Default::default(),
             write_data_reg: Default::default(),
@@ -181,14 +184,13 @@ impl Cache {
             tag_written_reg: Default::default(),
             tag_written_line_reg: Default::default(),
             forward_reg: Default::default(),
-            forward_word_reg: Default::default(),
             override_data_reg: Default::default(),
             snoop_address_reg: Default::default(),
             flush_reg: Default::default(),
             clearing_reg: Default::default(),
             clear_line_reg: Default::default(),
-            tags: CacheRam::new(lines),
-            snoop_tags: CacheRam::new(lines),
+            tags: TagRam::new(lines, tags_at_once),
+            snoop_tags: TagRam::new(lines, false),
             data: CacheRam::new(bytes / 8),
             store_mask: Default::default(),
             line_mask: Constant::new((lines as u64 - 1).into()),
@@ -196,7 +198,6 @@ impl Cache {
             line: Default::default(),
             stale: Default::default(),
             usable: Default::default(),
-            tag_matches: Default::default(),
             load_hits: Default::default(),
             store_performs: Default::default(),
             store_hits: Default::default(),
@@ -206,7 +207,6 @@ impl Cache {
             fill_place: Default::default(),
             fill_ends: Default::default(),
             snoop_line: Default::default(),
-            snoop_matches: Default::default(),
             snoop_stale: Default::default(),
             snoop_invalidates: Default::default(),
             snoop_spoils: Default::default(),
@@ -236,6 +236,7 @@ impl Logic for Cache {
             outstanding_reg,
             write_reg,
             cacheable_reg,
+            fills_reg,
             address_reg,
             byte_enable_reg,
             write_data_reg,
@@ -251,7 +252,6 @@ impl Logic for Cache {
             tag_written_reg,
             tag_written_line_reg,
             forward_reg,
-            forward_word_reg,
             override_data_reg,
             snoop_address_reg,
             flush_reg,
@@ -266,22 +266,22 @@ impl Logic for Cache {
             self.lookup.next = self.address_reg.q.val();
         }
         self.lookup_address.next = self.lookup.val();
-        self.tags.read_index.next = bit_cast::<12, 10>(self.lookup.val().get_bits::<10>(5));
+        self.tags.lookup_line.next = self.lookup.val().get_bits::<10>(5);
+        self.tags.lookup_tag.next =
+            self.valid_bit.val() | bit_cast::<16, 15>(self.lookup.val().get_bits::<15>(10));
         self.data.read_index.next = self.lookup.val().get_bits::<12>(3);
-        self.snoop_tags.read_index.next =
-            bit_cast::<12, 10>(self.snoop_address.val().get_bits::<10>(5));
+        self.snoop_tags.lookup_line.next = self.snoop_address.val().get_bits::<10>(5);
+        self.snoop_tags.lookup_tag.next =
+            self.valid_bit.val() | bit_cast::<16, 15>(self.snoop_address.val().get_bits::<15>(10));
         self.snoop_address_reg.d.next = self.snoop_address.val();
 
         // Stores of the data port: the line is dropped, even if the tags do not show yet whether it is there.
         self.snoop_line.next = self.snoop_address_reg.q.val().get_bits::<10>(5);
-        self.snoop_matches.next = self.snoop_tags.read_data.val()
-            == (self.valid_bit.val()
-                | bit_cast::<16, 15>(self.snoop_address_reg.q.val().get_bits::<15>(10)));
         self.snoop_stale.next = self.tag_written_reg.q.val()
             & !((self.tag_written_line_reg.q.val() ^ self.snoop_line.val()) & self.line_mask.val())
                 .any();
         self.snoop_invalidates.next =
-            self.snoop_store.val() & (self.snoop_matches.val() | self.snoop_stale.val());
+            self.snoop_store.val() & (self.snoop_tags.hit.val() | self.snoop_stale.val());
         self.snoop_spoils.next = self.snoop_store.val()
             & (self.fill_word_reg.q.val().get_bits::<27>(2)
                 == self.snoop_address_reg.q.val().get_bits::<27>(5));
@@ -294,21 +294,18 @@ impl Logic for Cache {
             & !self.stale.val()
             & !self.flush_reg.q.val()
             & !self.clearing_reg.q.val();
-        self.tag_matches.next = self.tags.read_data.val()
-            == (self.valid_bit.val()
-                | bit_cast::<16, 15>(self.address_reg.q.val().get_bits::<15>(10)));
         self.load_hits.next = self.usable.val()
             & !self.write_reg.q.val()
             & self.cacheable_reg.q.val()
-            & self.tag_matches.val();
+            & self.tags.hit.val();
         self.store_performs.next = self.usable.val()
             & self.write_reg.q.val()
             & self.store_ready.val()
             & !self.fill_active_reg.q.val();
-        self.store_hits.next = self.store_performs.val() & self.tag_matches.val();
+        self.store_hits.next = self.store_performs.val() & self.tags.hit.val();
         self.fill_starts.next = self.usable.val()
             & !self.write_reg.q.val()
-            & !(self.cacheable_reg.q.val() & self.tag_matches.val())
+            & !(self.cacheable_reg.q.val() & self.tags.hit.val())
             & !self.fill_active_reg.q.val()
             & !self.snoop_invalidates.val();
         self.answered.next =
@@ -323,6 +320,7 @@ impl Logic for Cache {
             self.fresh_reg.d.next = self.request.val();
             self.write_reg.d.next = self.write.val();
             self.cacheable_reg.d.next = self.cacheable.val();
+            self.fills_reg.d.next = self.cacheable.val() & self.fills.val();
             self.address_reg.d.next = self.address.val();
             self.byte_enable_reg.d.next = self.byte_enable.val();
             self.write_data_reg.d.next = self.write_data.val();
@@ -340,10 +338,7 @@ impl Logic for Cache {
 
         // The answer: what the line holds, unless that was written in the clock in which it was read.
         self.read_word.next = self.data.read_data.val();
-        if self.answer_reg.q.val()
-            | (self.forward_reg.q.val()
-                & (self.forward_word_reg.q.val() == self.address_reg.q.val().get_bits::<22>(3)))
-        {
+        if self.answer_reg.q.val() | self.forward_reg.q.val() {
             self.read_word.next = self.override_data_reg.q.val();
         }
         self.read_data.next = self.read_word.val();
@@ -359,8 +354,8 @@ impl Logic for Cache {
         self.data.write.next = 0.into();
         self.data.write_index.next = self.address_reg.q.val().get_bits::<12>(3);
         self.data.write_data.next = self.stored_word.val();
-        self.forward_reg.d.next = self.store_hits.val();
-        self.forward_word_reg.d.next = self.address_reg.q.val().get_bits::<22>(3);
+        self.forward_reg.d.next = self.store_hits.val()
+            & (self.lookup.val().get_bits::<22>(3) == self.address_reg.q.val().get_bits::<22>(3));
         if self.store_hits.val() {
             self.data.write.next = 3.into();
             self.override_data_reg.d.next = self.stored_word.val();
@@ -380,7 +375,7 @@ impl Logic for Cache {
         if self.fill_starts.val() {
             self.fill_active_reg.d.next = true;
             self.fill_word_reg.d.next = self.address_reg.q.val().get_bits::<29>(3);
-            self.fill_line_reg.d.next = self.cacheable_reg.q.val();
+            self.fill_line_reg.d.next = self.fills_reg.q.val();
             self.fill_count_reg.d.next = 0.into();
             self.fill_spoilt_reg.d.next = false;
         }
@@ -418,7 +413,7 @@ impl Logic for Cache {
         self.tag_write.next = false;
         self.tag_line.next = self.line.val();
         self.tag_value.next = 0.into();
-        if self.fill_starts.val() & self.cacheable_reg.q.val() {
+        if self.fill_starts.val() & self.fills_reg.q.val() {
             self.tag_write.next = true;
         }
         if self.fill_ends.val()
@@ -453,12 +448,12 @@ impl Logic for Cache {
             self.clearing_reg.d.next = true;
             self.clear_line_reg.d.next = 0.into();
         }
-        self.tags.write.next = self.tag_write.val().into();
-        self.tags.write_index.next = bit_cast::<12, 10>(self.tag_line.val());
-        self.tags.write_data.next = self.tag_value.val();
-        self.snoop_tags.write.next = self.tag_write.val().into();
-        self.snoop_tags.write_index.next = bit_cast::<12, 10>(self.tag_line.val());
-        self.snoop_tags.write_data.next = self.tag_value.val();
+        self.tags.write.next = self.tag_write.val();
+        self.tags.write_line.next = self.tag_line.val();
+        self.tags.write_tag.next = self.tag_value.val();
+        self.snoop_tags.write.next = self.tag_write.val();
+        self.snoop_tags.write_line.next = self.tag_line.val();
+        self.snoop_tags.write_tag.next = self.tag_value.val();
         self.tag_written_reg.d.next = self.tag_write.val();
         self.tag_written_line_reg.d.next = self.tag_line.val();
 

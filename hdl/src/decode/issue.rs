@@ -44,7 +44,8 @@ pub struct Issue {
     pub bytes: Signal<Out, Bits<128>>,
     // to fetch: a branch is predicted taken, and fetch went on elsewhere
     pub predicts: Signal<Out, Bit>,
-    /// The same, whether the branch leaves in this clock or not, and whether it faults or not: known earlier.
+    /// The same, whether the branch leaves in this clock or not, and whether it faults or not: known earlier. Not if fetch
+    /// followed the branch to a wrong target.
     pub may_predict: Signal<Out, Bit>,
     pub predicted_eip: Signal<Out, Bits<32>>,
     /// That branch is a call, which returns to this EIP.
@@ -88,7 +89,7 @@ pub struct Issue {
     following: Signal<Local, Bits<11>>,
     next_address: Signal<Local, Bits<11>>,
     rom_address: Signal<Local, Bits<11>>,
-    row_address: Signal<Local, Bits<11>>,
+    rom_enable: Signal<Local, Bit>,
     leaves: Signal<Local, Bit>,
     takes: Signal<Local, Bit>,
     last: Signal<Local, Bit>,
@@ -96,7 +97,6 @@ pub struct Issue {
     undefined: Signal<Local, Bit>,
     faults: Signal<Local, Bit>,
     believed: Signal<Local, Bit>,
-    taken: Signal<Local, Bit>,
     agrees: Signal<Local, Bit>,
     ends: Signal<Local, Bit>,
     jumps: Signal<Local, Bit>,
@@ -200,7 +200,8 @@ impl Logic for Issue {
             }
         }
         self.left_out.next = self.static_taken.val() & !self.in_routine.q.val();
-        self.last.next = (self.word.val().last & !self.static_taken.val()) | self.faults.val();
+        // A micro-op that faults flushes what comes behind it, so nothing here waits to know whether it does.
+        self.last.next = self.word.val().last & !self.static_taken.val();
         self.following.next = self.micro_address.q.val() + 1;
         self.next_address.next = self.following.val();
         if !self.in_routine.q.val() {
@@ -223,7 +224,6 @@ impl Logic for Issue {
             & (self.row.val().always_taken
                 | self.follows.q.val()
                 | bit_cast::<1, 32>(self.held.val().immediate >> 31).any());
-        self.taken.next = self.believed.val() & !self.faults.val();
         self.agrees.next =
             self.follows.q.val() & (self.relative_target.val() == self.target_eip.q.val());
         self.jumps.next = self.word.val().control == Control::Jump;
@@ -541,7 +541,7 @@ impl Logic for Issue {
         self.micro_op.next.operand16 = self.held.val().operand16;
         self.micro_op.next.repeat_not_equal = self.held.val().repeat_not_equal;
         self.micro_op.next.predicted_taken =
-            self.taken.val() | (self.jumps.val() & self.follows.q.val());
+            self.believed.val() | (self.jumps.val() & self.follows.q.val());
         self.micro_op.next.followed = self.agrees.val() | (self.jumps.val() & self.follows.q.val());
         self.micro_op.next.eip = self.held.val().eip;
         self.micro_op.next.next_eip = self.held.val().next_eip;
@@ -582,15 +582,12 @@ impl Logic for Issue {
             (!self.micro_valid.val()) | (self.leaves.val() & self.last.val());
         self.takes.next = self.found.val() & self.decode_advance.val();
         self.predicts.next =
-            (self.leaves.val() & self.taken.val() & !self.agrees.val()) | self.miscut.val();
+            (self.leaves.val() & self.believed.val() & !self.agrees.val()) | self.miscut.val();
         self.may_predict.next =
-            (self.valid.q.val() & self.believed.val() & !self.agrees.val()) | self.miscut.val();
+            (self.valid.q.val() & self.believed.val() & !self.follows.q.val()) | self.miscut.val();
         self.predicted_eip.next = self.relative_target.val();
         self.predicts_call.next = (self.held.val().opcode == 0xE8) & !self.miscut.val();
-        self.ends.next = self.leaves.val()
-            & self.last.val()
-            & (self.held.val().length != 0)
-            & !self.faults.val();
+        self.ends.next = self.leaves.val() & self.last.val() & (self.held.val().length != 0);
         self.call_leaves.next = self.ends.val()
             & ((self.held.val().opcode == 0xE8)
                 | ((self.held.val().opcode == 0xFF)
@@ -599,8 +596,11 @@ impl Logic for Issue {
             self.ends.val() & ((self.held.val().opcode == 0xC2) | (self.held.val().opcode == 0xC3));
         self.return_eip.next = self.held.val().next_eip;
 
-        self.row_address.next = self.row_index.q.val();
-        self.rom_address.next = self.micro_address.q.val();
+        // The tables go on only for what is taken: who takes is known later than what.
+        self.rom_enable.next = (self.leaves.val() & !self.last.val())
+            | self.micro_redirect.val()
+            | self.event_begins.val();
+        self.rom_address.next = self.next_address.val();
         if self.leaves.val() {
             self.first.d.next = false;
             if self.last.val() {
@@ -609,7 +609,6 @@ impl Logic for Issue {
                 self.first.d.next = true;
             } else {
                 self.in_routine.d.next = true;
-                self.rom_address.next = self.next_address.val();
             }
         }
         if self.takes.val() {
@@ -619,7 +618,7 @@ impl Logic for Issue {
             self.follows.d.next = self.found_follows.val();
             self.target_eip.d.next = self.found_target_eip.val();
             self.miscut_reg.d.next = self.found_miscut.val();
-            self.row_address.next = self.found_row_index.val();
+            self.row_index.d.next = self.found_row_index.val();
         }
         if self.predicts.val() | self.flush.val() {
             // Predecode is flushed in the same clock; what it shows is from the wrong path.
@@ -657,10 +656,14 @@ impl Logic for Issue {
             self.in_routine.d.next = false;
             self.first.d.next = true;
         }
-        self.row_micro.address.next = self.row_address.val();
-        self.row_decode.address.next = self.row_address.val();
-        self.row_index.d.next = self.row_address.val();
+        self.row_micro.enable.next = self.takes.val();
+        self.row_micro.address.next = self.found_row_index.val();
+        self.row_decode.enable.next = self.takes.val();
+        self.row_decode.address.next = self.found_row_index.val();
+        self.microcode.enable.next = self.rom_enable.val();
         self.microcode.address.next = self.rom_address.val();
-        self.micro_address.d.next = self.rom_address.val();
+        if self.rom_enable.val() {
+            self.micro_address.d.next = self.rom_address.val();
+        }
     }
 }

@@ -41,10 +41,11 @@ impl<T: Synth, const A: usize> Logic for AsyncRom<T, A> {
     }
 }
 
-/// A table of 2^A rows in block RAM: the row of `address` is there in the next clock.
+/// A table of 2^A rows in block RAM: the row of `address` is there in the clock after one with `enable`, and stays.
 #[derive(LogicBlock, Default)]
 pub struct SyncRom<T: Synth, const A: usize> {
     pub clock: Signal<In, Clock>,
+    pub enable: Signal<In, Bit>,
     pub address: Signal<In, Bits<A>>,
     pub row: Signal<Out, T>,
     _rows: Vec<T>,
@@ -61,6 +62,7 @@ impl<T: Synth, const A: usize> SyncRom<T, A> {
         rows.resize(1 << A, T::default());
         Self {
             clock: Default::default(),
+            enable: Default::default(),
             address: Default::default(),
             row: Default::default(),
             _rows: rows,
@@ -70,7 +72,7 @@ impl<T: Synth, const A: usize> SyncRom<T, A> {
 
 impl<T: Synth, const A: usize> Logic for SyncRom<T, A> {
     fn update(&mut self) {
-        if self.clock.pos_edge() {
+        if self.clock.pos_edge() && self.enable.val() {
             self.row.next = self._rows[self.address.val().index()];
         }
     }
@@ -83,7 +85,7 @@ impl<T: Synth, const A: usize> Logic for SyncRom<T, A> {
         for (address, row) in self._rows.iter().enumerate() {
             text += &format!("  rows[{address}] = {:x};\n", row.verilog());
         }
-        text += "end\nalways @(posedge clock) row <= rows[address];\n";
+        text += "end\nalways @(posedge clock) if (enable) row <= rows[address];\n";
         Verilog::Custom(text)
     }
 }

@@ -740,8 +740,13 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
                 .then(routine)
         }
         "rdpmc" => nothing().check(Check::NoCounter).last().into(),
-        // There is no cache.
-        "invd" | "wbinvd" => nothing().check(Check::Ring0).last().into(),
+        // Caches are written through: there is nothing to write back.
+        "invd" | "wbinvd" => nothing()
+            .check(Check::Ring0)
+            .control(Control::InvalidateCaches)
+            .serialize()
+            .last()
+            .into(),
         "hlt" => nothing()
             .check(Check::Ring0)
             .control(Control::Halt)

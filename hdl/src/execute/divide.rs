@@ -1,9 +1,52 @@
 //! The divider.
 use crate::prelude::*;
 
-/// Divides a number of twice the width by one of the width, two bits of the quotient a clock.
+/// One digit of a quotient to base 4: how often the divisor fits, by three subtractions beside each other.
+#[derive(LogicBlock, Default)]
+pub struct DivideStep {
+    /// Less than the divisor, or the digit and the rest behind it mean nothing.
+    pub rest: Signal<In, Bits<32>>,
+    /// The next bits of the dividend.
+    pub bits: Signal<In, Bits<2>>,
+    pub divisor: Signal<In, Bits<32>>,
+    /// Three times the divisor.
+    pub triple: Signal<In, Bits<34>>,
+    pub digit: Signal<Out, Bits<2>>,
+    /// What is left of the rest and these bits.
+    pub rest_behind: Signal<Out, Bits<32>>,
+    // wires
+    minuend: Signal<Local, Bits<35>>,
+    once: Signal<Local, Bits<35>>,
+    twice: Signal<Local, Bits<35>>,
+    thrice: Signal<Local, Bits<35>>,
+}
+
+impl Logic for DivideStep {
+    #[hdl_gen]
+    fn update(&mut self) {
+        self.minuend.next =
+            (bit_cast::<35, 32>(self.rest.val()) << 2) | bit_cast::<35, 2>(self.bits.val());
+        self.once.next = self.minuend.val() - bit_cast::<35, 32>(self.divisor.val());
+        self.twice.next = self.minuend.val() - (bit_cast::<35, 32>(self.divisor.val()) << 1);
+        self.thrice.next = self.minuend.val() - bit_cast::<35, 34>(self.triple.val());
+        self.digit.next = 3.into();
+        self.rest_behind.next = self.thrice.val().get_bits::<32>(0);
+        if self.once.val().get_bit(34) {
+            self.digit.next = 0.into();
+            self.rest_behind.next = self.minuend.val().get_bits::<32>(0);
+        } else if self.twice.val().get_bit(34) {
+            self.digit.next = 1.into();
+            self.rest_behind.next = self.once.val().get_bits::<32>(0);
+        } else if self.thrice.val().get_bit(34) {
+            self.digit.next = 2.into();
+            self.rest_behind.next = self.twice.val().get_bits::<32>(0);
+        }
+    }
+}
+
+/// Divides a number of twice the width by one of the width, four bits of the quotient a clock.
 ///
-/// A division takes 2 clocks and half as many as the quotient has bits: 6, 10 or 18. One that overflows says so in the
+/// A division takes 3 clocks and a quarter as many as the quotient has bits: 5, 7 or 11. One that overflows says so in the
 /// third clock, unless only its sign makes it too large.
 ///
 /// ```text
@@ -11,7 +54,7 @@ use crate::prelude::*;
 /// clock   ___|   |___|   |___|   |__ ... |   |___|   |___
 ///            .____________________   ...  _______.
 /// start   ___|                                   |_______   until advance
-///            | load  | step  | step      | ready |
+///            | load  | triple| step      | ready |
 ///                                         .______.
 /// ready   _______________________   ... __|      |_______   the results are valid
 /// ```
@@ -39,13 +82,16 @@ pub struct Divider {
     pub remainder: Signal<Out, Bits<32>>,
     // state
     busy_reg: DFF<Bit>,
-    /// Steps of two bits that are still to do.
-    steps_left_reg: DFF<Bits<5>>,
+    /// Clocks of four bits that are still to come.
+    steps_left_reg: DFF<Bits<4>>,
     /// What is left of the dividend; less than the divisor, or the quotient does not fit.
     rest_reg: DFF<Bits<32>>,
     /// The dividend's bits that are still to come, at the top, and the quotient's that are known, at the bottom.
     bits_reg: DFF<Bits<32>>,
     divisor_reg: DFF<Bits<32>>,
+    /// Three times the divisor is known, and this is it.
+    tripled_reg: DFF<Bit>,
+    triple_reg: DFF<Bits<34>>,
     negate_quotient_reg: DFF<Bit>,
     negate_remainder_reg: DFF<Bit>,
     overflow_reg: DFF<Bit>,
@@ -57,13 +103,9 @@ pub struct Divider {
     dividend_magnitude: Signal<Local, Bits<64>>,
     wide_divisor: Signal<Local, Bits<32>>,
     divisor_magnitude: Signal<Local, Bits<32>>,
-    steps: Signal<Local, Bits<5>>,
-    first_minuend: Signal<Local, Bits<34>>,
-    first_difference: Signal<Local, Bits<34>>,
-    first_rest: Signal<Local, Bits<32>>,
-    second_minuend: Signal<Local, Bits<34>>,
-    second_difference: Signal<Local, Bits<34>>,
-    second_rest: Signal<Local, Bits<32>>,
+    steps: Signal<Local, Bits<4>>,
+    first: DivideStep,
+    second: DivideStep,
     quotient_top: Signal<Local, Bit>,
     quotient_is_more_than_top: Signal<Local, Bit>,
 }
@@ -79,6 +121,8 @@ impl Logic for Divider {
             rest_reg,
             bits_reg,
             divisor_reg,
+            tripled_reg,
+            triple_reg,
             negate_quotient_reg,
             negate_remainder_reg,
             overflow_reg
@@ -99,7 +143,7 @@ impl Logic for Divider {
                 if self.divisor_sign.val() {
                     self.wide_divisor.next = self.divisor.val() | 0xFFFF_FF00_u64;
                 }
-                self.steps.next = 4.into();
+                self.steps.next = 2.into();
             }
             Width::Word => {
                 self.dividend_sign.next = self.is_signed.val() & self.high.val().get_bit(15);
@@ -116,7 +160,7 @@ impl Logic for Divider {
                 if self.divisor_sign.val() {
                     self.wide_divisor.next = self.divisor.val() | 0xFFFF_0000_u64;
                 }
-                self.steps.next = 8.into();
+                self.steps.next = 4.into();
             }
             _ => {
                 self.dividend_sign.next = self.is_signed.val() & self.high.val().get_bit(31);
@@ -124,7 +168,7 @@ impl Logic for Divider {
                 self.dividend.next = (bit_cast::<64, 32>(self.high.val()) << 32)
                     | bit_cast::<64, 32>(self.low.val());
                 self.wide_divisor.next = self.divisor.val();
-                self.steps.next = 16.into();
+                self.steps.next = 8.into();
             }
         }
         self.dividend_magnitude.next = self.dividend.val();
@@ -136,25 +180,18 @@ impl Logic for Divider {
             self.divisor_magnitude.next = bits::<32>(0) - self.wide_divisor.val();
         }
 
-        // Each step brings down one bit and subtracts the divisor where it fits.
-        self.first_minuend.next = (bit_cast::<34, 32>(self.rest_reg.q.val()) << 1)
-            | bit_cast::<34, 1>(self.bits_reg.q.val().get_bits::<1>(31));
-        self.first_difference.next =
-            self.first_minuend.val() - bit_cast::<34, 32>(self.divisor_reg.q.val());
-        self.first_rest.next = self.first_difference.val().get_bits::<32>(0);
-        if self.first_difference.val().get_bit(33) {
-            self.first_rest.next = self.first_minuend.val().get_bits::<32>(0);
-        }
-        self.second_minuend.next = (bit_cast::<34, 32>(self.first_rest.val()) << 1)
-            | bit_cast::<34, 1>(self.bits_reg.q.val().get_bits::<1>(30));
-        self.second_difference.next =
-            self.second_minuend.val() - bit_cast::<34, 32>(self.divisor_reg.q.val());
-        self.second_rest.next = self.second_difference.val().get_bits::<32>(0);
-        if self.second_difference.val().get_bit(33) {
-            self.second_rest.next = self.second_minuend.val().get_bits::<32>(0);
-        }
+        // Two digits of two bits a clock, each from the rest that the one before leaves.
+        self.first.rest.next = self.rest_reg.q.val();
+        self.first.bits.next = self.bits_reg.q.val().get_bits::<2>(30);
+        self.first.divisor.next = self.divisor_reg.q.val();
+        self.first.triple.next = self.triple_reg.q.val();
+        self.second.rest.next = self.first.rest_behind.val();
+        self.second.bits.next = self.bits_reg.q.val().get_bits::<2>(28);
+        self.second.divisor.next = self.divisor_reg.q.val();
+        self.second.triple.next = self.triple_reg.q.val();
 
         self.finished.next = self.busy_reg.q.val()
+            & self.tripled_reg.q.val()
             & (!self.steps_left_reg.q.val().any() | self.overflow_reg.q.val());
         if !self.busy_reg.q.val() {
             self.steps_left_reg.d.next = self.steps.val();
@@ -163,15 +200,20 @@ impl Logic for Divider {
             self.divisor_reg.d.next = self.divisor_magnitude.val();
             self.negate_quotient_reg.d.next = self.dividend_sign.val() ^ self.divisor_sign.val();
             self.negate_remainder_reg.d.next = self.dividend_sign.val();
+            self.tripled_reg.d.next = false;
             self.overflow_reg.d.next = false;
-        } else if !self.finished.val() {
-            self.steps_left_reg.d.next = self.steps_left_reg.q.val() - 1;
-            self.rest_reg.d.next = self.second_rest.val();
-            self.bits_reg.d.next = (self.bits_reg.q.val() << 2)
-                | (bit_cast::<32, 1>((!self.first_difference.val().get_bit(33)).into()) << 1)
-                | bit_cast::<32, 1>((!self.second_difference.val().get_bit(33)).into());
+        } else if !self.tripled_reg.q.val() {
+            self.tripled_reg.d.next = true;
+            self.triple_reg.d.next = bit_cast::<34, 32>(self.divisor_reg.q.val())
+                + (bit_cast::<34, 32>(self.divisor_reg.q.val()) << 1);
             // Can only be so before the first step. A divisor of zero is no special case.
             self.overflow_reg.d.next = self.rest_reg.q.val() >= self.divisor_reg.q.val();
+        } else if !self.finished.val() {
+            self.steps_left_reg.d.next = self.steps_left_reg.q.val() - 1;
+            self.rest_reg.d.next = self.second.rest_behind.val();
+            self.bits_reg.d.next = (self.bits_reg.q.val() << 4)
+                | (bit_cast::<32, 2>(self.first.digit.val()) << 2)
+                | bit_cast::<32, 2>(self.second.digit.val());
         }
         self.busy_reg.d.next =
             self.start.val() & !(self.finished.val() & self.advance.val()) & !self.reset.val();
@@ -294,7 +336,7 @@ mod tests {
         let case = format!("signed={is_signed} {width:?} {operands:#x?}");
         assert_eq!(results, expected(is_signed, width, operands), "{case}");
         if results.is_some() {
-            assert_eq!(clocks, 2 + width_bits(width) / 2, "clocks of {case}");
+            assert_eq!(clocks, 3 + width_bits(width) / 4, "clocks of {case}");
         }
     }
 
@@ -368,7 +410,7 @@ mod tests {
     #[test]
     fn a_dropped_division_leaves_nothing_behind() {
         let mut divider = Divider::default();
-        for clocks in 0..18 {
+        for clocks in 0..11 {
             divider.start.next = true;
             divider.advance.next = false;
             divider.width.next = Width::Dword;
@@ -393,7 +435,7 @@ mod tests {
         divider.low.next = 100.into();
         divider.divisor.next = 7.into();
         settle(&mut divider);
-        for _ in 0..17 {
+        for _ in 0..10 {
             assert!(!divider.ready.val());
             clock_edge(&mut divider);
         }

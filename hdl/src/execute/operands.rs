@@ -20,6 +20,8 @@ pub struct Operands {
     /// a and b for what cannot wait for a load in the same clock.
     pub late_a: Signal<Out, Bits<32>>,
     pub late_b: Signal<Out, Bits<32>>,
+    /// What is multiplied by: a register, an immediate or a load, so `late_b` without what else that may be.
+    pub factor: Signal<Out, Bits<32>>,
     /// b where it is a register or a constant, for checks and far targets.
     pub register_b: Signal<Out, Bits<32>>,
     a_settled: Signal<Local, Bits<32>>,
@@ -101,6 +103,16 @@ impl Logic for Operands {
         }
         if self.prepared.val().b_dword {
             self.b_mask.next = 0xFFFF_FFFF_u64.into();
+        }
+        self.factor.next = self.b_value.val() & self.b_mask.val();
+        if self.op.val().b_high {
+            self.factor.next = (self.b_value.val() >> 8) & self.b_mask.val();
+        }
+        if self.op.val().b_source == BSource::Immediate {
+            self.factor.next = self.op.val().immediate & self.b_mask.val();
+        }
+        if self.op.val().b_source == BSource::Load {
+            self.factor.next = self.held_load.val() & self.b_mask.val();
         }
         self.late_a.next = self.a_settled.val() & self.a_mask.val();
         self.late_b.next = self.b_settled.val() & self.b_mask.val();

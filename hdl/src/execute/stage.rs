@@ -58,6 +58,8 @@ pub struct ExecuteStage {
     pub debug_write_data: Signal<In, Bits<32>>,
     /// The store here changes code that was fetched: see `RecentWords`.
     pub changes_code: Signal<In, Bit>,
+    /// The instruction in execute has changed code that was fetched: a `redirect` fetches it again.
+    pub code_changed: Signal<Out, Bit>,
     // to all
     pub valid: Signal<Out, Bit>,
     pub micro_op: Signal<Out, MicroOp>,
@@ -303,6 +305,7 @@ impl Logic for ExecuteStage {
         self.unit.c.next = self.operands.c.val();
         self.unit.late_a.next = self.operands.late_a.val();
         self.unit.late_b.next = self.operands.late_b.val();
+        self.unit.factor.next = self.operands.factor.val();
         self.unit.condition.next = self.op.val().x86_condition;
         self.unit.eflags.next = self.eflags.val();
         self.result.next = self.unit.result.val();
@@ -489,6 +492,7 @@ impl Logic for ExecuteStage {
         self.store_here.next = self.valid_reg.q.val() & self.is_store.val();
         self.changed_code.next =
             self.changed_code_reg.q.val() | (self.is_store.val() & self.changes_code.val());
+        self.code_changed.next = self.changed_code.val();
         self.store_valid.next = self.computed.val()
             & self.is_store.val()
             & !(self.void.val() | self.execute_fault.val());

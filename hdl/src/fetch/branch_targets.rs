@@ -3,7 +3,7 @@
 //! ```text
 //! clock    n                    n+1
 //! lookup   the word is asked    `taken`, `end`, `target`
-//! train    told                 reads     writes (n+2)
+//! train    told                 reads     decides (n+2), writes (n+3)
 //! ```
 use super::branch_memory::BranchMemory;
 use crate::prelude::*;
@@ -137,12 +137,17 @@ pub struct BranchTargets {
     pub train_forget: Signal<In, Bit>,
     // state
     tag_reg: DFF<Bits<14>>,
-    /// The row looked up was written in that clock.
-    collides_reg: DFF<Bit>,
+    /// The rows that were looked up and written in the clock before.
+    looked_up_reg: DFF<Bits<10>>,
+    wrote_reg: DFF<Bit>,
+    wrote_index_reg: DFF<Bits<10>>,
     /// Rows still to be cleared after a reset; the highest bit: none.
     clear_reg: DFF<Bits<11>>,
     reading_reg: DFF<Bit>,
-    writing_reg: DFF<Bit>,
+    deciding_reg: DFF<Bit>,
+    /// Slots to be written, and with what.
+    writes_reg: DFF<Bits<3>>,
+    written_reg: DFF<BranchSlot>,
     end_reg: DFF<Bits<32>>,
     target_reg: DFF<Bits<32>>,
     taken_reg: DFF<Bit>,
@@ -171,6 +176,8 @@ pub struct BranchTargets {
     changes: Signal<Local, Bit>,
     known: Signal<Local, BranchSlot>,
     written: Signal<Local, BranchSlot>,
+    slot: Signal<Local, BranchSlot>,
+    collides: Signal<Local, Bit>,
     new_state: Signal<Local, Bits<2>>,
     index: Signal<Local, Bits<10>>,
 }
@@ -192,10 +199,14 @@ impl Logic for BranchTargets {
             self,
             clock,
             tag_reg,
-            collides_reg,
+            looked_up_reg,
+            wrote_reg,
+            wrote_index_reg,
             clear_reg,
             reading_reg,
-            writing_reg,
+            deciding_reg,
+            writes_reg,
+            written_reg,
             end_reg,
             target_reg,
             taken_reg,
@@ -209,7 +220,10 @@ impl Logic for BranchTargets {
 
         // Lookup.
         self.tag_reg.d.next = self.lookup_linear.val().get_bits::<14>(13);
-        self.usable.next = !(self.collides_reg.q.val() | self.clearing.val());
+        self.looked_up_reg.d.next = self.lookup_linear.val().get_bits::<10>(3);
+        self.collides.next =
+            self.wrote_reg.q.val() & (self.wrote_index_reg.q.val() == self.looked_up_reg.q.val());
+        self.usable.next = !(self.collides.val() | self.clearing.val());
         for i in 0..3 {
             self.ways[i].clock.next = self.clock.val();
             self.ways[i].lookup_index.next = self.lookup_linear.val().get_bits::<10>(3);
@@ -241,7 +255,9 @@ impl Logic for BranchTargets {
         self.returns.next = self.first.val().returns;
 
         // Training: one branch at a time.
-        self.idle.next = !(self.reading_reg.q.val() | self.writing_reg.q.val());
+        self.writes_any.next = self.writes_reg.q.val().any();
+        self.idle.next =
+            !(self.reading_reg.q.val() | self.deciding_reg.q.val() | self.writes_any.val());
         self.learns.next = self.train.val() & self.idle.val();
         if self.idle.val() {
             self.end_reg.d.next = self.train_end.val();
@@ -253,7 +269,7 @@ impl Logic for BranchTargets {
             self.forget_reg.d.next = self.train_forget.val();
         }
         self.reading_reg.d.next = self.learns.val();
-        self.writing_reg.d.next = self.reading_reg.q.val();
+        self.deciding_reg.d.next = self.reading_reg.q.val();
         self.tag.next = self.end_reg.q.val().get_bits::<14>(13);
         self.end_byte.next = self.end_reg.q.val().get_bits::<3>(0);
         self.known.next = self.ways[0].old.val();
@@ -294,17 +310,19 @@ impl Logic for BranchTargets {
                 & ((self.target_reg.q.val() != self.known.val().target)
                     | (self.call_reg.q.val() != self.known.val().call)
                     | (self.returns_reg.q.val() != self.known.val().returns)));
-        self.writes[0].next = self.writing_reg.q.val()
+        self.writes[0].next = self.deciding_reg.q.val()
             & ((self.ways[0].is_here.val() & self.changes.val())
                 | (self.is_new.val() & (self.place.val() == 0)));
-        self.writes[1].next = self.writing_reg.q.val()
+        self.writes[1].next = self.deciding_reg.q.val()
             & ((self.ways[1].is_here.val() & self.changes.val())
                 | (self.is_new.val() & (self.place.val() == 1)));
-        self.writes[2].next = self.writing_reg.q.val()
+        self.writes[2].next = self.deciding_reg.q.val()
             & ((self.ways[2].is_here.val() & self.changes.val())
                 | (self.is_new.val() & (self.place.val() == 2)));
-        self.writes_any.next = self.writes[0].val() | self.writes[1].val() | self.writes[2].val();
-        if self.writing_reg.q.val() & self.is_new.val() {
+        self.writes_reg.d.next = bit_cast::<3, 1>(self.writes[0].val().into())
+            | (bit_cast::<3, 1>(self.writes[1].val().into()) << 1)
+            | (bit_cast::<3, 1>(self.writes[2].val().into()) << 2);
+        if self.deciding_reg.q.val() & self.is_new.val() {
             self.victim_reg.d.next = self.victim_reg.q.val() + 1;
             if self.victim_reg.q.val() == 2 {
                 self.victim_reg.d.next = 0.into();
@@ -322,24 +340,27 @@ impl Logic for BranchTargets {
                 == self.end_reg.q.val().get_bits::<20>(12);
         }
         self.written.next.state = self.new_state.val();
+        self.written_reg.d.next = self.written.val();
+        self.slot.next = self.written_reg.q.val();
         self.index.next = self.end_reg.q.val().get_bits::<10>(3);
         if self.clearing.val() {
             self.index.next = self.clear_reg.q.val().get_bits::<10>(0);
             self.clear_reg.d.next = self.clear_reg.q.val() + 1;
-            self.written.next.state = 0.into();
+            self.slot.next.state = 0.into();
             self.reading_reg.d.next = false;
         }
         for i in 0..3 {
-            self.ways[i].slot.next = self.written.val();
+            self.ways[i].slot.next = self.slot.val();
             self.ways[i].index.next = self.index.val();
-            self.ways[i].write.next = self.writes[i].val() | self.clearing.val();
+            self.ways[i].write.next = self.writes_reg.q.val().get_bit(i) | self.clearing.val();
         }
-        self.collides_reg.d.next = self.writes_any.val()
-            & (self.index.val() == self.lookup_linear.val().get_bits::<10>(3));
+        self.wrote_reg.d.next = self.writes_any.val();
+        self.wrote_index_reg.d.next = self.index.val();
         if self.reset.val() {
             self.clear_reg.d.next = 0.into();
             self.reading_reg.d.next = false;
-            self.writing_reg.d.next = false;
+            self.deciding_reg.d.next = false;
+            self.writes_reg.d.next = 0.into();
             self.victim_reg.d.next = 0.into();
         }
     }

@@ -33,6 +33,7 @@ pub struct Fetch {
     // instruction port
     pub instruction_request: Signal<Out, Bit>,
     pub instruction_address: Signal<Out, Bits<32>>,
+    pub instruction_cacheable: Signal<Out, Bit>,
     pub instruction_data: Signal<In, Bits<64>>,
     pub instruction_wait: Signal<In, Bit>,
     // from hazard
@@ -84,13 +85,16 @@ pub struct Fetch {
     /// The word that was asked for in the clock before, if one was.
     pub word_linear: Signal<Out, Bits<32>>,
     pub word_asked: Signal<Out, Bit>,
-    /// Of the aligned word to ask for next, from a register, for walks and faults.
+    /// Of the aligned word that waits for a translation, from a register, for walks and faults.
     pub translate_linear: Signal<Out, Bits<32>>,
     pub translate_valid: Signal<Out, Bit>,
     pub translate_hit: Signal<In, Bit>,
     /// A store may have been on its way to that word: it is asked for again.
     pub asked_early: Signal<In, Bit>,
+    /// It is, in this clock.
+    pub word_repeats: Signal<Out, Bit>,
     pub translate_physical: Signal<In, Bits<32>>,
+    pub translate_cacheable: Signal<In, Bit>,
     pub translate_fault: Signal<In, Bit>,
     pub translate_fault_code: Signal<In, Bits<3>>,
     // to predecode
@@ -125,6 +129,11 @@ pub struct Fetch {
     asked: DFF<Bit>,
     asked_linear: DFF<Bits<32>>,
     asked_frame: DFF<Bits<20>>,
+    asked_cacheable: DFF<Bit>,
+    /// What was asked for in the last clock has no translation yet: it did not leave, and is asked for again.
+    missed: DFF<Bit>,
+    /// So it is with `fetch_linear`, which waits for one.
+    untranslated: DFF<Bit>,
     /// What was predicted in it, after that clock.
     expected: DFF<FetchedWord>,
     /// So many words are still to be asked for without a prediction / the one on its way is such a word.
@@ -145,6 +154,7 @@ pub struct Fetch {
     asks_linear: Signal<Local, Bits<32>>,
     repeats: Signal<Local, Bit>,
     address: Signal<Local, Bits<32>>,
+    cacheable: Signal<Local, Bit>,
     cut0: Signal<Local, Bit>,
     cut1: Signal<Local, Bit>,
     cut2: Signal<Local, Bit>,
@@ -161,6 +171,10 @@ pub struct Fetch {
     advance: Signal<Local, Bits<5>>,
     dropped: Signal<Local, Bits<2>>,
     room: Signal<Local, Bit>,
+    idle: Signal<Local, Bit>,
+    looks_up: Signal<Local, Bit>,
+    /// A predicted branch stays in the page.
+    stays: Signal<Local, Bit>,
     accepted: Signal<Local, Bit>,
     goes_early: Signal<Local, Bit>,
     next_linear: Signal<Local, Bits<32>>,
@@ -197,6 +211,9 @@ impl Logic for Fetch {
             asked,
             asked_linear,
             asked_frame,
+            asked_cacheable,
+            missed,
+            untranslated,
             expected,
             unpredicted,
             asked_unpredicted
@@ -205,7 +222,8 @@ impl Logic for Fetch {
         self.answered.next = self.outstanding.q.val() & !self.instruction_wait.val();
         self.word_linear.next = self.asked_linear.q.val();
         self.word_asked.next = self.asked.q.val();
-        self.repeats.next = self.fresh.q.val() & self.asked_early.val();
+        self.repeats.next = self.fresh.q.val() & (self.asked_early.val() | self.missed.q.val());
+        self.word_repeats.next = self.fresh.q.val() & self.asked_early.val();
         self.arrives.next = self.answered.val() & !(self.stale.q.val() | self.repeats.val());
         self.total_words.next = self.words.q.val();
         if self.arrives.val() {
@@ -346,24 +364,44 @@ impl Logic for Fetch {
         }
         if self.repeats.val() {
             self.fetch_linear.d.next = self.asked_linear.q.val();
+            if self.asked_unpredicted.q.val() & (self.unpredicted.q.val() != 3) {
+                self.unpredicted.d.next = self.unpredicted.q.val() + 1;
+            }
         }
         self.translate_linear.next = self.fetch_linear.q.val();
+        if self.repeats.val() {
+            self.translate_linear.next = self.asked_linear.q.val();
+        }
         self.room.next = self.total_words.val() < 4;
         self.follows.next = self.running.q.val() & self.room.val();
-        self.translate_valid.next =
-            self.follows.val() & !(self.predicts.val() | self.repeats.val());
+        self.idle.next = self.follows.val() & !(self.predicts.val() | self.repeats.val());
+        self.translate_valid.next = self.follows.val()
+            & (self.untranslated.q.val() | (self.fresh.q.val() & self.missed.q.val()));
         self.port_free.next = (!self.outstanding.q.val()) | self.answered.val();
-        self.instruction_request.next = ((self.early.val() | self.translate_valid.val())
-            & self.translate_hit.val())
-            | (self.goes_on.val() & self.follows.val() & self.same_page.val());
+        // Whether there is a translation is known too late for anything but the port itself.
+        self.looks_up.next = self.early.val() | (self.idle.val() & !self.untranslated.q.val());
+        self.stays.next = self.goes_on.val() & self.follows.val() & self.same_page.val();
+        self.instruction_request.next =
+            (self.looks_up.val() & self.translate_hit.val()) | self.stays.val();
+        self.missed.d.next = !(self.translate_hit.val() | self.stays.val());
+        if self.untranslated.q.val() & !self.early.val() {
+            self.untranslated.d.next = !self.translate_hit.val();
+        }
+        if self.repeats.val() & self.missed.q.val() {
+            self.untranslated.d.next = true;
+        }
         self.address.next = self.translate_physical.val() & 0xFFFF_FFF8_u64;
+        self.cacheable.next = self.translate_cacheable.val();
         if self.goes_on.val() {
             self.address.next = (bit_cast::<32, 20>(self.asked_frame.q.val()) << 12)
                 | bit_cast::<32, 12>(self.predicted_linear.val().get_bits::<12>(0) & 0xFF8);
+            self.cacheable.next = self.asked_cacheable.q.val();
         }
+        self.instruction_cacheable.next = self.cacheable.val();
+        self.asked_cacheable.d.next = self.cacheable.val();
         self.instruction_address.next = self.address.val();
         self.asked_frame.d.next = self.address.val().get_bits::<20>(12);
-        self.accepted.next = self.instruction_request.val() & self.port_free.val();
+        self.accepted.next = (self.looks_up.val() | self.stays.val()) & self.port_free.val();
         self.asked.d.next = self.accepted.val();
         self.next_linear.next = (self.asks_linear.val() & 0xFFFF_FFF8_u64) + 8;
         if self.answered.val() {
@@ -375,8 +413,10 @@ impl Logic for Fetch {
         }
         self.asked_linear.d.next = self.asks_linear.val();
         self.fresh.d.next = false;
-        if self.accepted.val() {
+        if self.instruction_request.val() & self.port_free.val() {
             self.outstanding.d.next = true;
+        }
+        if self.accepted.val() {
             // Asked for in vain, if no redirect follows.
             self.stale.d.next = self.early.val();
             if !self.early.val() {
@@ -395,7 +435,7 @@ impl Logic for Fetch {
             & self.translate_valid.val()
             & !self.outstanding.q.val();
         self.fetch_fault_code.next = self.translate_fault_code.val();
-        self.fetch_fault_linear.next = self.fetch_linear.q.val();
+        self.fetch_fault_linear.next = self.translate_linear.val();
 
         // The stack of returns.
         self.returns.call_issues.next = self.call_issues.val();
@@ -415,6 +455,7 @@ impl Logic for Fetch {
             self.running.d.next = self.redirect.val();
             self.fetch_linear.d.next = self.redirect_linear.val();
             self.offset.d.next = self.redirect_linear.val().get_bits::<3>(0);
+            self.untranslated.d.next = false;
             self.unpredicted.d.next = 0.into();
             if self.redirect_unpredicted.val() {
                 self.unpredicted.d.next = 3.into();
@@ -442,6 +483,7 @@ impl Logic for Fetch {
             self.outstanding.d.next = false;
             self.stale.d.next = false;
             self.fresh.d.next = false;
+            self.untranslated.d.next = false;
             self.unpredicted.d.next = 0.into();
         }
     }

@@ -13,13 +13,18 @@ pub struct RecentWords {
     /// A word was asked for in the clock before.
     pub asked: Signal<In, Bit>,
     pub asked_linear: Signal<In, Bits<32>>,
-    // a store
+    // what the memory stage may be about to store
     pub store_linear: Signal<In, Bits<32>>,
     pub store_bytes: Signal<In, Bits<4>>,
-    /// It changes one of the words.
+    /// It moves into execute at the end of this clock.
+    pub advance: Signal<In, Bit>,
+    /// What is in execute changes one of the words.
     pub hit: Signal<Out, Bit>,
     // state
     words: [DFF<Bits<13>>; 13],
+    first_reg: DFF<Bits<13>>,
+    last_reg: DFF<Bits<13>>,
+    hit_reg: DFF<Bit>,
     // units
     asked_code: WordCode,
     first_code: WordCode,
@@ -29,11 +34,13 @@ pub struct RecentWords {
     end: Signal<Local, Bits<5>>,
     word: Signal<Local, Bits<29>>,
     next_word: Signal<Local, Bits<29>>,
+    found: Signal<Local, Bit>,
 }
 
 impl Logic for RecentWords {
     #[hdl_gen]
     fn update(&mut self) {
+        dff_setup!(self, clock, first_reg, last_reg, hit_reg);
         self.asked_code.word.next = self.asked_linear.val().get_bits::<29>(3);
         self.asked_word.next = self.asked_code.code.val();
         for i in 0..13 {
@@ -55,14 +62,24 @@ impl Logic for RecentWords {
         }
         self.first_code.word.next = self.word.val();
         self.last_code.word.next = self.next_word.val();
-        self.hit.next = (self.asked_word.val() == self.first_code.code.val())
+        self.found.next = (self.asked_word.val() == self.first_code.code.val())
             | (self.asked_word.val() == self.last_code.code.val());
         for i in 0..13 {
             if (self.words[i].q.val() == self.first_code.code.val())
                 | (self.words[i].q.val() == self.last_code.code.val())
             {
-                self.hit.next = true;
+                self.found.next = true;
             }
+        }
+        // Besides, what was asked for since it is in execute.
+        self.hit.next = self.hit_reg.q.val()
+            | (self.asked_word.val() == self.first_reg.q.val())
+            | (self.asked_word.val() == self.last_reg.q.val());
+        self.hit_reg.d.next = self.hit.val();
+        if self.advance.val() {
+            self.first_reg.d.next = self.first_code.code.val();
+            self.last_reg.d.next = self.last_code.code.val();
+            self.hit_reg.d.next = self.found.val();
         }
         if self.reset.val() {
             for i in 0..13 {
@@ -123,7 +140,8 @@ mod tests {
         let mut hits = |linear: u64, bytes: u64| {
             recent.store_linear.next = linear.into();
             recent.store_bytes.next = bytes.into();
-            settle(&mut recent);
+            recent.advance.next = true;
+            tick(&mut recent);
             recent.hit.val()
         };
         for n in 7..20 {
@@ -137,5 +155,31 @@ mod tests {
         assert!(!hits(word_at(6), 4), "long ago");
         // Round addresses.
         assert!(!hits(word_at(19) & 0xFFFF | 0x8_0000, 4));
+    }
+
+    #[test]
+    fn a_word_that_is_asked_for_while_its_store_waits_in_execute_is_found() {
+        let mut recent = start(RecentWords::default());
+        let mut hits_since = |asked: u64| {
+            recent.store_linear.next = 0x40_1236_u64.into();
+            recent.store_bytes.next = 4.into();
+            recent.advance.next = true;
+            recent.asked_linear.next = 0.into();
+            tick(&mut recent);
+            recent.advance.next = false;
+            recent.store_linear.next = 0.into();
+            settle(&mut recent);
+            assert!(!recent.hit.val());
+            recent.asked_linear.next = asked.into();
+            settle(&mut recent);
+            let hit = recent.hit.val();
+            tick(&mut recent);
+            recent.asked_linear.next = 0.into();
+            tick(&mut recent);
+            assert_eq!(recent.hit.val(), hit, "it is not forgotten");
+            hit
+        };
+        assert!(hits_since(0x40_1230) && hits_since(0x40_1238));
+        assert!(!hits_since(0x40_1228) && !hits_since(0x40_1240));
     }
 }

@@ -38,6 +38,8 @@ pub struct DataPort {
     /// Physical address, 4-byte aligned.
     pub walk_address: Signal<In, Bits<32>>,
     pub walk_write_data: Signal<In, Bits<32>>,
+    /// PCD is clear where this entry's page is named.
+    pub walk_cacheable: Signal<In, Bit>,
     pub walk_accepted: Signal<Out, Bit>,
     pub walk_answered: Signal<Out, Bit>,
     // I/O writes
@@ -63,12 +65,16 @@ pub struct DataPort {
     pub load_first: Signal<In, Bit>,
     /// From memory only with `load_first`; from a port only while no store is buffered.
     pub load_request: Signal<In, Bit>,
+    /// The request is an I/O read's.
     pub load_io: Signal<In, Bit>,
     pub load_word: Signal<In, Bits<29>>,
     pub load_byte_enable: Signal<In, Bits<8>>,
+    /// PCD of its page is clear.
+    pub load_cacheable: Signal<In, Bit>,
     /// What the answer is for, if the request is accepted in this clock.
     pub load_use: Signal<In, PortUse>,
-    pub load_accepted: Signal<Out, Bit>,
+    /// What a load asks for in this clock is accepted at its end: known before its translation.
+    pub load_granted: Signal<Out, Bit>,
     pub first_load_answered: Signal<Out, Bit>,
     pub last_load_answered: Signal<Out, Bit>,
     pub io_read_answered: Signal<Out, Bit>,
@@ -81,6 +87,8 @@ pub struct DataPort {
     pub data_address: Signal<Out, Bits<32>>,
     pub data_byte_enable: Signal<Out, Bits<8>>,
     pub data_write_data: Signal<Out, Bits<64>>,
+    /// A read may be answered by a cache; means nothing for a write.
+    pub data_cacheable: Signal<Out, Bit>,
     pub data_wait: Signal<In, Bit>,
     // state
     outstanding_reg: DFF<Bit>,
@@ -118,7 +126,8 @@ impl Logic for DataPort {
         self.before_loads.next = self.walk_request.val()
             | self.io_write_request.val()
             | (self.store_request.val() & self.store_urgent.val());
-        self.grant_load.next = self.load_request.val() & !self.before_loads.val();
+        self.grant_load.next =
+            (self.load_first.val() | self.load_io.val()) & !self.before_loads.val();
         self.grant_io_write.next = self.io_write_request.val() & !self.walk_request.val();
         self.grant_store.next = self.store_request.val()
             & (self.store_urgent.val() | !self.load_first.val())
@@ -131,7 +140,7 @@ impl Logic for DataPort {
         self.walk_accepted.next = self.walk_request.val() & self.free.val();
         self.io_write_accepted.next = self.grant_io_write.val() & self.free.val();
         self.store_accepted.next = self.grant_store.val() & self.free.val();
-        self.load_accepted.next = self.grant_load.val() & self.free.val();
+        self.load_granted.next = self.grant_load.val() & self.free.val();
 
         // The request: a store unless another has precedence.
         self.data_write.next = true;
@@ -139,6 +148,7 @@ impl Logic for DataPort {
         self.word.next = self.store_word.val();
         self.data_byte_enable.next = self.store_byte_enable.val();
         self.data_write_data.next = self.store_data.val();
+        self.data_cacheable.next = true;
         self.next_use.next = PortUse::Store;
         if self.io_write_request.val() {
             self.data_io.next = true;
@@ -157,6 +167,7 @@ impl Logic for DataPort {
             }
             self.data_write_data.next = bit_cast::<64, 32>(self.walk_write_data.val())
                 | (bit_cast::<64, 32>(self.walk_write_data.val()) << 32);
+            self.data_cacheable.next = self.walk_cacheable.val();
             self.next_use.next = PortUse::Walk;
         }
         if self.grant_load.val() {
@@ -164,6 +175,7 @@ impl Logic for DataPort {
             self.data_io.next = self.load_io.val();
             self.word.next = self.load_word.val();
             self.data_byte_enable.next = self.load_byte_enable.val();
+            self.data_cacheable.next = self.load_cacheable.val();
             self.next_use.next = self.load_use.val();
         }
         self.data_address.next = bit_cast::<32, 29>(self.word.val()) << 3;

@@ -27,6 +27,9 @@ pub struct DataUnit {
     pub access_user: Signal<In, Bit>,
     /// There is nothing to access: a fault was found before, or there is no micro-op.
     pub access_blocked: Signal<In, Bit>,
+    /// The access, which is not of a port, is found to fault: nothing is written and no page is walked. It comes late in
+    /// the clock, so memory may be read in vain.
+    pub access_refused: Signal<In, Bit>,
     /// No micro-op is in execute.
     pub execute_empty: Signal<In, Bit>,
     /// The debugger is about to halt: no port read begins any more, for it could not be killed.
@@ -95,6 +98,8 @@ pub struct DataUnit {
     /// A store may have been on its way to the word of `fetch_asked`.
     pub fetched_early: Signal<Out, Bit>,
     pub fetch_physical: Signal<Out, Bits<32>>,
+    /// PCD of the page at `fetch_physical` is clear.
+    pub fetch_cacheable: Signal<Out, Bit>,
     /// The page was walked and the fetch faults; stays while the address and the level stay.
     pub fetch_fault: Signal<Out, Bit>,
     /// Error code: bit 0 present, bit 2 user.
@@ -107,6 +112,8 @@ pub struct DataUnit {
     pub data_address: Signal<Out, Bits<32>>,
     pub data_byte_enable: Signal<Out, Bits<8>>,
     pub data_write_data: Signal<Out, Bits<64>>,
+    /// A read may be answered by a cache; means nothing for a write.
+    pub data_cacheable: Signal<Out, Bit>,
     pub data_read_data: Signal<In, Bits<64>>,
     pub data_wait: Signal<In, Bit>,
     // status
@@ -168,6 +175,7 @@ impl Logic for DataUnit {
         self.memory.access_size.next = self.access_size.val();
         self.memory.access_user.next = self.access_user.val();
         self.memory.access_blocked.next = self.access_blocked.val();
+        self.memory.access_refused.next = self.access_refused.val();
         self.memory.execute_empty.next = self.execute_empty.val();
         self.memory.hold_io_reads.next = self.hold_io_reads.val();
         self.memory.memory_advance.next = self.memory_advance.val();
@@ -179,9 +187,10 @@ impl Logic for DataUnit {
         self.memory.tlb_user.next = self.data_tlb.user.val();
         self.memory.tlb_writable.next = self.data_tlb.writable.val();
         self.memory.tlb_dirty.next = self.data_tlb.dirty.val();
+        self.memory.tlb_uncached.next = self.data_tlb.uncached.val();
         self.memory.walk_fault.next = self.walker.fault_valid.val() & !self.walker.fetch.val();
         self.memory.walk_fault_present.next = self.walker.fault_present.val();
-        self.memory.load_accepted.next = self.port.load_accepted.val();
+        self.memory.load_granted.next = self.port.load_granted.val();
         self.memory.io_read_answered.next = self.port.io_read_answered.val();
         self.memory_ready.next = self.memory.memory_ready.val();
         self.page_fault.next = self.memory.page_fault.val();
@@ -264,6 +273,7 @@ impl Logic for DataUnit {
             self.walker.start_user.next = self.access_user.val();
         }
         self.walker.directory_frame.next = self.cr3.val().get_bits::<20>(12);
+        self.walker.directory_uncached.next = self.cr3.val().get_bit(4);
         self.walker.write_protect.next = self.write_protect.val();
         self.walker.page_size_extension.next = self.page_size_extension.val();
         self.walker.page_global_enable.next = self.page_global_enable.val();
@@ -280,6 +290,7 @@ impl Logic for DataUnit {
         self.data_tlb.fill_user.next = self.walker.user.val();
         self.data_tlb.fill_writable.next = self.walker.writable.val();
         self.data_tlb.fill_dirty.next = self.walker.dirty.val();
+        self.data_tlb.fill_uncached.next = self.walker.uncached.val();
         self.data_tlb.fill_large.next = self.walker.four_megabytes.val();
         self.data_tlb.fill_global.next = self.walker.global.val();
         self.data_tlb.flush.next = self.tlb_flush.val();
@@ -294,6 +305,7 @@ impl Logic for DataUnit {
         self.instruction_tlb.fill_user.next = self.walker.user.val();
         self.instruction_tlb.fill_writable.next = self.walker.writable.val();
         self.instruction_tlb.fill_dirty.next = self.walker.dirty.val();
+        self.instruction_tlb.fill_uncached.next = self.walker.uncached.val();
         self.instruction_tlb.fill_large.next = self.walker.four_megabytes.val();
         self.instruction_tlb.fill_global.next = self.walker.global.val();
         self.instruction_tlb.flush.next = self.tlb_flush.val();
@@ -315,14 +327,17 @@ impl Logic for DataUnit {
         self.fetch.tlb_hit.next = self.instruction_tlb.hit.val();
         self.fetch.tlb_frame.next = self.instruction_tlb.frame.val();
         self.fetch.tlb_user.next = self.instruction_tlb.user.val();
+        self.fetch.tlb_uncached.next = self.instruction_tlb.uncached.val();
         self.fetch.walk_permitted.next = self.fetch_walk_permitted.val()
-            & !self.memory.accesses.val()
+            & !self.memory.occupied.val()
             & self.store_buffer.empty.val()
             & !self.walker.busy.val();
+        self.fetch.walking.next = self.walker.busy.val();
         self.fetch.walk_fault.next = self.walker.fault_valid.val() & self.walker.fetch.val();
         self.fetch.walk_fault_present.next = self.walker.fault_present.val();
         self.fetch_hit.next = self.fetch.fetch_hit.val();
         self.fetch_physical.next = self.fetch.fetch_physical.val();
+        self.fetch_cacheable.next = self.fetch.fetch_cacheable.val();
         self.fetch_fault.next = self.fetch.fetch_fault.val();
         self.fetch_fault_code.next = self.fetch.fetch_fault_code.val();
 
@@ -331,6 +346,7 @@ impl Logic for DataUnit {
         self.port.walk_write.next = self.walker.port_write.val();
         self.port.walk_address.next = self.walker.port_address.val();
         self.port.walk_write_data.next = self.walker.port_write_data.val();
+        self.port.walk_cacheable.next = self.walker.port_cacheable.val();
         self.port.io_write_request.next = self.execute.io_write_request.val();
         self.port.io_write_word.next = self.execute.io_write_word.val();
         self.port.io_write_byte_enable.next = self.execute.io_write_byte_enable.val();
@@ -344,9 +360,10 @@ impl Logic for DataUnit {
         self.port.store_data.next = self.store_buffer.drain_data.val();
         self.port.load_first.next = self.memory.load_first.val();
         self.port.load_request.next = self.memory.load_request.val();
-        self.port.load_io.next = self.access_io.val();
+        self.port.load_io.next = self.memory.load_io.val();
         self.port.load_word.next = self.memory.load_word.val();
         self.port.load_byte_enable.next = self.memory.load_byte_enable.val();
+        self.port.load_cacheable.next = self.memory.load_cacheable.val();
         self.port.load_use.next = self.memory.load_use.val();
         self.port.data_wait.next = self.data_wait.val();
         self.data_request.next = self.port.data_request.val();
@@ -355,6 +372,7 @@ impl Logic for DataUnit {
         self.data_address.next = self.port.data_address.val();
         self.data_byte_enable.next = self.port.data_byte_enable.val();
         self.data_write_data.next = self.port.data_write_data.val();
+        self.data_cacheable.next = self.port.data_cacheable.val();
     }
 }
 
@@ -445,7 +463,8 @@ mod tests {
             };
         let user = random.chance(30);
         let operand = random.next();
-        match random.below(12) {
+        let refused = random.chance(10);
+        let access = match random.below(12) {
             0..4 => Access {
                 user,
                 ..Access::load(linear, size)
@@ -476,7 +495,11 @@ mod tests {
                     }
                 }
             }
+        };
+        if refused && !access.io && (access.read || access.write) {
+            return access.refused();
         }
+        access
     }
 
     fn random_disturbance(random: &mut Random) -> Disturbance {
@@ -572,6 +595,7 @@ mod tests {
                 paging: true,
                 write_protect: random.chance(50),
                 page_size_extension: seed % 2 == 0,
+                ..PagingControl::default()
             };
             let mut pages = random_page_tables(&mut random, &mut bench.memory);
             if !bench.control.page_size_extension {
@@ -621,6 +645,7 @@ mod tests {
             paging: true,
             write_protect: true,
             page_size_extension: true,
+            ..PagingControl::default()
         };
         set_dword(&mut bench.memory, DIRECTORY, 0x2007);
         set_dword(&mut bench.memory, DIRECTORY + 4, 0x3007);
@@ -707,6 +732,56 @@ mod tests {
         assert_eq!(reads(&mut bench), 3);
         bench.flush_translations(None);
         assert_eq!(reads(&mut bench), 3);
+    }
+
+    #[test]
+    fn each_entry_says_whether_what_it_names_is_cached() {
+        const PCD: u32 = 0x10;
+        let load = [Access::load(0x0040_0008, 4)];
+        #[rustfmt::skip]
+        let rows: [(bool, u32, u32, &[u32]); 5] = [
+            // CR3.PCD  directory    table   reads that no cache may answer, the first and the second time
+            (false, 0,   0,   &[]),
+            (true,  0,   0,   &[DIRECTORY]),
+            (false, PCD, 0,   &[0x3000]),
+            (false, 0,   PCD, &[0x9008, 0x9008]),
+            (true,  PCD, PCD, &[DIRECTORY, 0x3000, 0x9008, 0x9008]),
+        ];
+        for (directory_uncached, directory, table, uncached) in rows {
+            let mut bench = paging_bench(0x9007 | table);
+            bench.control.directory_uncached = directory_uncached;
+            set_dword(&mut bench.memory, DIRECTORY + 4, 0x3007 | directory);
+            bench.outcomes(&load);
+            bench.outcomes(&load);
+            assert_eq!(bench.uncached_reads, uncached, "{directory:x} {table:x}");
+            assert_eq!(bench.fetch(0x0040_0010, false), Ok(0x9010));
+            assert_eq!(bench.unit.fetch_cacheable.val(), table == 0);
+        }
+    }
+
+    #[test]
+    fn a_large_page_is_cached_as_its_directory_entry_says() {
+        for entry in [0x0000_0087, 0x0000_0097] {
+            let mut bench = paging_bench(0x9007);
+            set_dword(&mut bench.memory, DIRECTORY + 8, entry);
+            bench.outcomes(&[Access::load(0x0080_8000, 4)]);
+            let uncached = if entry & 0x10 != 0 {
+                vec![0x8000]
+            } else {
+                vec![]
+            };
+            assert_eq!(bench.uncached_reads, uncached, "{entry:x}");
+        }
+    }
+
+    #[test]
+    fn without_paging_everything_may_be_cached() {
+        let mut bench = Bench::new(1);
+        bench.control.directory_uncached = true;
+        bench.outcomes(&[Access::load(0x8000, 4)]);
+        assert_eq!(bench.uncached_reads, []);
+        assert_eq!(bench.fetch(0x8000, false), Ok(0x8000));
+        assert!(bench.unit.fetch_cacheable.val());
     }
 
     #[test]

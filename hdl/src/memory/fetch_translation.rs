@@ -16,22 +16,25 @@ pub struct FetchTranslation {
     pub lookup_user: Signal<In, Bit>,
     pub fetch_hit: Signal<Out, Bit>,
     pub fetch_physical: Signal<Out, Bits<32>>,
+    pub fetch_cacheable: Signal<Out, Bit>,
     pub fetch_fault: Signal<Out, Bit>,
     pub fetch_fault_code: Signal<Out, Bits<3>>,
-    // from the instruction TLB, for `lookup_linear`, which is `fetch_linear` while a walk is permitted
+    // from the instruction TLB, for `lookup_linear`
     pub tlb_hit: Signal<In, Bit>,
     pub tlb_frame: Signal<In, Bits<20>>,
     pub tlb_user: Signal<In, Bit>,
+    pub tlb_uncached: Signal<In, Bit>,
     pub paging: Signal<In, Bit>,
     // to and from the walker
     /// The fetch is certain, and the walker is free.
     pub walk_permitted: Signal<In, Bit>,
+    pub walking: Signal<In, Bit>,
     pub walk_wanted: Signal<Out, Bit>,
     /// The walk of a fetch ends in a page fault.
     pub walk_fault: Signal<In, Bit>,
     pub walk_fault_present: Signal<In, Bit>,
-    // state: the fetch missed in the clock before, so that the lookup ends in a register
-    missed_reg: DFF<Bit>,
+    // state: no walk may begin before a look-up has shown what the last one brought
+    settling_reg: DFF<Bit>,
     // state: the fault of the last walk
     fault_reg: DFF<Bit>,
     present_reg: DFF<Bit>,
@@ -39,7 +42,6 @@ pub struct FetchTranslation {
     user_reg: DFF<Bit>,
     // wires
     fault_here: Signal<Local, Bit>,
-    asked: Signal<Local, Bit>,
 }
 
 impl Logic for FetchTranslation {
@@ -48,7 +50,7 @@ impl Logic for FetchTranslation {
         dff_setup!(
             self,
             clock,
-            missed_reg,
+            settling_reg,
             fault_reg,
             present_reg,
             linear_reg,
@@ -61,16 +63,17 @@ impl Logic for FetchTranslation {
             self.fetch_physical.next = (bit_cast::<32, 20>(self.tlb_frame.val()) << 12)
                 | bit_cast::<32, 12>(self.lookup_linear.val().get_bits::<12>(0));
         }
+        self.fetch_cacheable.next = !(self.paging.val() & self.tlb_uncached.val());
         self.fault_here.next = self.fault_reg.q.val()
             & (self.linear_reg.q.val() == self.fetch_linear.val())
             & (self.user_reg.q.val() == self.fetch_user.val());
         self.fetch_fault.next = self.fetch_valid.val() & self.fault_here.val();
         self.fetch_fault_code.next = bit_cast::<3, 1>(self.present_reg.q.val().into())
             | (bit_cast::<3, 1>(self.fetch_user.val().into()) << 2);
-        self.asked.next =
-            self.fetch_valid.val() & self.walk_permitted.val() & !self.fault_here.val();
-        self.missed_reg.d.next = self.asked.val() & !self.fetch_hit.val();
-        self.walk_wanted.next = self.asked.val() & self.missed_reg.q.val();
+        self.settling_reg.d.next = self.walking.val();
+        self.walk_wanted.next = self.fetch_valid.val()
+            & self.walk_permitted.val()
+            & !(self.fault_here.val() | self.settling_reg.q.val());
         if self.walk_wanted.val() {
             self.linear_reg.d.next = self.fetch_linear.val();
             self.user_reg.d.next = self.fetch_user.val();
@@ -82,7 +85,6 @@ impl Logic for FetchTranslation {
         }
         if self.reset.val() | self.forget.val() {
             self.fault_reg.d.next = false;
-            self.missed_reg.d.next = false;
         }
     }
 }

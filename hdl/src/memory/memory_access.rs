@@ -22,6 +22,7 @@ pub struct MemoryAccess {
     pub access_size: Signal<In, Bits<4>>,
     pub access_user: Signal<In, Bit>,
     pub access_blocked: Signal<In, Bit>,
+    pub access_refused: Signal<In, Bit>,
     pub execute_empty: Signal<In, Bit>,
     pub hold_io_reads: Signal<In, Bit>,
     pub memory_advance: Signal<In, Bit>,
@@ -38,6 +39,7 @@ pub struct MemoryAccess {
     pub tlb_user: Signal<In, Bit>,
     pub tlb_writable: Signal<In, Bit>,
     pub tlb_dirty: Signal<In, Bit>,
+    pub tlb_uncached: Signal<In, Bit>,
     pub paging: Signal<In, Bit>,
     pub write_protect: Signal<In, Bit>,
     // to and from the page walker
@@ -52,14 +54,18 @@ pub struct MemoryAccess {
     /// for a walk waits for them.
     pub load_first: Signal<Out, Bit>,
     pub load_request: Signal<Out, Bit>,
+    pub load_io: Signal<Out, Bit>,
     pub load_word: Signal<Out, Bits<29>>,
     pub load_byte_enable: Signal<Out, Bits<8>>,
+    pub load_cacheable: Signal<Out, Bit>,
     pub load_use: Signal<Out, PortUse>,
-    pub load_accepted: Signal<In, Bit>,
+    pub load_granted: Signal<In, Bit>,
     pub io_read_answered: Signal<In, Bit>,
     // to execute, valid with `memory_ready`
     /// There is an access, and it does not fault.
     pub accesses: Signal<Out, Bit>,
+    /// The same, whether it is refused or not: known early, and valid in every clock.
+    pub occupied: Signal<Out, Bit>,
     /// The access crosses into the next word.
     pub crossing: Signal<Out, Bit>,
     /// Physical address of the first byte.
@@ -82,6 +88,8 @@ pub struct MemoryAccess {
     first_physical_reg: DFF<Bits<32>>,
     page_fault_reg: DFF<Bit>,
     page_present_reg: DFF<Bit>,
+    /// The access was refused in the last clock.
+    refused_reg: DFF<Bit>,
     io_read_begun_reg: DFF<Bit>,
     io_read_done_reg: DFF<Bit>,
     /// A load was here in the last clock and was not translated.
@@ -115,6 +123,7 @@ impl Logic for MemoryAccess {
             first_physical_reg,
             page_fault_reg,
             page_present_reg,
+            refused_reg,
             io_read_begun_reg,
             io_read_done_reg,
             held_back_reg
@@ -159,9 +168,12 @@ impl Logic for MemoryAccess {
             self.first_physical.next = self.first_physical_reg.q.val();
         }
         self.last_word.next = self.half_physical.val().get_bits::<29>(3);
-        self.accesses.next = self.access_valid.val() & !self.page_fault_reg.q.val();
-        self.usable.next = self.accesses.val() & self.translated.val();
+        self.occupied.next = self.access_valid.val() & !self.page_fault_reg.q.val();
+        self.accesses.next = self.occupied.val() & !self.access_refused.val();
+        self.usable.next = self.occupied.val() & self.translated.val();
         self.walk_wanted.next = self.accesses.val() & !self.translated.val() & self.certain.val();
+        // What is refused does not walk; that is known too late to be ready in the same clock.
+        self.refused_reg.d.next = self.access_valid.val() & self.access_refused.val();
 
         // Its read. Stores are held back for a clock even if it turns out to fault: that is known late.
         self.load_waits.next = self.memory_read.val()
@@ -171,21 +183,25 @@ impl Logic for MemoryAccess {
         self.held_back_reg.d.next = self.load_waits.val() & !self.usable.val();
         self.memory_read_wanted.next = self.load_first.val() & self.usable.val();
         // Ports are not translated, so this does not wait for the look-up.
-        self.io_read_wanted.next = self.accesses.val()
+        self.io_read_wanted.next = self.occupied.val()
             & self.io_read.val()
             & self.certain.val()
             & !self.hold_io_reads.val()
             & !self.io_read_begun_reg.q.val()
             & !self.io_read_done_reg.q.val();
+        self.load_io.next = self.io_read_wanted.val();
         self.load_request.next = self.memory_read_wanted.val() | self.io_read_wanted.val();
         self.load_word.next = self.half_physical.val().get_bits::<29>(3);
         self.load_byte_enable.next = self.lanes.first_byte_enable.val();
         if self.second_half_reg.q.val() {
             self.load_byte_enable.next = self.lanes.second_byte_enable.val();
         }
+        self.load_cacheable.next = !(self.translate.val() & self.tlb_uncached.val());
         self.load_use.next = PortUse::Dropped;
         if self.access_io.val() {
             self.load_use.next = PortUse::IoRead;
+        } else if self.access_refused.val() {
+            self.load_use.next = PortUse::Dropped;
         } else if self.first_half.val() {
             self.load_use.next = PortUse::FirstLoad;
         } else if self.memory_advance.val() {
@@ -195,11 +211,11 @@ impl Logic for MemoryAccess {
         // What has been done.
         if self.usable.val() & self.first_half.val() {
             self.first_physical_reg.d.next = self.half_physical.val();
-            if !self.access_read.val() | (self.memory_read.val() & self.load_accepted.val()) {
+            if !self.access_read.val() | (self.memory_read.val() & self.load_granted.val()) {
                 self.second_half_reg.d.next = true;
             }
         }
-        if self.io_read_wanted.val() & self.load_accepted.val() {
+        if self.io_read_wanted.val() & self.load_granted.val() {
             self.io_read_begun_reg.d.next = true;
         }
         if self.io_read_answered.val() {
@@ -217,6 +233,7 @@ impl Logic for MemoryAccess {
         if self.memory_advance.val() | self.flush.val() | self.reset.val() {
             self.second_half_reg.d.next = false;
             self.page_fault_reg.d.next = false;
+            self.refused_reg.d.next = false;
             self.io_read_begun_reg.d.next = false;
             self.io_read_done_reg.d.next = false;
         }
@@ -224,11 +241,12 @@ impl Logic for MemoryAccess {
         // Whether that is all.
         self.memory_ready.next = !self.access_valid.val()
             | self.page_fault_reg.q.val()
+            | self.refused_reg.q.val()
             | (self.translated.val()
                 & !self.first_half.val()
                 & (!self.access_read.val()
                     | (self.io_read.val() & self.io_read_done_reg.q.val())
-                    | (self.memory_read.val() & self.load_accepted.val())));
+                    | (self.load_first.val() & self.load_granted.val())));
         self.page_fault.next = self.access_valid.val() & self.page_fault_reg.q.val();
         self.page_fault_code.next = bit_cast::<3, 1>(self.page_present_reg.q.val().into())
             | (bit_cast::<3, 1>(self.access_write.val().into()) << 1)

@@ -46,6 +46,8 @@ pub struct PageWalker {
     // control registers
     /// Bits 31:12 of CR3.
     pub directory_frame: Signal<In, Bits<20>>,
+    /// CR3.PCD: the page directory is not cached.
+    pub directory_uncached: Signal<In, Bit>,
     pub write_protect: Signal<In, Bit>,
     pub page_size_extension: Signal<In, Bit>,
     pub page_global_enable: Signal<In, Bit>,
@@ -55,6 +57,8 @@ pub struct PageWalker {
     /// Physical address of the entry, 4-byte aligned.
     pub port_address: Signal<Out, Bits<32>>,
     pub port_write_data: Signal<Out, Bits<32>>,
+    /// The entry may be read from a cache.
+    pub port_cacheable: Signal<Out, Bit>,
     /// The request is accepted at the end of this clock.
     pub port_accepted: Signal<In, Bit>,
     /// `port_read_data` answers the last accepted read.
@@ -71,6 +75,8 @@ pub struct PageWalker {
     pub user: Signal<Out, Bit>,
     pub writable: Signal<Out, Bit>,
     pub dirty: Signal<Out, Bit>,
+    /// PCD of the entry that names the page.
+    pub uncached: Signal<Out, Bit>,
     pub four_megabytes: Signal<Out, Bit>,
     /// Loads of CR3 leave the translation alone.
     pub global: Signal<Out, Bit>,
@@ -159,12 +165,15 @@ impl Logic for PageWalker {
         self.fault_present.next = self.present.val();
         self.frame.next = self.table_reg.q.val().get_bits::<20>(12);
         self.dirty.next = self.table_marked.val().get_bit(6);
+        // The directory entry of a table says how the table is cached, not its pages.
+        self.uncached.next = self.table_reg.q.val().get_bit(4);
         self.global.next = self.table_reg.q.val().get_bit(8) & self.page_global_enable.val();
         if self.large_page.val() {
             self.frame.next = (bit_cast::<20, 10>(self.directory_reg.q.val().get_bits::<10>(22))
                 << 10)
                 | bit_cast::<20, 10>(self.page_reg.q.val().get_bits::<10>(0));
             self.dirty.next = self.directory_marked.val().get_bit(6);
+            self.uncached.next = self.directory_reg.q.val().get_bit(4);
             self.global.next =
                 self.directory_reg.q.val().get_bit(8) & self.page_global_enable.val();
         }
@@ -174,6 +183,7 @@ impl Logic for PageWalker {
         self.port_write.next = false;
         self.port_address.next = self.directory_address.val();
         self.port_write_data.next = self.directory_marked.val();
+        self.port_cacheable.next = !self.directory_uncached.val();
         self.read_half.next = self.port_read_data.val().get_bits::<32>(0);
         match self.state_reg.q.val() {
             WalkState::Idle => {
@@ -202,6 +212,7 @@ impl Logic for PageWalker {
             }
             WalkState::ReadTable => {
                 self.port_address.next = self.table_address.val();
+                self.port_cacheable.next = !self.directory_reg.q.val().get_bit(4);
                 if !self.directory_reg.q.val().get_bit(0) | self.large_page.val() {
                     self.state_reg.d.next = WalkState::Check;
                 } else {

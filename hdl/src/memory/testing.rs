@@ -40,6 +40,8 @@ pub struct Access {
     pub linear: u32,
     pub size: u32,
     pub user: bool,
+    /// Segment or alignment forbid it.
+    pub refused: bool,
     /// A store's operand; a read-modify-write adds it to what it loads.
     pub operand: u64,
 }
@@ -78,6 +80,12 @@ impl Access {
     pub fn user(self) -> Self {
         Self { user: true, ..self }
     }
+    pub fn refused(self) -> Self {
+        Self {
+            refused: true,
+            ..self
+        }
+    }
     fn mask(&self) -> u64 {
         if self.size == 8 {
             u64::MAX
@@ -94,6 +102,8 @@ pub enum Outcome {
     Done(u64),
     /// Error code and linear address.
     Fault(u32, u32),
+    /// The access was refused.
+    Refused,
 }
 
 /// PagingControl registers.
@@ -102,6 +112,8 @@ pub struct PagingControl {
     pub paging: bool,
     pub write_protect: bool,
     pub page_size_extension: bool,
+    /// CR3.PCD.
+    pub directory_uncached: bool,
 }
 
 /// Where the clocks of a run go wrong on purpose, in percent.
@@ -158,6 +170,8 @@ pub struct Bench {
     pub io_events: Vec<IoEvent>,
     pub port_reads: u64,
     pub port_writes: u64,
+    /// Addresses of reads that no cache may answer.
+    pub uncached_reads: Vec<u32>,
     io_reads: usize,
     outstanding: Option<PortAccess>,
     in_memory: Option<Access>,
@@ -181,6 +195,7 @@ impl Bench {
             io_events: Vec::new(),
             port_reads: 0,
             port_writes: 0,
+            uncached_reads: Vec::new(),
             io_reads: 0,
             outstanding: None,
             in_memory: None,
@@ -281,6 +296,9 @@ impl Bench {
                 self.port_writes += 1;
             } else {
                 self.port_reads += 1;
+                if !self.unit.data_cacheable.val() {
+                    self.uncached_reads.push(access.address);
+                }
             }
         }
         self.outstanding = Some(access);
@@ -290,7 +308,12 @@ impl Bench {
         self.unit.paging.next = self.control.paging;
         self.unit.write_protect.next = self.control.write_protect;
         self.unit.page_size_extension.next = self.control.page_size_extension;
-        self.unit.cr3.next = u64::from(DIRECTORY).into();
+        let uncached = if self.control.directory_uncached {
+            0x10
+        } else {
+            0
+        };
+        self.unit.cr3.next = u64::from(DIRECTORY | uncached).into();
     }
 
     /// Runs one clock; micro-ops come from `queue`, and what becomes of them goes to `retire`.
@@ -313,6 +336,7 @@ impl Bench {
         self.unit.access_linear.next = u64::from(access.linear).into();
         self.unit.access_size.next = u64::from(access.size.max(1)).into();
         self.unit.access_user.next = access.user;
+        self.unit.access_refused.next = access.refused;
         self.unit.execute_empty.next = self.in_execute.is_none();
         self.unit.memory_advance.next = false;
         self.unit.store_valid.next = false;
@@ -368,13 +392,15 @@ impl Bench {
             retire(access, fault.unwrap_or(Outcome::Done(data)), physical);
         }
         if advances {
-            let fault = self.unit.page_fault.val().then(|| {
+            let access = self.in_memory.take().unwrap();
+            let page_fault = self.unit.page_fault.val().then(|| {
                 Outcome::Fault(
                     u64::from(self.unit.page_fault_code.val()) as u32,
                     u64::from(self.unit.page_fault_linear.val()) as u32,
                 )
             });
-            self.in_execute = Some((self.in_memory.take().unwrap(), fault));
+            let fault = page_fault.or(access.refused.then_some(Outcome::Refused));
+            self.in_execute = Some((access, fault));
             self.held_load = None;
         }
         if flush {
@@ -538,6 +564,9 @@ impl Model {
     pub fn access(&mut self, access: Access) -> (Outcome, u32) {
         if !access.read && !access.write {
             return (Outcome::Done(0), access.linear);
+        }
+        if access.refused {
+            return (Outcome::Refused, 0);
         }
         let crossing = access.linear % 8 + access.size > 8;
         if access.io {

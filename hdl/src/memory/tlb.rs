@@ -3,8 +3,8 @@ use crate::prelude::*;
 
 /// Number of entries; linear address bits 16:12 choose one.
 const ENTRIES: usize = 32;
-/// Bits of an entry: tag (linear 31:17), frame (physical 31:12), user, writable, dirty.
-const ENTRY_BITS: usize = 15 + 20 + 3;
+/// Bits of an entry: tag (linear 31:17), frame (physical 31:12), user, writable, dirty, uncached.
+const ENTRY_BITS: usize = 15 + 20 + 4;
 
 /// A page-granular, direct-mapped translation buffer with one look-up and one fill per clock.
 ///
@@ -26,6 +26,8 @@ pub struct Tlb {
     pub writable: Signal<Out, Bit>,
     /// The D bit in memory is set.
     pub dirty: Signal<Out, Bit>,
+    /// The PCD bit in memory is set.
+    pub uncached: Signal<Out, Bit>,
     // from the walker
     pub fill_valid: Signal<In, Bit>,
     pub fill_page: Signal<In, Bits<20>>,
@@ -33,6 +35,7 @@ pub struct Tlb {
     pub fill_user: Signal<In, Bit>,
     pub fill_writable: Signal<In, Bit>,
     pub fill_dirty: Signal<In, Bit>,
+    pub fill_uncached: Signal<In, Bit>,
     /// The page is a piece of a 4 MB page.
     pub fill_large: Signal<In, Bit>,
     /// The entry survives `flush_local`.
@@ -53,7 +56,7 @@ pub struct Tlb {
     // units
     entries: TlbMemory,
     // wires
-    entry: Signal<Local, Bits<38>>,
+    entry: Signal<Local, Bits<39>>,
     valid_bit: Signal<Local, Bits<32>>,
     fill_bit: Signal<Local, Bits<32>>,
     drop_bit: Signal<Local, Bits<32>>,
@@ -73,14 +76,16 @@ impl Logic for Tlb {
         self.user.next = self.entry.val().get_bit(35);
         self.writable.next = self.entry.val().get_bit(36);
         self.dirty.next = self.entry.val().get_bit(37);
+        self.uncached.next = self.entry.val().get_bit(38);
 
         self.entries.write_valid.next = self.fill_valid.val();
         self.entries.write_index.next = self.fill_page.val().get_bits::<5>(0);
-        self.entries.write_data.next = bit_cast::<38, 15>(self.fill_page.val().get_bits::<15>(5))
-            | (bit_cast::<38, 20>(self.fill_frame.val()) << 15)
-            | (bit_cast::<38, 1>(self.fill_user.val().into()) << 35)
-            | (bit_cast::<38, 1>(self.fill_writable.val().into()) << 36)
-            | (bit_cast::<38, 1>(self.fill_dirty.val().into()) << 37);
+        self.entries.write_data.next = bit_cast::<39, 15>(self.fill_page.val().get_bits::<15>(5))
+            | (bit_cast::<39, 20>(self.fill_frame.val()) << 15)
+            | (bit_cast::<39, 1>(self.fill_user.val().into()) << 35)
+            | (bit_cast::<39, 1>(self.fill_writable.val().into()) << 36)
+            | (bit_cast::<39, 1>(self.fill_dirty.val().into()) << 37)
+            | (bit_cast::<39, 1>(self.fill_uncached.val().into()) << 38);
         self.fill_bit.next = bits::<32>(1) << self.fill_page.val().get_bits::<5>(0);
         self.drop_bit.next = bits::<32>(1) << self.flush_page.val().get_bits::<5>(0);
         if self.fill_valid.val() {
@@ -109,11 +114,11 @@ impl Logic for Tlb {
 pub struct TlbMemory {
     pub clock: Signal<In, Clock>,
     pub read_index: Signal<In, Bits<5>>,
-    pub read_data: Signal<Out, Bits<38>>,
+    pub read_data: Signal<Out, Bits<39>>,
     pub write_valid: Signal<In, Bit>,
     pub write_index: Signal<In, Bits<5>>,
-    pub write_data: Signal<In, Bits<38>>,
-    _contents: Vec<Bits<38>>,
+    pub write_data: Signal<In, Bits<39>>,
+    _contents: Vec<Bits<39>>,
 }
 
 impl Logic for TlbMemory {

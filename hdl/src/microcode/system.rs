@@ -90,6 +90,8 @@ pub fn add(routines: &mut Assembler) {
     routines.routine(
         "rdmsr",
         [
+            // The selected MSR takes a clock to come.
+            nothing(),
             copy(Eax).system(SELECTED_MSR),
             copy(Edx).system(SELECTED_MSR_HIGH).last(),
         ],

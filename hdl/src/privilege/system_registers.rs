@@ -30,6 +30,7 @@ pub struct SystemRegisters {
     pub write_cr2: Signal<In, Bit>,
     pub cr2_data: Signal<In, Bits<32>>,
     pub clear_task_switched: Signal<In, Bit>,
+    pub invalidate_caches: Signal<In, Bit>,
     /// A single-step trap is being delivered.
     pub set_single_step: Signal<In, Bit>,
     /// RDMSR, WRMSR: the MSR number; the register it names is read and written as `SELECTED_MSR`.
@@ -48,6 +49,10 @@ pub struct SystemRegisters {
     pub flush_translations: Signal<Out, Bit>,
     /// CR3 is written: those of global pages stay.
     pub flush_local_translations: Signal<Out, Bit>,
+    /// CR0.CD is clear: reads that miss may fill the caches.
+    pub caches_fill: Signal<Out, Bit>,
+    /// The caches forget what they hold, a clock after `invalidate_caches`.
+    pub caches_flush: Signal<Out, Bit>,
     // state
     cr0_reg: DFF<Bits<32>>,
     cr2_reg: DFF<Bits<32>>,
@@ -66,7 +71,10 @@ pub struct SystemRegisters {
     /// Upper half of the counter at the last read of the lower.
     tsc_high_reg: DFF<Bits<32>>,
     msr_select_reg: DFF<Bits<8>>,
+    caches_flush_reg: DFF<Bit>,
+    msr_value_reg: DFF<Bits<32>>,
     // wires
+    tsc_next: Signal<Local, Bits<64>>,
     actual_write: Signal<Local, Bits<8>>,
     selected: Signal<Local, Bits<8>>,
 }
@@ -92,7 +100,9 @@ impl Logic for SystemRegisters {
             sysenter_eip_reg,
             tsc_reg,
             tsc_high_reg,
-            msr_select_reg
+            msr_select_reg,
+            msr_value_reg,
+            caches_flush_reg
         );
         self.cr0.next = self.cr0_reg.q.val();
         self.cr3.next = self.cr3_reg.q.val();
@@ -100,6 +110,9 @@ impl Logic for SystemRegisters {
         self.sysenter_cs.next = self.sysenter_cs_reg.q.val().get_bits::<16>(0);
         self.sysenter_eip.next = self.sysenter_eip_reg.q.val();
         self.tsc.next = self.tsc_reg.q.val();
+        self.caches_fill.next = !self.cr0_reg.q.val().get_bit(30);
+        self.caches_flush_reg.d.next = self.invalidate_caches.val();
+        self.caches_flush.next = self.caches_flush_reg.q.val();
 
         // MSR numbers.
         self.selected.next = 0.into();
@@ -118,6 +131,23 @@ impl Logic for SystemRegisters {
         self.msr_unknown.next = self.selected.val() == 0;
         if self.select_msr.val() {
             self.msr_select_reg.d.next = self.selected.val();
+        }
+
+        // The value of the MSR that was selected, of this clock if that was before the clock before.
+        self.tsc_next.next = self.tsc_reg.q.val() + 1;
+        match self.msr_select_reg.q.val().into() {
+            SYSENTER_CS => {
+                self.msr_value_reg.d.next = self.sysenter_cs_reg.q.val();
+            }
+            SYSENTER_ESP => {
+                self.msr_value_reg.d.next = self.sysenter_esp_reg.q.val();
+            }
+            SYSENTER_EIP => {
+                self.msr_value_reg.d.next = self.sysenter_eip_reg.q.val();
+            }
+            _ => {
+                self.msr_value_reg.d.next = self.tsc_next.val().get_bits::<32>(0);
+            }
         }
 
         // Read.
@@ -200,21 +230,10 @@ impl Logic for SystemRegisters {
             TSC_HIGH => {
                 self.value.next = self.tsc_high_reg.q.val();
             }
-            SELECTED_MSR => match self.msr_select_reg.q.val().into() {
-                SYSENTER_CS => {
-                    self.value.next = self.sysenter_cs_reg.q.val();
-                }
-                SYSENTER_ESP => {
-                    self.value.next = self.sysenter_esp_reg.q.val();
-                }
-                SYSENTER_EIP => {
-                    self.value.next = self.sysenter_eip_reg.q.val();
-                }
-                _ => {
-                    self.value.next = self.tsc_reg.q.val().get_bits::<32>(0);
-                    self.tsc_high_reg.d.next = self.tsc_reg.q.val().get_bits::<32>(32);
-                }
-            },
+            SELECTED_MSR => {
+                self.value.next = self.msr_value_reg.q.val();
+                self.tsc_high_reg.d.next = self.tsc_reg.q.val().get_bits::<32>(32);
+            }
             SELECTED_MSR_HIGH => {
                 // Only the time stamp counter is wider than 32 bits.
                 if self.msr_select_reg.q.val() == TSC_LOW {
@@ -285,7 +304,7 @@ impl Logic for SystemRegisters {
                 self.actual_write.next = TSC_HIGH.into();
             }
         }
-        self.tsc_reg.d.next = self.tsc_reg.q.val() + 1;
+        self.tsc_reg.d.next = self.tsc_next.val();
         self.flush_translations.next = false;
         self.flush_local_translations.next = false;
         if self.write.val() {

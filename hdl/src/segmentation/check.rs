@@ -32,6 +32,8 @@ pub struct SegmentCheck {
     pub access_io: Signal<Out, Bit>,
     pub access_user: Signal<Out, Bit>,
     pub access_blocked: Signal<Out, Bit>,
+    /// Segment or alignment forbid the access.
+    pub access_refused: Signal<Out, Bit>,
     pub access_linear: Signal<Out, Bits<32>>,
     /// Bytes: 1, 2, 4 or 8.
     pub access_size: Signal<Out, Bits<4>>,
@@ -160,10 +162,9 @@ impl Logic for SegmentCheck {
         self.access_size.next = self.op.val().access_size;
         self.access_user.next = self.user_reg.q.val();
         self.access_blocked.next = self.op.val().fault
-            | self.segment_fault.val()
-            | self.unaligned.val()
             | (!self.valid_reg.q.val())
             | !(self.is_read.val() | self.is_write.val());
+        self.access_refused.next = self.segment_fault.val() | self.unaligned.val();
 
         self.valid.next = self.valid_reg.q.val();
         self.micro_op.next = self.op.val();

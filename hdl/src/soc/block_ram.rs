@@ -183,10 +183,11 @@ pub struct BoardMemory {
     ram: BlockRam,
     rom: BlockRam,
     // wires
-    ram_bytes: Constant<Bits<32>>,
+    // Sizes are powers of two, so that equality of high bits says where an address lies.
+    ram_high: Constant<Bits<32>>,
     rom_base: Constant<Bits<32>>,
+    mirror_high: Constant<Bits<32>>,
     mirror_base: Constant<Bits<32>>,
-    mirror_end: Constant<Bits<32>>,
     instruction_in_rom: Signal<Local, Bit>,
     instruction_in_ram: Signal<Local, Bit>,
     data_in_rom: Signal<Local, Bit>,
@@ -194,7 +195,7 @@ pub struct BoardMemory {
 }
 
 impl BoardMemory {
-    /// Memory of `ram_bytes` and with this ROM, both multiples of 8 from 16.
+    /// Memory of `ram_bytes` and with this ROM, both powers of two from 16.
     ///
     /// # Panics
     /// If a size is no such number.
@@ -206,12 +207,16 @@ impl BoardMemory {
     /// Memory of `ram_bytes` and with a ROM of `rom_bytes` from the files of [`rom_file`].
     ///
     /// # Panics
-    /// If a size is no multiple of 8 from 16.
+    /// If a size is no power of two from 16.
     pub fn from_files(ram_bytes: u32, rom_bytes: u32) -> Self {
         Self::with_rom(ram_bytes, BlockRam::from_files(rom_bytes), rom_bytes)
     }
 
     fn with_rom(ram_bytes: u32, rom: BlockRam, rom_bytes: u32) -> Self {
+        assert!(
+            ram_bytes.is_power_of_two() && rom_bytes.is_power_of_two(),
+            "{ram_bytes} bytes of RAM and {rom_bytes} of ROM: expected powers of two"
+        );
         let mirror_bytes = rom_bytes.min(spec::memory_map::ROM_MIRROR_BYTES);
         let mirror_end = spec::memory_map::ROM_MIRROR_END;
         let constant = |value: u32| Constant::new((value as u64).into());
@@ -231,10 +236,10 @@ impl BoardMemory {
             data_from_none_reg: Default::default(),
             ram: BlockRam::new(ram_bytes, &[]),
             rom,
-            ram_bytes: constant(ram_bytes),
+            ram_high: constant(!(ram_bytes - 1)),
             rom_base: constant(rom_bytes.wrapping_neg()),
+            mirror_high: constant(!(mirror_bytes - 1)),
             mirror_base: constant(mirror_end - mirror_bytes),
-            mirror_end: constant(mirror_end),
             instruction_in_rom: Default::default(),
             instruction_in_ram: Default::default(),
             data_in_rom: Default::default(),
@@ -249,16 +254,17 @@ impl Logic for BoardMemory {
         dff_setup!(self, clock, instruction_from_none_reg, data_from_none_reg);
         clock!(self, clock, ram, rom);
         // The ROM covers RAM where both are.
-        self.instruction_in_rom.next = (self.instruction_address.val() >= self.rom_base.val())
-            | ((self.instruction_address.val() >= self.mirror_base.val())
-                & (self.instruction_address.val() < self.mirror_end.val()));
-        self.data_in_rom.next = (self.data_address.val() >= self.rom_base.val())
-            | ((self.data_address.val() >= self.mirror_base.val())
-                & (self.data_address.val() < self.mirror_end.val()));
+        self.instruction_in_rom.next = ((self.instruction_address.val() & self.rom_base.val())
+            == self.rom_base.val())
+            | ((self.instruction_address.val() & self.mirror_high.val()) == self.mirror_base.val());
+        self.data_in_rom.next = ((self.data_address.val() & self.rom_base.val())
+            == self.rom_base.val())
+            | ((self.data_address.val() & self.mirror_high.val()) == self.mirror_base.val());
         self.data_in_ram.next =
-            (self.data_address.val() < self.ram_bytes.val()) & !self.data_in_rom.val();
-        self.instruction_in_ram.next = (self.instruction_address.val() < self.ram_bytes.val())
-            & !self.instruction_in_rom.val();
+            !((self.data_address.val() & self.ram_high.val()).any() | self.data_in_rom.val());
+        self.instruction_in_ram.next = !((self.instruction_address.val() & self.ram_high.val())
+            .any()
+            | self.instruction_in_rom.val());
         self.instruction_from_none_reg.d.next =
             !(self.instruction_in_rom.val() | self.instruction_in_ram.val());
         self.data_from_none_reg.d.next = !(self.data_in_rom.val() | self.data_in_ram.val());
@@ -270,13 +276,11 @@ impl Logic for BoardMemory {
         self.ram.data_write.next = self.data_request.val() & self.data_write.val();
         self.ram.data_byte_enable.next = self.data_byte_enable.val();
         self.ram.data_write_data.next = self.data_write_data.val();
-        // Of the difference only the bits that the ROM has count, and they are the same for the mirror.
+        // The address below the ROM's size, which the bits of the memory's index see to, for the mirror, too.
         self.rom.read_select.next = self.instruction_in_rom.val();
         self.rom.data_select.next = self.data_in_rom.val();
-        self.rom.read_index.next =
-            (self.instruction_address.val() - self.rom_base.val()).get_bits::<29>(3);
-        self.rom.data_index.next =
-            (self.data_address.val() - self.rom_base.val()).get_bits::<29>(3);
+        self.rom.read_index.next = self.instruction_address.val().get_bits::<29>(3);
+        self.rom.data_index.next = self.data_address.val().get_bits::<29>(3);
         self.rom.data_write.next = false;
         self.rom.data_byte_enable.next = 0.into();
         self.rom.data_write_data.next = 0.into();

@@ -30,6 +30,8 @@ pub struct Chip {
     // instruction port
     pub instruction_request: Signal<Out, Bit>,
     pub instruction_address: Signal<Out, Bits<32>>,
+    /// Of the address in this clock: a cache may answer. PCD of its page is clear.
+    pub instruction_cacheable: Signal<Out, Bit>,
     pub instruction_data: Signal<In, Bits<64>>,
     pub instruction_wait: Signal<In, Bit>,
     // data port: memory only, I/O stays inside
@@ -40,6 +42,12 @@ pub struct Chip {
     pub data_write_data: Signal<Out, Bits<64>>,
     pub data_read_data: Signal<In, Bits<64>>,
     pub data_wait: Signal<In, Bit>,
+    /// As `instruction_cacheable`; means nothing for a write.
+    pub data_cacheable: Signal<Out, Bit>,
+    /// CR0.CD is clear: a read that misses may fill a cache.
+    pub caches_fill: Signal<Out, Bit>,
+    /// Caches shall forget what they hold (INVD, WBINVD).
+    pub caches_flush: Signal<Out, Bit>,
     // devices
     pub uart_tx: Signal<Out, Bit>,
     pub uart_rx: Signal<In, Bit>,
@@ -147,6 +155,7 @@ impl Chip {
             reset: Default::default(),
             instruction_request: Default::default(),
             instruction_address: Default::default(),
+            instruction_cacheable: Default::default(),
             instruction_data: Default::default(),
             instruction_wait: Default::default(),
             data_request: Default::default(),
@@ -156,6 +165,9 @@ impl Chip {
             data_write_data: Default::default(),
             data_read_data: Default::default(),
             data_wait: Default::default(),
+            data_cacheable: Default::default(),
+            caches_fill: Default::default(),
+            caches_flush: Default::default(),
             uart_tx: Default::default(),
             uart_rx: Default::default(),
             leds: Default::default(),
@@ -257,12 +269,16 @@ impl Logic for Chip {
         // memory
         self.instruction_request.next = self.cpu.instruction_request.val();
         self.instruction_address.next = self.cpu.instruction_address.val();
+        self.instruction_cacheable.next = self.cpu.instruction_cacheable.val();
         self.cpu.instruction_data.next = self.instruction_data.val();
         self.cpu.instruction_wait.next = self.instruction_wait.val();
         self.data_write.next = self.cpu.data_write.val();
         self.data_address.next = self.cpu.data_address.val();
         self.data_byte_enable.next = self.cpu.data_byte_enable.val();
         self.data_write_data.next = self.cpu.data_write_data.val();
+        self.data_cacheable.next = self.cpu.data_cacheable.val();
+        self.caches_fill.next = self.cpu.caches_fill.val();
+        self.caches_flush.next = self.cpu.caches_flush.val();
         self.data_router.core_request.next = self.cpu.data_request.val();
         self.data_router.core_io.next = self.cpu.data_io.val();
         self.cpu.data_wait.next = self.data_router.core_wait.val();

@@ -6,6 +6,7 @@ pub mod io_bus;
 pub mod peripherals;
 pub mod pic;
 pub mod pit;
+pub mod rom_port;
 pub mod sdram;
 pub mod sdram_memory;
 pub mod system_ports;

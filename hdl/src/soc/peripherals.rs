@@ -51,6 +51,8 @@ pub struct Peripherals {
     timer: IntervalTimer,
     interrupts: InterruptControllers,
     system_ports: SystemPorts,
+    // state: the line takes long to say what it says
+    uart_line_reg: DFF<Bit>,
 }
 
 impl Peripherals {
@@ -90,6 +92,7 @@ impl Peripherals {
             timer: IntervalTimer::new(clock_hz),
             interrupts: Default::default(),
             system_ports: Default::default(),
+            uart_line_reg: Default::default(),
         }
     }
 }
@@ -103,6 +106,7 @@ impl Default for Peripherals {
 impl Logic for Peripherals {
     #[hdl_gen]
     fn update(&mut self) {
+        dff_setup!(self, clock, uart_line_reg);
         clock!(self, clock, io_bus, uart, timer, interrupts, system_ports);
         self.io_bus.reset.next = self.reset.val();
         self.uart.reset.next = self.reset.val();
@@ -162,8 +166,9 @@ impl Logic for Peripherals {
             | self.system_ports.selected.val();
 
         // interrupts: the timer on line 0, COM1 on line 4
+        self.uart_line_reg.d.next = self.uart.interrupt_line.val();
         self.interrupts.lines.next = bit_cast::<16, 1>(self.timer.interrupt_line.val().into())
-            | (bit_cast::<16, 1>(self.uart.interrupt_line.val().into()) << IRQ_COM1)
+            | (bit_cast::<16, 1>(self.uart_line_reg.q.val().into()) << IRQ_COM1)
             | self.external_lines.val();
         self.interrupt_request.next = self.interrupts.interrupt_request.val();
         self.interrupts.interrupt_acknowledge.next = self.interrupt_acknowledge.val();

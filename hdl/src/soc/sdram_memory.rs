@@ -1,7 +1,8 @@
 //! The memory system with SDRAM: both caches, their bus, and the SDRAM's controller, behind the chip's two memory ports.
 //!
-//! It keeps the memory-port protocol. RAM is cached; ROM lies outside and answers in the next clock, as block RAM does, and
-//! so does an address where nothing is. Which of them an address is, is decided outside, too.
+//! It keeps the memory-port protocol. RAM is cached; ROM lies outside, and its answer takes three clocks; an
+//! address where nothing is answers in the next. Which of them an address is, is decided outside, too.
+use super::rom_port::RomPort;
 use super::sdram::Sdram;
 use crate::cache::bus::CacheBus;
 use crate::cache::{Cache, DEFAULT_CACHE_BYTES};
@@ -35,6 +36,8 @@ pub struct SdramMemory {
     pub reset: Signal<In, Bit>,
     /// Forget what is cached.
     pub flush: Signal<In, Bit>,
+    /// Loads that miss may fill the caches.
+    pub fills: Signal<In, Bit>,
     // instruction port
     pub instruction_request: Signal<In, Bit>,
     pub instruction_address: Signal<In, Bits<32>>,
@@ -42,7 +45,8 @@ pub struct SdramMemory {
     pub instruction_in_ram: Signal<In, Bit>,
     pub instruction_in_rom: Signal<In, Bit>,
     pub instruction_cacheable: Signal<In, Bit>,
-    /// What the ROM holds at the address of the clock before.
+    pub instruction_rom_address: Signal<Out, Bits<32>>,
+    /// What the ROM holds at `instruction_rom_address` of the clock before.
     pub instruction_rom_data: Signal<In, Bits<64>>,
     pub instruction_data: Signal<Out, Bits<64>>,
     pub instruction_wait: Signal<Out, Bit>,
@@ -53,6 +57,7 @@ pub struct SdramMemory {
     pub data_in_ram: Signal<In, Bit>,
     pub data_in_rom: Signal<In, Bit>,
     pub data_cacheable: Signal<In, Bit>,
+    pub data_rom_address: Signal<Out, Bits<32>>,
     pub data_rom_data: Signal<In, Bits<64>>,
     pub data_byte_enable: Signal<In, Bits<8>>,
     pub data_write_data: Signal<In, Bits<64>>,
@@ -78,10 +83,15 @@ pub struct SdramMemory {
     data_from_ram_reg: DFF<Bit>,
     data_from_rom_reg: DFF<Bit>,
     // units
+    instruction_rom: RomPort,
+    data_rom: RomPort,
     instruction_cache: Cache,
     data_cache: Cache,
     bus: CacheBus,
     sdram: Sdram,
+    // wires
+    instruction_waits: Signal<Local, Bit>,
+    data_waits: Signal<Local, Bit>,
 }
 
 impl SdramMemory {
@@ -94,11 +104,13 @@ impl SdramMemory {
             clock: Default::default(),
             reset: Default::default(),
             flush: Default::default(),
+            fills: Default::default(),
             instruction_request: Default::default(),
             instruction_address: Default::default(),
             instruction_in_ram: Default::default(),
             instruction_in_rom: Default::default(),
             instruction_cacheable: Default::default(),
+            instruction_rom_address: Default::default(),
             instruction_rom_data: Default::default(),
             instruction_data: Default::default(),
             instruction_wait: Default::default(),
@@ -108,6 +120,7 @@ impl SdramMemory {
             data_in_ram: Default::default(),
             data_in_rom: Default::default(),
             data_cacheable: Default::default(),
+            data_rom_address: Default::default(),
             data_rom_data: Default::default(),
             data_byte_enable: Default::default(),
             data_write_data: Default::default(),
@@ -129,10 +142,14 @@ impl SdramMemory {
             instruction_from_rom_reg: Default::default(),
             data_from_ram_reg: Default::default(),
             data_from_rom_reg: Default::default(),
-            instruction_cache: Cache::new(options.instruction_cache_bytes),
-            data_cache: Cache::new(options.data_cache_bytes),
+            instruction_rom: Default::default(),
+            data_rom: Default::default(),
+            instruction_cache: Cache::new(options.instruction_cache_bytes, false),
+            data_cache: Cache::new(options.data_cache_bytes, true),
             bus: Default::default(),
             sdram: Sdram::new(options.clock_hz),
+            instruction_waits: Default::default(),
+            data_waits: Default::default(),
         }
     }
 
@@ -159,24 +176,44 @@ impl Logic for SdramMemory {
             data_from_ram_reg,
             data_from_rom_reg
         );
-        clock!(self, clock, instruction_cache, data_cache, bus, sdram);
+        clock!(
+            self,
+            clock,
+            instruction_rom,
+            data_rom,
+            instruction_cache,
+            data_cache,
+            bus,
+            sdram
+        );
         self.instruction_cache.reset.next = self.reset.val();
         self.data_cache.reset.next = self.reset.val();
         self.bus.reset.next = self.reset.val();
         self.sdram.reset.next = self.reset.val();
         self.instruction_cache.flush.next = self.flush.val();
         self.data_cache.flush.next = self.flush.val();
+        self.instruction_cache.fills.next = self.fills.val();
+        self.data_cache.fills.next = self.fills.val();
 
         // instruction port
-        self.instruction_cache.request.next =
-            self.instruction_request.val() & self.instruction_in_ram.val();
+        self.instruction_cache.request.next = self.instruction_request.val()
+            & self.instruction_in_ram.val()
+            & !self.instruction_rom.waits.val();
         self.instruction_cache.write.next = false;
         self.instruction_cache.address.next = self.instruction_address.val();
         self.instruction_cache.byte_enable.next = 0.into();
         self.instruction_cache.write_data.next = 0.into();
         self.instruction_cache.cacheable.next = self.instruction_cacheable.val();
-        self.instruction_wait.next = self.instruction_cache.busy.val();
-        if !self.instruction_cache.busy.val() {
+        self.instruction_rom.starts.next = self.instruction_request.val()
+            & self.instruction_in_rom.val()
+            & !self.instruction_cache.busy.val();
+        self.instruction_rom.address.next = self.instruction_address.val();
+        self.instruction_rom.rom_data.next = self.instruction_rom_data.val();
+        self.instruction_rom_address.next = self.instruction_rom.rom_address.val();
+        self.instruction_waits.next =
+            self.instruction_cache.busy.val() | self.instruction_rom.waits.val();
+        self.instruction_wait.next = self.instruction_waits.val();
+        if !self.instruction_waits.val() {
             self.instruction_from_ram_reg.d.next = self.instruction_in_ram.val();
             self.instruction_from_rom_reg.d.next = self.instruction_in_rom.val();
         }
@@ -184,18 +221,27 @@ impl Logic for SdramMemory {
         if self.instruction_from_ram_reg.q.val() {
             self.instruction_data.next = self.instruction_cache.read_data.val();
         } else if self.instruction_from_rom_reg.q.val() {
-            self.instruction_data.next = self.instruction_rom_data.val();
+            self.instruction_data.next = self.instruction_rom.data.val();
         }
 
         // data port
-        self.data_cache.request.next = self.data_request.val() & self.data_in_ram.val();
+        self.data_cache.request.next =
+            self.data_request.val() & self.data_in_ram.val() & !self.data_rom.waits.val();
         self.data_cache.write.next = self.data_write.val();
         self.data_cache.address.next = self.data_address.val();
         self.data_cache.byte_enable.next = self.data_byte_enable.val();
         self.data_cache.write_data.next = self.data_write_data.val();
         self.data_cache.cacheable.next = self.data_cacheable.val();
-        self.data_wait.next = self.data_cache.busy.val();
-        if !self.data_cache.busy.val() {
+        self.data_rom.starts.next = self.data_request.val()
+            & !self.data_write.val()
+            & self.data_in_rom.val()
+            & !self.data_cache.busy.val();
+        self.data_rom.address.next = self.data_address.val();
+        self.data_rom.rom_data.next = self.data_rom_data.val();
+        self.data_rom_address.next = self.data_rom.rom_address.val();
+        self.data_waits.next = self.data_cache.busy.val() | self.data_rom.waits.val();
+        self.data_wait.next = self.data_waits.val();
+        if !self.data_waits.val() {
             self.data_from_ram_reg.d.next = self.data_in_ram.val();
             self.data_from_rom_reg.d.next = self.data_in_rom.val();
         }
@@ -203,7 +249,7 @@ impl Logic for SdramMemory {
         if self.data_from_ram_reg.q.val() {
             self.data_read_data.next = self.data_cache.read_data.val();
         } else if self.data_from_rom_reg.q.val() {
-            self.data_read_data.next = self.data_rom_data.val();
+            self.data_read_data.next = self.data_rom.data.val();
         }
 
         // Every store is seen by the instruction cache.
@@ -301,6 +347,7 @@ mod tests {
             let mut memory = start(memory);
             memory.instruction_rom_data.next = ROM.into();
             memory.data_rom_data.next = (!ROM).into();
+            memory.fills.next = true;
             memory.instruction_cacheable.next = true;
             memory.data_cacheable.next = true;
             Self {
@@ -558,6 +605,7 @@ mod tests {
             );
             bench.memory.data_cacheable.next = !(uncached && below(8) == 0);
             bench.memory.instruction_cacheable.next = !(uncached && below(8) == 0);
+            bench.memory.fills.next = !(uncached && below(8) == 0);
             bench.memory.flush.next = below(cache_bytes as u64 / 2) == 0;
             if data_free && let Some((place, store)) = next_data.take() {
                 let value = match place {

@@ -151,7 +151,7 @@ pub const ROWS: &[Row] = &[
     row("jmp short",           16, Copies(|a| over_a_nop(a, |a, to| a.jmp(to))), exactly(3.0), exactly(1.0)),
     row("jcc taken",           15, Once(|a, _| { a.or(ebx, ebx)?; times(a, 15, |a| over_a_nop(a, |a, to| a.jne(to))) }), exactly(3.0), exactly(1.0)),
     row("jcc not taken",       16, Copies(|a| to_the_next(a, |a, to| a.je(to))), exactly(1.0), exactly(1.0)),
-    row("call + ret",           8, Once(calls_and_returns), exactly(8.0), exactly(3.0)),
+    row("call + ret",           8, Copies(|a| a.call(u64::from(PROCEDURE))), exactly(8.0), exactly(3.0)),
     row("push + pop",           8, Copies(|a| { a.push(eax)?; a.pop(edx) }), exactly(2.0), exactly(2.0)),
     row("push ebp; mov; sub; leave", 4, Copies(frame), exactly(8.0), exactly(6.0)),
     row("imul r,r",             8, Copies(|a| a.imul_2(eax, ebx)), range(13.0, 42.0), exactly(10.0)),
@@ -224,21 +224,6 @@ fn to_the_next(a: &mut CodeAssembler, jump: Jump) -> Result<(), IcedError> {
     let mut label = a.create_label();
     jump(a, label)?;
     a.set_label(&mut label)?;
-    a.zero_bytes()
-}
-
-fn calls_and_returns(a: &mut CodeAssembler, _: u32) -> Result<(), IcedError> {
-    let mut procedure = a.create_label();
-    let mut behind = a.create_label();
-    for _ in 0..8 {
-        a.call(procedure)?;
-    }
-    a.jmp(behind)?;
-    // Eight calls of five bytes and a short jump: this brings the procedure to a multiple of 16.
-    a.nops_with_size(6)?;
-    a.set_label(&mut procedure)?;
-    a.ret()?;
-    a.set_label(&mut behind)?;
     a.zero_bytes()
 }
 
@@ -324,6 +309,8 @@ const CODE: u32 = 0x10_0000;
 /// Ring 3's code, if the row runs there.
 const USER_CODE: u32 = CODE + 0x100;
 const LOOPS: u32 = CODE + 0x200;
+/// A near procedure that is one RET, in the page of the loops.
+const PROCEDURE: u32 = LOOPS - 0x10;
 
 const CODE_0: u16 = 0x08;
 const DATA_0: u16 = 0x10;
@@ -412,7 +399,8 @@ impl Program {
     }
 }
 
-fn program(row: &Row) -> Result<Vec<u8>, IcedError> {
+/// The program of a row, and where the loop of its last pass begins.
+fn program(row: &Row) -> Result<(Vec<u8>, u32), IcedError> {
     let mut program = Program(Vec::new());
     program.put(|a, _| {
         guest::begin(a)?;
@@ -449,6 +437,9 @@ fn program(row: &Row) -> Result<Vec<u8>, IcedError> {
             a.mov(es, eax)
         })?;
     }
+    program.put(|a, _| a.jmp(u64::from(LOOPS)))?;
+    program.continue_at(PROCEDURE);
+    program.put(|a, _| a.ret())?;
     program.continue_at(LOOPS);
     program.put(|a, _| {
         // Branches are predicted from 1,024 clocks after a reset on.
@@ -459,6 +450,7 @@ fn program(row: &Row) -> Result<Vec<u8>, IcedError> {
         a.jne(again)?;
         a.mov(ebx, 3)
     })?;
+    let mut last_loop = LOOPS;
     for (pass, turns) in (0..).zip(PASSES) {
         program.put(|a, _| {
             a.mov(esi, BUFFER)?;
@@ -467,6 +459,7 @@ fn program(row: &Row) -> Result<Vec<u8>, IcedError> {
             a.mov(ecx, turns)
         })?;
         program.continue_at(program.end().next_multiple_of(16));
+        last_loop = program.end();
         program.put(|a, at| {
             let mut again = a.create_label();
             a.set_label(&mut again)?;
@@ -480,7 +473,7 @@ fn program(row: &Row) -> Result<Vec<u8>, IcedError> {
         program.put(|a, _| guest::mark(a, end_mark(pass)))?;
     }
     program.put(|a, _| guest::exit(a))?;
-    Ok(program.0)
+    Ok((program.0, last_loop))
 }
 
 fn handlers() -> Result<Vec<u8>, IcedError> {
@@ -541,14 +534,24 @@ fn machine(row: &Row) -> Result<Machine, BenchError> {
             (POINTERS, &pointers),
             (HANDLERS, &handlers().map_err(assembly)?),
             (BUFFER, &BUFFER.to_le_bytes()),
-            (CODE, &program(row).map_err(assembly)?),
+            (CODE, &program(row).map_err(assembly)?.0),
         ],
         MemoryKind::Bram,
     )
 }
 
+/// A turn of a row in steady state: the machine that runs it, the address of the loop's first instruction, and which time
+/// it is executed then.
+///
+/// # Errors
+/// A machine that cannot be built.
+pub fn steady_turn(row: &Row) -> Result<(Machine, u32, u64), BenchError> {
+    let (_, first) = program(row).map_err(|error| BenchError::Assembly(row.name, error))?;
+    Ok((machine(row)?, first, u64::from(PASSES[2] - PASSES[1])))
+}
+
 /// No row takes longer.
-const MAX_CYCLES: u64 = 4_000_000;
+pub const MAX_CYCLES: u64 = 4_000_000;
 
 /// Clocks of one turn of a row's loop in steady state.
 fn turn(row: &Row, observer: &mut dyn Observer) -> Result<f64, BenchError> {

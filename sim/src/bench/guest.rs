@@ -6,7 +6,6 @@ use crate::machine::{Machine, MachineConfig, MemoryKind, Stop};
 use firmware::reset::{RESET_VECTOR, reset_vector, start_up};
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
-use spec::control_registers::{CR0_CD, CR0_NW};
 use spec::ports::EXIT;
 
 /// Bytes of RAM.
@@ -27,7 +26,7 @@ const SLICE_CYCLES: u64 = 50_000;
 
 /// A machine that will start at `entry` (physical) in flat 32-bit ring-0 code, with `loads` in its RAM and ROM.
 ///
-/// The caches are off and there is no stack until the code of [`begin`].
+/// There is no stack until the code of [`begin`].
 pub fn machine(
     entry: u32,
     loads: &[(u32, &[u8])],
@@ -58,12 +57,9 @@ pub fn machine(
     Ok(machine)
 }
 
-/// Emits what every guest begins with: caches on, a stack.
+/// Emits what every guest begins with: a stack, and strings that go up. The start-up code has turned caches on.
 pub fn begin(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.cld()?;
-    a.mov(eax, cr0)?;
-    a.and(eax, !(CR0_CD | CR0_NW) as i32)?;
-    a.mov(cr0, eax)?;
     a.mov(esp, STACK_TOP)
 }
 

@@ -4,6 +4,7 @@ pub mod clocks;
 mod guest;
 pub mod programs;
 pub mod simulation;
+pub mod stalls;
 
 use crate::machine::{MachineError, Stop};
 use iced_x86::IcedError;

@@ -5,8 +5,10 @@
 //! three run twice: first to warm up, then `kernel` between two marks.
 
 use super::guest::{self, Marks};
+use super::stalls::{REASONS, Stalls};
 use super::{BenchError, Observer};
 use crate::Retired;
+use crate::diagram::watch;
 use crate::machine::{Machine, MemoryKind};
 use iced_x86::code_asm::*;
 use iced_x86::{Decoder, DecoderOptions, FlowControl, IcedError};
@@ -86,6 +88,8 @@ pub struct Counted {
     pub branches: u64,
     /// Instructions that load or store, once each; PUSH, POP, CALL and RET are among them.
     pub loads_and_stores: u64,
+    /// Clocks in which nothing retires, by the reasons of [`super::stalls::name`].
+    pub stalls: [u64; REASONS],
 }
 
 impl Counted {
@@ -239,6 +243,15 @@ fn run(
             counted.loads_and_stores += u64::from(instruction.is_load_or_store);
         }
     }
+    // Once more, clock by clock; bubbles that are under way at the mark began before it.
+    const LEAD: u64 = 100;
+    let mut stalls = Stalls::default();
+    let mut machine = self::machine(program, memory)?;
+    watch(&mut machine, begin.saturating_sub(LEAD), end, |seen| {
+        let counts = seen.cycle > begin && seen.cycle <= end;
+        stalls.push(seen, counts);
+    });
+    counted.stalls = stalls.clocks;
     Ok(counted)
 }
 

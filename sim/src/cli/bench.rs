@@ -4,6 +4,7 @@ use super::{Failure, MemoryArgument, exit, interrupted, print};
 use crate::bench::clocks::{self, Measured};
 use crate::bench::programs::{self, Counted};
 use crate::bench::simulation::{self, Speed};
+use crate::bench::stalls;
 use crate::bench::{BenchError, Observer};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -20,7 +21,8 @@ Examples:
 
 JSON, of what was asked for:
   {\"clocks\":[{\"name\",\"cycles\",\"i486\",\"pentium\"}],
-   \"programs\":[{\"name\",\"instructions\",\"cycles\",\"cpi\",\"branch_share\",\"load_share\"}],
+   \"programs\":[{\"name\",\"instructions\",\"cycles\",\"cpi\",\"branch_share\",\"load_share\",
+               \"stalls\":{reason:clocks}}],
    \"simulation\":{\"clocks_per_second\",\"instructions_per_second\"}}
 
 Exit codes:
@@ -217,6 +219,7 @@ fn programs_json(rows: &[Counted]) -> Value {
                 "cpi": rounded(row.cpi()),
                 "branch_share": rounded(row.branch_share()),
                 "load_share": rounded(row.load_share()),
+                "stalls": stalls_json(row),
             })
         })
         .collect()
@@ -246,6 +249,35 @@ fn programs_text(rows: &[Counted]) -> String {
         programs::geometric_mean_of_cpi(rows)
     )
     .unwrap();
+    text + &stalls_text(rows)
+}
+
+/// Reasons that cost the program a clock at least.
+fn stalls_json(row: &Counted) -> Value {
+    let reasons = (0..stalls::REASONS).filter(|&reason| row.stalls[reason] > 0);
+    let entries =
+        reasons.map(|reason| (stalls::name(reason).to_string(), row.stalls[reason].into()));
+    Value::Object(entries.collect())
+}
+
+/// A line for each reason that any program has, in parts of its clocks.
+fn stalls_text(rows: &[Counted]) -> String {
+    let mut text = format!("\n{:56}", "clocks in which nothing retires, %");
+    for row in rows {
+        write!(text, "{:>10}", row.name).unwrap();
+    }
+    text.push('\n');
+    for reason in 0..stalls::REASONS {
+        if rows.iter().all(|row| row.stalls[reason] == 0) {
+            continue;
+        }
+        write!(text, "{:56}", stalls::name(reason)).unwrap();
+        for row in rows {
+            let share = 100.0 * row.stalls[reason] as f64 / row.cycles as f64;
+            write!(text, "{share:10.1}").unwrap();
+        }
+        text.push('\n');
+    }
     text
 }
 

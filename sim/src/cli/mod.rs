@@ -20,6 +20,8 @@ mod opcodes;
 #[cfg(feature = "model")]
 mod own;
 #[cfg(feature = "model")]
+mod pipeline;
+#[cfg(feature = "model")]
 mod run;
 #[cfg(feature = "model")]
 mod session;
@@ -117,6 +119,10 @@ enum Command {
     #[cfg(feature = "model")]
     #[command(after_help = bench::AFTER_HELP)]
     Bench(bench::BenchArguments),
+    /// Draw how instructions go through the pipeline, clock by clock
+    #[cfg(feature = "model")]
+    #[command(after_help = pipeline::AFTER_HELP)]
+    Pipeline(pipeline::PipelineArguments),
     /// Make a bitstream for a board, or size and clock of the core alone
     #[cfg(feature = "model")]
     Synth(synth::SynthArguments),
@@ -304,6 +310,8 @@ pub fn main() -> ExitCode {
         Some(Command::Verilog(verilog)) => verilog.run(),
         #[cfg(feature = "model")]
         Some(Command::Bench(bench)) => bench.run(),
+        #[cfg(feature = "model")]
+        Some(Command::Pipeline(pipeline)) => pipeline.run(),
         #[cfg(feature = "model")]
         Some(Command::Synth(synth)) => synth.run(),
         #[cfg(feature = "model")]

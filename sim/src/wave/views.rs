@@ -173,7 +173,9 @@ impl Names {
                 .map(|ring| (ring, format!("ring {ring}"), None))
                 .collect(),
             Names::Microcode => microcode_names().map(plain).collect(),
-            Names::Stall => (0..1 << STALL_REASONS.len())
+            // More at once do not come together, and their number is shown if they do.
+            Names::Stall => (0..1u32 << STALL_REASONS.len())
+                .filter(|stalls| stalls.count_ones() <= 3)
                 .map(|stalls| match stalls {
                     0 => (0, "none".to_string(), None),
                     _ => (stalls, stall_text(stalls), None),

@@ -134,8 +134,6 @@ struct MemorySystem {
     MemorySystem(VerilatedContext& context, const sg_sdram& needs, uint64_t bytes)
         : top{&context, "MEMORY"}, chip{needs, bytes} {
         top.clock = 0;
-        top.instruction_cacheable = 1;
-        top.data_cacheable = 1;
         top.eval();
     }
     ~MemorySystem() { top.final(); }
@@ -688,17 +686,21 @@ struct sg_machine : State {
         Vmemory& m = memory_system->top;
         const uint32_t fetched = t.instruction_address & ~7u, accessed = t.data_address & ~7u;
         const auto in_ram = [&](uint32_t address) { return address < memory.ram_bytes && !memory.rom_at(address); };
+        m.fills = t.caches_fill;
+        if (t.caches_flush) memory_system->flush = true;
+        m.instruction_cacheable = t.instruction_cacheable;
+        m.data_cacheable = t.data_cacheable;
         m.instruction_request = t.instruction_request;
         m.instruction_address = fetched;
         m.instruction_in_ram = in_ram(fetched);
         m.instruction_in_rom = memory.rom_at(fetched) != nullptr;
-        if (m.instruction_in_rom) m.instruction_rom_data = memory.read(fetched);
+        m.instruction_rom_data = memory.read(m.instruction_rom_address & ~7u);
         m.data_request = t.data_request;
         m.data_write = t.data_write;
         m.data_address = accessed;
         m.data_in_ram = in_ram(accessed);
         m.data_in_rom = memory.rom_at(accessed) != nullptr;
-        if (m.data_in_rom) m.data_rom_data = memory.read(accessed);
+        m.data_rom_data = memory.read(m.data_rom_address & ~7u);
         m.data_byte_enable = t.data_byte_enable;
         m.data_write_data = t.data_write_data;
 

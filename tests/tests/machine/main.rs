@@ -1,6 +1,7 @@
 //! The whole machine: gates, faults and privilege, interrupts, real mode, memory that makes it wait, reset.
 
 mod alignment;
+mod caching;
 mod case;
 mod control_transfer;
 mod events;
