@@ -118,6 +118,11 @@ impl AddressSpace {
         (FIRST_RAM_PAGE + 1 + tables.len() as u32 + self.ram.len() as u32) * PAGE
     }
 
+    /// Bytes of ROM in use.
+    pub fn rom_used(&self) -> u32 {
+        self.rom.len() as u32 * PAGE
+    }
+
     /// Replaces the contents of a page of RAM.
     pub fn ram_page_mut(&mut self, frame: Frame) -> &mut [u8] {
         match frame {

@@ -4,15 +4,11 @@ use crate::hardware::PIT_HZ;
 use crate::image::{Gate, ImageOptions};
 use crate::kernel::ESP0;
 use crate::memory_map::*;
+use crate::own_program::OwnProgram;
 use abi::layout::*;
 use abi::selectors;
 use std::mem::offset_of;
 
-/// A process sees Windows 7 SP1.
-const MAJOR_VERSION: u32 = 6;
-const MINOR_VERSION: u32 = 1;
-const BUILD_NUMBER: u16 = 7601;
-const SERVICE_PACK: u16 = 0x0100;
 /// Milliseconds of a tick, with 24 fraction bits.
 const TICK_MULTIPLIER: u32 = 0x0FA0_0000;
 const I386: u16 = 0x014C;
@@ -30,6 +26,8 @@ const THREAD_ID: u32 = 0x1A8;
 const STANDARD_HANDLES: [u32; 3] = [4, 8, 0xC];
 const IMAGE_DIRECTORY: &str = r"C:\Windows\System32\";
 const COMMAND_LINE: &str = "winlogon.exe";
+/// Environment of own programs: each variable ends with a zero, the block with another.
+const ENVIRONMENT: &str = "PATH=C:\\Windows\\System32\0SystemRoot=C:\\Windows\0\0";
 /// The static import entry's load count: never unloaded.
 const LOAD_COUNT_STATIC: u16 = 0xFFFF;
 
@@ -178,6 +176,14 @@ pub fn descriptor_page(block: &LoaderBlock, page_directory: u32) -> Vec<u8> {
     page.bytes
 }
 
+/// Bytes of the user's stack that are there from the start.
+pub fn user_stack_bytes(options: &ImageOptions) -> u32 {
+    match options.own_program {
+        None => USER_STACK_BYTES,
+        Some(_) => OWN_STACK_BYTES,
+    }
+}
+
 /// `KUSER_SHARED_DATA`. `system_call` is the gate's address, `system_call_return` where SYSEXIT lands.
 pub fn shared_user_data(
     options: &ImageOptions,
@@ -202,8 +208,9 @@ pub fn shared_user_data(
         PRODUCT_WORKSTATION,
     );
     page.put(offset_of!(SharedUserData, product_type_is_valid), &[1]);
-    page.put32(offset_of!(SharedUserData, nt_major_version), MAJOR_VERSION);
-    page.put32(offset_of!(SharedUserData, nt_minor_version), MINOR_VERSION);
+    let release = options.windows.release();
+    page.put32(offset_of!(SharedUserData, nt_major_version), release.major);
+    page.put32(offset_of!(SharedUserData, nt_minor_version), release.minor);
     for feature in FEATURES {
         page.put(
             offset_of!(SharedUserData, processor_features) + feature,
@@ -228,13 +235,15 @@ pub fn shared_user_data(
 }
 
 /// The thread environment block.
-pub fn thread_environment() -> Vec<u8> {
+///
+/// The user's stack has `stack_bytes`.
+pub fn thread_environment(stack_bytes: u32) -> Vec<u8> {
     let mut page = Block::new(THREAD_ENVIRONMENT, size_of::<ThreadEnvironment>());
     page.put32(offset_of!(ThreadEnvironment, exception_list), u32::MAX);
     page.put32(offset_of!(ThreadEnvironment, stack_base), USER_STACK_TOP);
     page.put32(
         offset_of!(ThreadEnvironment, stack_limit),
-        USER_STACK_TOP - USER_STACK_BYTES,
+        USER_STACK_TOP - stack_bytes,
     );
     page.put32(
         offset_of!(ThreadEnvironment, self_pointer),
@@ -250,7 +259,8 @@ pub fn thread_environment() -> Vec<u8> {
 }
 
 /// The process environment block for a program at `image_base`; its lists are in [`loader_heap`].
-pub fn process_environment(image_base: u32) -> Vec<u8> {
+pub fn process_environment(options: &ImageOptions, image_base: u32, heap: u32) -> Vec<u8> {
+    let release = options.windows.release();
     let mut page = Block::new(PROCESS_ENVIRONMENT, size_of::<ProcessEnvironment>());
     page.put32(
         offset_of!(ProcessEnvironment, image_base_address),
@@ -261,21 +271,27 @@ pub fn process_environment(image_base: u32) -> Vec<u8> {
         offset_of!(ProcessEnvironment, process_parameters),
         LOADER_HEAP + PARAMETERS_AT as u32,
     );
-    page.put32(offset_of!(ProcessEnvironment, api_set_map), API_SET_MAP);
+    page.put32(offset_of!(ProcessEnvironment, process_heap), heap);
+    if options.windows.has_kernelbase() {
+        page.put32(offset_of!(ProcessEnvironment, api_set_map), API_SET_MAP);
+    }
     page.put32(offset_of!(ProcessEnvironment, number_of_processors), 1);
     page.put32(
         offset_of!(ProcessEnvironment, os_major_version),
-        MAJOR_VERSION,
+        release.major,
     );
     page.put32(
         offset_of!(ProcessEnvironment, os_minor_version),
-        MINOR_VERSION,
+        release.minor,
     );
     page.put16(
         offset_of!(ProcessEnvironment, os_build_number),
-        BUILD_NUMBER,
+        release.build,
     );
-    page.put16(offset_of!(ProcessEnvironment, os_csd_version), SERVICE_PACK);
+    page.put16(
+        offset_of!(ProcessEnvironment, os_csd_version),
+        release.service_pack,
+    );
     page.bytes
 }
 
@@ -283,7 +299,7 @@ pub fn process_environment(image_base: u32) -> Vec<u8> {
 const PARAMETERS_AT: usize = size_of::<LoaderData>();
 
 /// List heads, process parameters, one entry for each module, strings.
-pub fn loader_heap(modules: &[LoadedModule]) -> Vec<u8> {
+pub fn loader_heap(modules: &[LoadedModule], own: Option<&OwnProgram>) -> Vec<u8> {
     let entries_at = PARAMETERS_AT + size_of::<ProcessParameters>();
     let entry_bytes = size_of::<LoaderEntry>();
     let mut heap = Block::new(LOADER_HEAP, entries_at + modules.len() * entry_bytes);
@@ -314,12 +330,23 @@ pub fn loader_heap(modules: &[LoadedModule]) -> Vec<u8> {
     );
     heap.put_string(
         at + offset_of!(ProcessParameters, image_path_name),
-        &full_name(COMMAND_LINE),
+        &full_name(own.map_or(COMMAND_LINE, |own| &own.file_name)),
     );
     heap.put_string(
         at + offset_of!(ProcessParameters, command_line),
-        COMMAND_LINE,
+        own.map_or(COMMAND_LINE, |own| &own.command_line),
     );
+    if own.is_some() {
+        let units: Vec<u8> = ENVIRONMENT
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        let block = heap.append(&units) as u32;
+        heap.put32(
+            at + offset_of!(ProcessParameters, environment),
+            LOADER_HEAP + block,
+        );
+    }
 
     for (index, module) in modules.iter().enumerate() {
         let at = entries_at + index * entry_bytes;

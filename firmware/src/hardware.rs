@@ -16,6 +16,8 @@ pub const PIT: u32 = ports::PIT as u32;
 pub const PIT_CONTROL: u32 = ports::PIT_CONTROL as u32;
 /// Power-on self-test codes.
 pub const POST: u32 = ports::POST as u32;
+/// Port that ends a simulation.
+pub const EXIT: u32 = ports::EXIT as u32;
 /// First of the eight ports of the serial port.
 pub const COM1: u32 = ports::COM1 as u32;
 

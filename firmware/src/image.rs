@@ -9,12 +9,13 @@ use crate::kernel::{self, KernelOptions};
 use crate::loader::{self, LoadRequest, Mapped, PAGE};
 use crate::memory_map::*;
 use crate::module::{Module, ModuleSource};
+use crate::own_program::{self, OwnProgram};
 use crate::programs::{self, Program};
 use crate::reset::{RESET_VECTOR, reset_vector, start_up};
 use crate::stamps::Stamps;
 use crate::symbols::{self, ModuleRange, Note, Symbol, SymbolFile, SymbolKind, Table};
+use abi::Windows;
 use abi::addresses::{SHARED_USER_DATA, SHARED_USER_DATA_KERNEL};
-use abi::{SERVICES, Service};
 
 /// The image's ROM always has this size, so that its addresses do not depend on its contents.
 const ROM_BYTES: usize = spec::memory_map::DEFAULT_ROM_BYTES as usize;
@@ -46,8 +47,12 @@ pub struct ImageOptions {
     pub without: Option<Layer>,
     /// Base addresses that differ from Windows 7's: module name and base, a multiple of 64 KB.
     pub bases: Vec<(String, u32)>,
+    /// Whose services, stubs and version the image has. Before Windows 7 there is no KERNELBASE.
+    pub windows: Windows,
     /// What winlogon.exe does.
     pub program: Program,
+    /// A program to load instead of winlogon.exe, with the DLLs that have what programs ask for.
+    pub own_program: Option<OwnProgram>,
     /// What winlogon.exe writes to standard output.
     pub console_text: String,
     /// RAM the kernel may count on, in bytes.
@@ -60,7 +65,9 @@ impl Default for ImageOptions {
             gate: Gate::Sysenter,
             without: None,
             bases: Vec::new(),
+            windows: Windows::Seven,
             program: Program::Greeting,
+            own_program: None,
             console_text: "winlogon.exe says hello from ring 3.\r\n".into(),
             ram_bytes: spec::memory_map::DEFAULT_RAM_BYTES,
         }
@@ -75,7 +82,7 @@ impl ImageOptions {
 
     /// Whether the image has KERNELBASE.
     pub fn has_kernelbase(&self) -> bool {
-        self.without != Some(Layer::KernelBase)
+        self.without != Some(Layer::KernelBase) && self.windows.has_kernelbase()
     }
 
     fn base_of(&self, module: &str) -> u32 {
@@ -102,6 +109,8 @@ const BASES: &[(&str, u32)] = &[
     ("KERNELBASE", 0x754C_0000),
     ("kernel32", 0x77DE_0000),
     ("winlogon", 0x0100_0000),
+    ("msvcrt", 0x6FF5_0000),
+    ("missing", own_program::STAND_INS_BASE),
 ];
 
 /// A finished image.
@@ -117,6 +126,8 @@ pub struct Image {
     pub page_directory: u32,
     /// PE32 files by name.
     pub files: Vec<(String, Vec<u8>)>,
+    /// What the own program imports and nobody exports, as `DLL!name`; it fails when it is called.
+    pub missing_imports: Vec<String>,
     /// Names for everything.
     pub symbols: SymbolFile,
 }
@@ -126,20 +137,23 @@ pub struct Image {
 /// # Errors
 /// If the options contradict each other or the image does not fit.
 pub fn build(options: &ImageOptions) -> Result<Image, ImageError> {
-    let modules = sources(options)
+    let mut modules = sources(options)
         .iter()
         .map(ModuleSource::build)
         .collect::<Result<Vec<_>, _>>()?;
-    let requests: Vec<_> = modules
-        .iter()
-        .map(|module| LoadRequest {
-            file_name: module.file_name,
-            bytes: &module.file,
-            base: options.base_of(module.name),
-            layer: module.layer,
-        })
-        .collect();
-    let mapped = loader::load(&requests)?;
+    let mut program_base = options.base_of("winlogon");
+    let mut missing_imports = Vec::new();
+    if let Some(program) = &options.own_program {
+        let (module, base) = program.module()?;
+        modules.push(module);
+        program_base = base;
+        missing_imports = loader::missing_imports(&requests(options, &modules, base))?;
+        if !missing_imports.is_empty() {
+            let stand_ins = own_program::stand_ins(&program.file_name, &missing_imports);
+            modules.insert(modules.len() - 1, stand_ins.build()?);
+        }
+    }
+    let mapped = loader::load(&requests(options, &modules, program_base))?;
     let loaded: Vec<_> = modules.iter().zip(&mapped).collect();
 
     let mut space = AddressSpace::default();
@@ -160,21 +174,22 @@ pub fn build(options: &ImageOptions) -> Result<Image, ImageError> {
         free_memory,
         memory_end: options.ram_bytes,
         user_thread_start: address(&loaded, "ntdll", "RtlUserThreadStart"),
-        user_entry: loaded
-            .iter()
-            .find(|(module, _)| module.name == "winlogon")
-            .map_or(0, |(_, mapped)| mapped.entry),
+        user_entry: loaded.last().map_or(0, |(_, mapped)| mapped.entry),
         user_exception_dispatcher: address(&loaded, "ntdll", "KiUserExceptionDispatcher"),
     };
     let page = environment::descriptor_page(&block, PAGE);
     space.ram_page_mut(descriptor_frame).copy_from_slice(&page);
 
     let kernel_entry = address(&loaded, "nt", "KiSystemStartup");
+    let rom_bytes = match options.own_program {
+        None => ROM_BYTES,
+        Some(_) => own_rom_bytes(&space)?,
+    };
     let Rom {
         rom,
         initial_ram,
         page_directory,
-    } = lay_rom(space, kernel_entry)?;
+    } = lay_rom(space, kernel_entry, rom_bytes)?;
     let symbols = symbol_file(options, &loaded, rom.len() as u32);
     let files = modules
         .iter()
@@ -187,7 +202,45 @@ pub fn build(options: &ImageOptions) -> Result<Image, ImageError> {
         page_directory,
         files,
         symbols,
+        missing_imports,
     })
+}
+
+fn requests<'a>(
+    options: &'a ImageOptions,
+    modules: &'a [Module],
+    program_base: u32,
+) -> Vec<LoadRequest<'a>> {
+    let last = modules.len() - 1;
+    let request = |(index, module): (usize, &'a Module)| {
+        let own = index == last && options.own_program.is_some();
+        LoadRequest {
+            file_name: &module.file_name,
+            bytes: &module.file,
+            base: match index == last {
+                true => program_base,
+                false => options.base_of(&module.name),
+            },
+            layer: module.layer,
+            stand_ins: own.then_some(own_program::STAND_INS),
+        }
+    };
+    modules.iter().enumerate().map(request).collect()
+}
+
+/// Bytes of a ROM that holds the pages and, in the worst case, all RAM as it is; it lies above the kernel's own pages.
+fn own_rom_bytes(space: &AddressSpace) -> Result<usize, ImageError> {
+    const LARGEST: usize = 2 << 20;
+    let needed = space.rom_used() as usize + space.ram_used() as usize + ROM_BYTES / 2;
+    let rounded = needed.next_multiple_of(ROM_BYTES);
+    match rounded <= LARGEST {
+        true => Ok(rounded),
+        false => Err(ImageError::TooLarge {
+            what: "ROM",
+            needed,
+            available: LARGEST,
+        }),
+    }
 }
 
 fn sources(options: &ImageOptions) -> Vec<ModuleSource> {
@@ -196,21 +249,39 @@ fn sources(options: &ImageOptions) -> Vec<ModuleSource> {
             || file.eq_ignore_ascii_case("KERNELBASE.dll") && options.has_kernelbase()
     };
     let stamps = Stamps::of(options);
-    let mut sources = vec![
-        kernel::source(&KernelOptions {
-            gate: options.gate,
-            stamps,
-        }),
-        dll::api_set_schema(present),
-        dll::ntdll(),
-    ];
+    let mut sources = vec![kernel::source(&KernelOptions {
+        gate: options.gate,
+        windows: options.windows,
+        stamps,
+        own_program: options
+            .own_program
+            .as_ref()
+            .map(|own| own.file_name.clone()),
+    })];
+    if options.windows.has_kernelbase() {
+        sources.push(dll::api_set_schema(present));
+    }
+    sources.push(dll::ntdll(
+        options.windows,
+        options.gate,
+        options.own_program.is_some(),
+    ));
     if options.has_kernelbase() {
-        sources.push(dll::kernelbase(stamps));
+        sources.push(dll::kernelbase(options.windows, stamps));
     }
     if options.has_kernel32() {
-        sources.push(dll::kernel32(options.has_kernelbase(), stamps));
+        sources.push(dll::kernel32(
+            options.windows,
+            options.has_kernelbase(),
+            stamps,
+            options.own_program.is_some(),
+        ));
     }
-    sources.push(programs::source(options));
+    match &options.own_program {
+        None => sources.push(programs::source(options)),
+        Some(program) if program.imports_from(dll::MSVCRT) => sources.push(dll::msvcrt()),
+        Some(_) => {}
+    }
     sources
 }
 
@@ -266,6 +337,7 @@ fn map_environment(
         },
     )?;
 
+    let stack_bytes = environment::user_stack_bytes(options);
     let descriptor_frame = space.map(DESCRIPTOR_PAGE, &[], KERNEL_DATA)?;
     space.map(CONTROL_REGION, &[], KERNEL_DATA)?;
     space.map_region(
@@ -274,15 +346,10 @@ fn map_environment(
         &[],
         KERNEL_DATA,
     )?;
-    space.map_region(
-        USER_STACK_TOP - USER_STACK_BYTES,
-        USER_STACK_BYTES,
-        &[],
-        USER_DATA,
-    )?;
+    space.map_region(USER_STACK_TOP - stack_bytes, stack_bytes, &[], USER_DATA)?;
     space.map(
         THREAD_ENVIRONMENT,
-        &environment::thread_environment(),
+        &environment::thread_environment(stack_bytes),
         USER_DATA,
     )?;
     // The program comes first, then the DLLs from the lowest layer up.
@@ -290,19 +357,23 @@ fn map_environment(
         .iter()
         .filter(|(module, _)| module.ring == 3 && module.name != "apisetschema")
         .map(|(module, mapped)| LoadedModule {
-            file_name: module.file_name.into(),
+            file_name: module.file_name.clone(),
             base: mapped.base,
             entry: mapped.entry,
             size: mapped.size,
         })
         .collect();
     user.rotate_right(1);
+    let heap_handle = match options.own_program {
+        Some(_) => address(loaded, "ntdll", dll::PROCESS_HEAP),
+        None => 0,
+    };
     space.map(
         PROCESS_ENVIRONMENT,
-        &environment::process_environment(user[0].base),
+        &environment::process_environment(options, user[0].base, heap_handle),
         USER_DATA,
     )?;
-    let heap = environment::loader_heap(&user);
+    let heap = environment::loader_heap(&user, options.own_program.as_ref());
     space.map_region(
         LOADER_HEAP,
         (heap.len() as u32).next_multiple_of(PAGE),
@@ -319,25 +390,25 @@ struct Rom {
 }
 
 /// Pages from the ROM's start, then the packed RAM; the boot code at its end.
-fn lay_rom(space: AddressSpace, kernel: u32) -> Result<Rom, ImageError> {
+fn lay_rom(space: AddressSpace, kernel: u32, rom_bytes: usize) -> Result<Rom, ImageError> {
     let failed = |error: iced_x86::IcedError| ImageError::Assembly {
         module: "boot".into(),
         symbol: "main".into(),
         reason: error.to_string(),
     };
-    let rom_base = 0u32.wrapping_sub(ROM_BYTES as u32);
+    let rom_base = 0u32.wrapping_sub(rom_bytes as u32);
     let ram_end = space.ram_used();
     let laid = space.lay(rom_base)?;
     let packed = boot::pack(&laid.ram);
     let needed = laid.rom.len() + packed.len() + (u32::MAX - boot::MAIN) as usize + 1;
-    if needed > ROM_BYTES {
+    if needed > rom_bytes {
         return Err(ImageError::TooLarge {
             what: "ROM",
             needed,
-            available: ROM_BYTES,
+            available: rom_bytes,
         });
     }
-    let mut rom = vec![0xFF; ROM_BYTES];
+    let mut rom = vec![0xFF; rom_bytes];
     let mut put = |address: u32, bytes: &[u8]| {
         let offset = (address - rom_base) as usize;
         rom[offset..offset + bytes.len()].copy_from_slice(bytes);
@@ -390,8 +461,8 @@ fn symbol_file(
             0
         };
         file.modules.push(ModuleRange {
-            name: module.name.into(),
-            file: module.file_name.into(),
+            name: module.name.clone(),
+            file: module.file_name.clone(),
             layer: module.layer,
             ring: module.ring,
             base: mapped.base,
@@ -437,7 +508,9 @@ fn symbol_file(
         });
     }
     let names = |prefix: &str| {
-        SERVICES
+        options
+            .windows
+            .services()
             .iter()
             .map(|service| format!("{prefix}{}", service.base_name()))
             .collect()
@@ -461,7 +534,10 @@ fn symbol_file(
 }
 
 fn notes(options: &ImageOptions) -> Vec<Note> {
-    let service = Service::named("NtWriteFile").expect("a service of the table");
+    let service = options
+        .windows
+        .service("NtWriteFile")
+        .expect("a service of the table");
     let gate = match options.gate {
         Gate::Sysenter => ("KiFastSystemCall", "sysenter", "KiFastCallEntry", "sysexit"),
         Gate::Int2e => ("KiIntSystemCall", "int 2Eh", "KiSystemService", "iretd"),
@@ -470,6 +546,10 @@ fn notes(options: &ImageOptions) -> Vec<Note> {
         "KiServiceTable[{:x}], {} argument bytes",
         service.number, service.argument_bytes
     );
+    let stub = match options.windows.stubs_enter_themselves() {
+        false => format!("eax={:x} edx=7ffe0300", service.number),
+        true => format!("eax={:x}, {}", service.number, gate.1),
+    };
     let base_call = format!("call [{:08x}]", options.base_of("KERNELBASE") + 0x1190);
     let rows: [(&str, &str, &str); 9] = [
         (
@@ -483,7 +563,7 @@ fn notes(options: &ImageOptions) -> Vec<Note> {
             "call via API-MS-Win-Core-File",
         ),
         ("KERNELBASE", "WriteFile", &base_call),
-        ("ntdll", "ZwWriteFile", "eax=18c edx=7ffe0300"),
+        ("ntdll", "ZwWriteFile", &stub),
         ("ntdll", gate.0, gate.1),
         ("nt", gate.2, &lookup),
         ("nt", "NtWriteFile", "9 arguments"),

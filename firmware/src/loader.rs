@@ -23,6 +23,9 @@ pub struct LoadRequest<'a> {
     pub base: u32,
     /// Layer of the house of DLLs.
     pub layer: u8,
+    /// Names the stand-ins for imports that nobody exports: an export of this file called `DLL!name`. None: such an import is an
+    /// error.
+    pub stand_ins: Option<&'a str>,
 }
 
 /// One page of a mapped module.
@@ -57,6 +60,30 @@ pub fn load(requests: &[LoadRequest]) -> Result<Vec<Mapped>, ImageError> {
         .map(File::parse)
         .collect::<Result<Vec<_>, _>>()?;
     files.iter().map(|file| file.map(&files)).collect()
+}
+
+/// The imports of the last file that none of the others exports, as `DLL!name`.
+///
+/// # Errors
+/// A file that is not PE32, or imports that cannot be read.
+pub fn missing_imports(requests: &[LoadRequest]) -> Result<Vec<String>, ImageError> {
+    let files = requests
+        .iter()
+        .map(File::parse)
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut missing = Vec::new();
+    if let Some(file) = files.last() {
+        file.imports(|dll, name, _| {
+            if file.resolve(&dll, &name, &files)?.is_none() {
+                let import = format!("{dll}!{name}");
+                if !missing.contains(&import) {
+                    missing.push(import);
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(missing)
 }
 
 struct File<'a> {
@@ -157,7 +184,62 @@ impl<'a> File<'a> {
         Ok(())
     }
 
+    /// Writes the address of every import into its slot.
     fn bind(&self, image: &mut [u8], files: &[File]) -> Result<(), ImageError> {
+        self.imports(|dll, name, slot| {
+            let address = match self.request.stand_ins {
+                None => {
+                    let exporter = self.exporter(&dll, files)?;
+                    let found = exporter.export(&name, files, FORWARD_DEPTH)?;
+                    found.ok_or_else(|| ImageError::UnresolvedImport {
+                        file: self.request.file_name.into(),
+                        from: exporter.request.file_name.into(),
+                        name,
+                    })?
+                }
+                Some(stand_ins) => match self.resolve(&dll, &name, files)? {
+                    Some(address) => address,
+                    None => {
+                        let exporter = self.exporter(stand_ins, files)?;
+                        let found = exporter.export(&format!("{dll}!{name}"), files, 0)?;
+                        found.expect("every missing import has a stand-in")
+                    }
+                },
+            };
+            if slot as usize + 4 > image.len() {
+                return Err(self.wrong("has an import slot outside its sections"));
+            }
+            write_u32(image, slot, address);
+            Ok(())
+        })
+    }
+
+    fn wrong(&self, reason: &str) -> ImageError {
+        ImageError::BadFile {
+            file: self.request.file_name.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// The address of an import, if a DLL that is there exports it.
+    fn resolve(&self, dll: &str, name: &str, files: &[File]) -> Result<Option<u32>, ImageError> {
+        let present = |name: &str| {
+            files
+                .iter()
+                .any(|file| file.request.file_name.eq_ignore_ascii_case(name))
+        };
+        if !present(api_sets::host(dll, present).unwrap_or(dll)) {
+            return Ok(None);
+        }
+        self.exporter(dll, files)?
+            .export(name, files, FORWARD_DEPTH)
+    }
+
+    /// Calls `each` with DLL, name (`#n` for an ordinal) and slot of every import.
+    fn imports(
+        &self,
+        mut each: impl FnMut(String, String, u32) -> Result<(), ImageError>,
+    ) -> Result<(), ImageError> {
         let Some(table) = self.pe.import_table().map_err(|error| self.bad(error))? else {
             return Ok(());
         };
@@ -167,11 +249,13 @@ impl<'a> File<'a> {
                 .name(descriptor.name.get(LE))
                 .map_err(|error| self.bad(error))?;
             let dll = String::from_utf8_lossy(dll).into_owned();
-            let exporter = self.exporter(&dll, files)?;
-            let mut thunks = table
-                .thunks(descriptor.original_first_thunk.get(LE))
-                .map_err(|error| self.bad(error))?;
             let mut slot = descriptor.first_thunk.get(LE);
+            // Some linkers write one table only.
+            let names = match descriptor.original_first_thunk.get(LE) {
+                0 => slot,
+                names => names,
+            };
+            let mut thunks = table.thunks(names).map_err(|error| self.bad(error))?;
             while let Some(thunk) = thunks
                 .next::<ImageNtHeaders32>()
                 .map_err(|error| self.bad(error))?
@@ -183,13 +267,7 @@ impl<'a> File<'a> {
                     Import::Name(_, name) => String::from_utf8_lossy(name).into_owned(),
                     Import::Ordinal(ordinal) => format!("#{}", ordinal),
                 };
-                let address = exporter.export(&name, files, FORWARD_DEPTH)?;
-                let address = address.ok_or_else(|| ImageError::UnresolvedImport {
-                    file: self.request.file_name.into(),
-                    from: exporter.request.file_name.into(),
-                    name,
-                })?;
-                write_u32(image, slot, address);
+                each(dll.clone(), name, slot)?;
                 slot += 4;
             }
         }

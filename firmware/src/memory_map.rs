@@ -27,6 +27,8 @@ pub const CONTROL_REGION: u32 = 0xFFDF_F000;
 pub const USER_STACK_TOP: u32 = 0x000C_0000;
 /// Bytes of the user stack that are there from the start.
 pub const USER_STACK_BYTES: u32 = 0x3000;
+/// The same for a user's own program.
+pub const OWN_STACK_BYTES: u32 = 0x1_0000;
 /// Loader lists, process parameters and their strings.
 pub const LOADER_HEAP: u32 = 0x000D_0000;
 /// The API set schema.

@@ -188,9 +188,9 @@ pub struct ModuleSymbol {
 #[derive(Clone, Debug)]
 pub struct Module {
     /// What debuggers call it.
-    pub name: &'static str,
+    pub name: String,
     /// File name.
-    pub file_name: &'static str,
+    pub file_name: String,
     /// Layer of the house of DLLs.
     pub layer: u8,
     /// Ring its code runs in.
@@ -536,8 +536,8 @@ impl ModuleSource {
             }
         }
         Ok(Module {
-            name: self.name,
-            file_name: self.file_name,
+            name: self.name.into(),
+            file_name: self.file_name.into(),
             layer: self.layer,
             ring: self.ring,
             file,

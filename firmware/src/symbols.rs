@@ -120,7 +120,7 @@ pub struct Table {
 /// The symbols of a module mapped at `base`.
 pub fn of_module(module: &Module, base: u32) -> impl Iterator<Item = Symbol> + '_ {
     module.symbols.iter().map(move |symbol| Symbol {
-        module: module.name.into(),
+        module: module.name.clone(),
         name: symbol.name.clone(),
         aliases: symbol.aliases.clone(),
         address: base + symbol.rva,

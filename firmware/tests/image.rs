@@ -5,7 +5,7 @@ use abi::layout::*;
 use firmware::loader::{self, LoadRequest};
 use firmware::symbols::{Symbol, SymbolKind};
 use firmware::{Gate, Image, ImageError, ImageOptions, Layer, Program, build, expectations};
-use iced_x86::{Decoder, DecoderOptions, Formatter, MasmFormatter};
+use iced_x86::{Decoder, DecoderOptions, Formatter, MasmFormatter, Mnemonic};
 use object::LittleEndian as LE;
 use object::read::pe::{ExportTarget, PeFile32};
 use std::mem::offset_of;
@@ -312,6 +312,7 @@ fn reload(image: &Image) -> Vec<(String, loader::Mapped)> {
             bytes,
             base,
             layer: module.layer,
+            stand_ins: None,
         });
     }
     let mapped = loader::load(&requests).expect("the files load");
@@ -518,6 +519,7 @@ fn an_import_from_the_same_or_a_higher_layer_is_refused() {
                     "KERNELBASE.dll" => 3,
                     _ => kernel32_layer,
                 },
+                stand_ins: None,
             })
             .collect();
         loader::load(&requests)
@@ -540,6 +542,7 @@ fn a_file_that_is_not_pe_is_refused() {
         bytes: b"MZ",
         base: 0x1000_0000,
         layer: 1,
+        stand_ins: None,
     };
     assert!(matches!(
         loader::load(&[request]),
@@ -726,5 +729,81 @@ fn every_file_says_what_it_is() {
             .get(LE)
             .contains(object::pe::IMAGE_FILE_DLL);
         assert_eq!(is_dll, name.ends_with(".dll"), "{name}");
+    }
+}
+
+#[test]
+fn every_version_of_windows_has_its_stubs_and_tables() {
+    for windows in firmware::Windows::ALL {
+        for gate in [Gate::Sysenter, Gate::Int2e] {
+            let options = ImageOptions {
+                windows,
+                gate,
+                ..ImageOptions::default()
+            };
+            let image = build(&options).unwrap_or_else(|error| panic!("{windows:?}: {error}"));
+            let table = |name: &str| {
+                let mut tables = image.symbols.tables.iter();
+                tables.find(|table| table.name == name).expect("a table")
+            };
+            let services = windows.services();
+            assert_eq!(table("services").rows.len(), services.len(), "{windows:?}");
+            let has_kernelbase = image.files.iter().any(|file| file.0 == "KERNELBASE.dll");
+            assert_eq!(has_kernelbase, windows.has_kernelbase(), "{windows:?}");
+
+            let ntdll = &image
+                .files
+                .iter()
+                .find(|file| file.0 == "ntdll.dll")
+                .expect("ntdll")
+                .1;
+            let pe = PeFile32::parse(&**ntdll).expect("a PE file");
+            let exports = pe.export_table().expect("exports").expect("exports");
+            for service in services {
+                let address = |name: &str| {
+                    let all = exports.exports().expect("exports");
+                    let found = all
+                        .into_iter()
+                        .find(|export| export.name == Some(name.as_bytes()));
+                    match found.expect("both names are exported").target {
+                        ExportTarget::Address(rva) => rva,
+                        other => panic!("{name}: {other:?}"),
+                    }
+                };
+                let rva = address(service.name);
+                assert_eq!(rva, address(&format!("Zw{}", service.base_name())));
+                let code = pe.section_table().pe_data_at(&**ntdll, rva).expect("code");
+                let mut decoder = Decoder::with_ip(32, code, rva.into(), DecoderOptions::NONE);
+                let load = decoder.decode();
+                assert_eq!(
+                    (load.mnemonic(), load.immediate32()),
+                    (Mnemonic::Mov, service.number.into())
+                );
+                // The next RET takes the arguments with it.
+                let back = decoder
+                    .iter()
+                    .find(|instruction| instruction.mnemonic() == Mnemonic::Ret);
+                let back = back.expect("a stub returns");
+                let bytes = if back.op_count() == 1 {
+                    back.immediate16()
+                } else {
+                    0
+                };
+                assert_eq!(
+                    bytes,
+                    service.argument_bytes.into(),
+                    "{windows:?} {}",
+                    service.name
+                );
+                if windows.stubs_enter_themselves() && gate == Gate::Sysenter {
+                    let argument: &[u8] = match service.argument_bytes {
+                        0 => &[0xE8, 1, 0, 0, 0, 0xC3],
+                        bytes => &[0xE8, 3, 0, 0, 0, 0xC2, bytes, 0],
+                    };
+                    let stub = [argument, &[0x8B, 0xD4, 0x0F, 0x34, 0xC3]].concat();
+                    assert_eq!(code[5..5 + stub.len()], stub[..], "{}", service.name);
+                }
+            }
+        }
     }
 }

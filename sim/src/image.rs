@@ -1,7 +1,7 @@
 //! What the machine boots: a ROM and the names of what is in it, built here or read from a folder.
 
 use firmware::symbols::SymbolFile;
-use firmware::{Gate, ImageOptions, Program};
+use firmware::{Gate, ImageOptions, Program, Windows};
 use std::fs;
 use std::path::Path;
 
@@ -39,8 +39,17 @@ impl Image {
     /// # Errors
     /// What the image builder found.
     pub fn build_program(gate: Gate, program: Program) -> Result<Self, String> {
+        Self::build_version(gate, Windows::Seven, program)
+    }
+
+    /// Builds the image with this program for a version of Windows.
+    ///
+    /// # Errors
+    /// What the image builder found.
+    pub fn build_version(gate: Gate, windows: Windows, program: Program) -> Result<Self, String> {
         let options = ImageOptions {
             gate,
+            windows,
             program,
             ram_bytes: spec::memory_map::DEFAULT_RAM_BYTES,
             ..ImageOptions::default()

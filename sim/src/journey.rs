@@ -126,6 +126,12 @@ impl Watch {
         self.finished.as_ref()
     }
 
+    /// Takes the journey, if it is complete, and waits for the next.
+    pub fn take_finished(&mut self) -> Option<Journey> {
+        self.cycles = None;
+        self.finished.take()
+    }
+
     /// Takes the journey, once it is complete.
     pub fn into_finished(self) -> Option<Journey> {
         self.finished

@@ -15,6 +15,8 @@ pub mod debug;
 pub mod diagram;
 mod files;
 #[cfg(feature = "model")]
+pub mod foreign;
+#[cfg(feature = "model")]
 pub mod gdb;
 pub mod image;
 pub mod journey;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use verilator_sys::{self as raw, PortAccess, Retired, Settings, Status, Texts, Watch};
-pub use verilator_sys::{MemoryAnswers, MemoryRequests};
+pub use verilator_sys::{MemoryAnswers, MemoryRequests, UnknownPort};
 
 /// Clocks without a retirement, outside HLT, that count as a hang unless the configuration says otherwise.
 ///
@@ -35,6 +35,8 @@ pub struct MachineConfig {
     pub ram_bytes: u32,
     /// ROM, ending at 4 GB, the last 128 KB of it seen again below 1 MB. Padded at the front to a multiple of 8 bytes.
     pub rom: Vec<u8>,
+    /// The mirror of the ROM below 1 MB is RAM that begins as a copy, as a PC's chipset makes it for its BIOS.
+    pub shadow: bool,
     /// What RAM is made of.
     pub memory: MemoryKind,
     /// Seed of random wait states on both memory ports; `None` for memory that answers in one clock. SDRAM has its own.
@@ -52,6 +54,7 @@ impl Default for MachineConfig {
         Self {
             ram_bytes: spec::memory_map::DEFAULT_RAM_BYTES,
             rom: Vec::new(),
+            shadow: false,
             memory: MemoryKind::Bram,
             wait_seed: None,
             hang_clocks: DEFAULT_HANG_CLOCKS,
@@ -84,6 +87,9 @@ pub enum Stop {
     Watch,
     /// The memory system with SDRAM is wrong: [`Machine::memory_fault`] says how. It never is, as far as is known.
     Memory,
+    /// The guest asked for a reset, through the keyboard controller (port 64h, commands F0h to FEh), port 92h or CF9h. It is
+    /// not done.
+    Reset,
 }
 
 /// Something the machine was asked for and cannot do.
@@ -255,7 +261,10 @@ impl Machine {
             hang_clocks: config.hang_clocks,
             keep_retired: config.keep_retired,
             keep_ports: config.keep_ports,
-            padding: [0; 6],
+            shadow: config.shadow,
+            padding: [0; 5],
+            clock_hz: spec::clock::CLOCK_HZ,
+            date: spec::clock::DATE_AT_RESET,
         };
         // SAFETY: the settings and the ROM live through the call; the shim copies them.
         let raw = NonNull::new(unsafe { raw::sg_new(&settings) })
@@ -296,6 +305,7 @@ impl Machine {
                 raw::STOP_DEBUG_HALTED => Stop::DebugHalted,
                 raw::STOP_WATCH => Stop::Watch,
                 raw::STOP_MEMORY => Stop::Memory,
+                raw::STOP_RESET => Stop::Reset,
                 _ => Stop::Cycles,
             };
         }
@@ -400,6 +410,22 @@ impl Machine {
     pub fn set_wait_seed(&mut self, seed: Option<u64>) {
         // SAFETY: `raw` is a live machine.
         unsafe { raw::sg_waits(self.raw.as_ptr(), seed.map_or(0, |seed| seed.max(1))) }
+    }
+
+    /// The ports that the guest has used and no device has, in ascending order; they read FFh.
+    pub fn unknown_ports(&self) -> Vec<UnknownPort> {
+        let mut ports = vec![UnknownPort::default(); 64];
+        loop {
+            // SAFETY: `raw` is a live machine; the shim writes at most `ports.len()` records and says how many there are.
+            let count = unsafe {
+                raw::sg_unknown_ports_get(self.raw.as_ptr(), ports.as_mut_ptr(), ports.len())
+            };
+            let fits = count <= ports.len();
+            ports.resize(count, UnknownPort::default());
+            if fits {
+                return ports;
+            }
+        }
     }
 
     /// Takes the test codes that the guest has written to ports 80h and 190h.

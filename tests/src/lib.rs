@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 pub mod bench;
+pub mod bochs;
 pub mod boot_rom;
 pub mod decode;
 pub mod differential;

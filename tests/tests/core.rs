@@ -217,10 +217,15 @@ surround!(
     },
     |core: &Cpu| core.data_io.val()
 );
-// Ports are inside the chip.
+// Ports are inside the chip, or answered in the same clock.
 surround!(
     Chip,
-    |random: &mut Random, chip: &mut Chip, _| chip.uart_rx.next = random.one_in(2),
+    |random: &mut Random, chip: &mut Chip, _| {
+        chip.uart_rx.next = random.one_in(2);
+        chip.external_selected.next = random.one_in(4);
+        chip.external_read_data.next = random.bits(8).into();
+        chip.external_lines.next = (random.bits(16) & random.bits(16)).into();
+    },
     |_: &Chip| false
 );
 

@@ -8,4 +8,4 @@ pub mod selectors;
 pub mod services;
 pub mod status;
 
-pub use services::{SERVICES, Service};
+pub use services::{Release, SERVICES, Service, Windows};

@@ -1,4 +1,11 @@
-//! The 401 system services of Windows 7 x86: number, name, bytes of arguments.
+//! The system services of Windows x86: number, name, bytes of arguments. The 401 of Windows 7, which the image has by default, are
+//! here; those of other versions in files of their own.
+
+mod eight;
+mod eight_one;
+mod ten;
+mod vista;
+mod xp;
 
 /// One system service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,8 +18,96 @@ pub struct Service {
     pub argument_bytes: u8,
 }
 
-impl Service {
+/// A version of Windows: its services, and what it says about itself. Structures and addresses are those of Windows 7 in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Windows {
+    /// Windows XP, Service Pack 3.
+    Xp,
+    /// Windows Vista, Service Pack 2.
+    Vista,
+    /// Windows 7, Service Pack 1.
+    #[default]
+    Seven,
+    /// Windows 8.
+    Eight,
+    /// Windows 8.1.
+    EightOne,
+    /// Windows 10, version 20H2.
+    Ten,
+}
+
+/// What a version of Windows says about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// `NtMajorVersion`.
+    pub major: u32,
+    /// `NtMinorVersion`.
+    pub minor: u32,
+    /// `OSBuildNumber`.
+    pub build: u16,
+    /// `OSCSDVersion`: the service pack in the high byte.
+    pub service_pack: u16,
+}
+
+impl Windows {
+    /// All versions, the oldest first.
+    pub const ALL: [Windows; 6] = [
+        Windows::Xp,
+        Windows::Vista,
+        Windows::Seven,
+        Windows::Eight,
+        Windows::EightOne,
+        Windows::Ten,
+    ];
+
+    /// All services in the order of their numbers.
+    pub fn services(self) -> &'static [Service] {
+        match self {
+            Windows::Xp => xp::SERVICES,
+            Windows::Vista => vista::SERVICES,
+            Windows::Seven => SERVICES,
+            Windows::Eight => eight::SERVICES,
+            Windows::EightOne => eight_one::SERVICES,
+            Windows::Ten => ten::SERVICES,
+        }
+    }
+
     /// Looks a service up by its `Nt` name.
+    pub fn service(self, name: &str) -> Option<&'static Service> {
+        self.services().iter().find(|service| service.name == name)
+    }
+
+    /// What it says about itself.
+    pub fn release(self) -> Release {
+        let (major, minor, build, service_pack) = match self {
+            Windows::Xp => (5, 1, 2600, 0x0300),
+            Windows::Vista => (6, 0, 6002, 0x0200),
+            Windows::Seven => (6, 1, 7601, 0x0100),
+            Windows::Eight => (6, 2, 9200, 0),
+            Windows::EightOne => (6, 3, 9600, 0),
+            Windows::Ten => (10, 0, 19042, 0),
+        };
+        Release {
+            major,
+            minor,
+            build,
+            service_pack,
+        }
+    }
+
+    /// Since Windows 7 the Win32 functions that call the kernel are in KERNELBASE, behind API sets.
+    pub fn has_kernelbase(self) -> bool {
+        self >= Windows::Seven
+    }
+
+    /// Since Windows 8 every stub has a SYSENTER of its own; before, it calls through the pointer at 7FFE0300h.
+    pub fn stubs_enter_themselves(self) -> bool {
+        self >= Windows::Eight
+    }
+}
+
+impl Service {
+    /// Looks a service of Windows 7 up by its `Nt` name.
     pub fn named(name: &str) -> Option<&'static Service> {
         SERVICES.iter().find(|service| service.name == name)
     }
@@ -31,7 +126,7 @@ const fn row(number: u16, name: &'static str, argument_bytes: u8) -> Service {
     }
 }
 
-/// All services in the order of their numbers.
+/// All services of Windows 7 in the order of their numbers.
 #[rustfmt::skip]
 pub const SERVICES: &[Service] = &[
     row(0x000, "NtAcceptConnectPort",                                     24),
@@ -451,10 +546,43 @@ mod tests {
     }
 
     #[test]
-    fn every_name_stands_once() {
-        let names: std::collections::HashSet<_> =
-            SERVICES.iter().map(|service| service.name).collect();
-        assert_eq!(names.len(), SERVICES.len());
+    fn every_version_has_its_services_in_order_and_each_once() {
+        let counts = [284, 391, 401, 429, 433, 471];
+        for (windows, count) in Windows::ALL.into_iter().zip(counts) {
+            let services = windows.services();
+            assert_eq!(services.len(), count, "{windows:?}");
+            for (index, service) in services.iter().enumerate() {
+                assert_eq!(usize::from(service.number), index, "{}", service.name);
+                assert_eq!(service.argument_bytes % 4, 0, "{}", service.name);
+            }
+            let names: std::collections::HashSet<_> =
+                services.iter().map(|service| service.name).collect();
+            assert_eq!(names.len(), services.len(), "{windows:?}");
+        }
+    }
+
+    #[test]
+    fn nt_write_file_has_the_number_of_each_version() {
+        let numbers = [0x112, 0x163, 0x18C, 5, 6, 7];
+        for (windows, number) in Windows::ALL.into_iter().zip(numbers) {
+            let service = windows.service("NtWriteFile").unwrap();
+            assert_eq!(
+                (service.number, service.argument_bytes),
+                (number, 36),
+                "{windows:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_argument_table_of_xp_begins_as_a_debugger_showed_it() {
+        let dump = "18 20 2c 2c 40 2c 40 44 0c 08 18 18 08 04 04 0c 10 18 08 08 0c 04 08 08 04 04 0c 08 0c 04 04 20";
+        let bytes = Windows::Xp
+            .services()
+            .iter()
+            .map(|service| service.argument_bytes);
+        let shown: Vec<String> = bytes.take(32).map(|bytes| format!("{bytes:02x}")).collect();
+        assert_eq!(shown.join(" "), dump);
     }
 
     #[test]

@@ -29,18 +29,18 @@ pub const FUNCTIONS: &[&str] = &[
 ];
 
 /// The parameter number `index` of a function with a frame.
-fn parameter(index: i32) -> AsmMemoryOperand {
+pub(super) fn parameter(index: i32) -> AsmMemoryOperand {
     dword_ptr(ebp + 8 + index * 4)
 }
 
-fn begin(a: &mut CodeAssembler) -> Result<(), IcedError> {
+pub(super) fn begin(a: &mut CodeAssembler) -> Result<(), IcedError> {
     // Two bytes that can be patched to a short jump, as Microsoft's compiler begins functions.
     a.db(&[0x8B, 0xFF])?;
     a.push(ebp)?;
     a.mov(ebp, esp)
 }
 
-fn end(a: &mut CodeAssembler, parameters: u32) -> Result<(), IcedError> {
+pub(super) fn end(a: &mut CodeAssembler, parameters: u32) -> Result<(), IcedError> {
     a.leave()?;
     a.ret_1(parameters * 4)
 }

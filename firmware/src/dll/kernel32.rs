@@ -1,10 +1,12 @@
 //! `kernel32`: the Win32 functions as programs import them; most lead to KERNELBASE through API sets.
 
 use super::base_functions;
-use super::kernelbase::NTDLL_IMPORTS;
+use super::kernelbase::ntdll_imports;
+use super::program_functions;
 use crate::kernel::{field, teb_field};
 use crate::module::{Access, ModuleSource, Scope};
 use crate::stamps::{Stamp, Stamps};
+use abi::Windows;
 use abi::addresses::*;
 use abi::status::ERROR_INVALID_HANDLE;
 use iced_x86::IcedError;
@@ -46,13 +48,27 @@ const API_SET_IMPORTS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// What the functions for own programs take from ntdll.
+const PROGRAM_IMPORTS: &[&str] = &["NtFreeVirtualMemory", "NtQueryPerformanceCounter"];
+
 /// `with_kernelbase` is the arrangement since Windows 7; without it kernel32 has the functions itself,
 /// as it had before.
-pub fn source(with_kernelbase: bool, stamps: Stamps) -> ModuleSource {
+///
+/// `for_programs`: with what own programs may import.
+pub fn source(
+    windows: Windows,
+    with_kernelbase: bool,
+    stamps: Stamps,
+    for_programs: bool,
+) -> ModuleSource {
     let mut module = ModuleSource::new("kernel32", "kernel32.dll", 4, 3, PREFERRED_BASE);
     module.section(".text", Access::Code);
     if with_kernelbase {
-        module.import_address_table(API_SET_IMPORTS);
+        let mut imports = API_SET_IMPORTS.to_vec();
+        if for_programs {
+            imports.push(("ntdll.dll", PROGRAM_IMPORTS));
+        }
+        module.import_address_table(&imports);
         for name in ["ReadFile", "WriteFile"] {
             let function = module.code(&format!("{name}Implementation"), move |a, s| {
                 let stamps = (name == "WriteFile").then_some(stamps);
@@ -66,11 +82,17 @@ pub fn source(with_kernelbase: bool, stamps: Stamps) -> ModuleSource {
             }
         }
     } else {
-        module.import_address_table(&[("ntdll.dll", NTDLL_IMPORTS)]);
+        module.import_address_table(&[("ntdll.dll", &ntdll_imports(windows))]);
         base_functions::add(&mut module, stamps);
     }
     module.forward("RtlZeroMemory", "NTDLL.RtlZeroMemory");
+    if for_programs {
+        program_functions::add(&mut module, with_kernelbase);
+    }
     module.directories();
+    if for_programs {
+        program_functions::add_data(&mut module);
+    }
     module
 }
 

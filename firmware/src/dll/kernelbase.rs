@@ -3,6 +3,7 @@
 use super::base_functions;
 use crate::module::{Access, ModuleSource};
 use crate::stamps::Stamps;
+use abi::Windows;
 
 /// Windows 7's preferred base; address space layout randomisation moves it.
 const PREFERRED_BASE: u32 = 0x0DCE_0000;
@@ -35,10 +36,16 @@ pub const NTDLL_IMPORTS: &[&str] = &[
     "NtWaitForSingleObject", "NtWriteFile", "NtYieldExecution", "RtlExitUserProcess", "RtlNtStatusToDosError",
 ];
 
-pub fn source(stamps: Stamps) -> ModuleSource {
+/// [`NTDLL_IMPORTS`] without the services that this version does not have.
+pub fn ntdll_imports(windows: Windows) -> Vec<&'static str> {
+    let there = |name: &&&str| !name.starts_with("Nt") || windows.service(name).is_some();
+    NTDLL_IMPORTS.iter().filter(there).copied().collect()
+}
+
+pub fn source(windows: Windows, stamps: Stamps) -> ModuleSource {
     let mut module = ModuleSource::new("KERNELBASE", "KERNELBASE.dll", 3, 3, PREFERRED_BASE);
     module.section(".text", Access::Code);
-    module.import_address_table(&[("ntdll.dll", NTDLL_IMPORTS)]);
+    module.import_address_table(&[("ntdll.dll", &ntdll_imports(windows))]);
     base_functions::add(&mut module, stamps);
     module.directories();
     module

@@ -1,8 +1,10 @@
 //! `ntdll`: a stub for every service, the gates, and the little of the run-time library that is used.
 
+use super::heap;
+use crate::image::Gate;
 use crate::kernel::{field, teb_field};
 use crate::module::{Access, ModuleSource, Scope};
-use abi::SERVICES;
+use abi::Windows;
 use abi::addresses::{CURRENT_PROCESS, SHARED_USER_DATA};
 use abi::status::*;
 use iced_x86::code_asm::*;
@@ -13,27 +15,37 @@ const PREFERRED_BASE: u32 = 0x77EC_0000;
 /// RVA of the stub of service 0; each stub takes 16 bytes (Windows 7 RTM).
 const FIRST_STUB: u32 = 0x445F0;
 const STUB_BYTES: u32 = 0x10;
+/// The same where the stub enters the kernel itself (since Windows 8).
+const LONG_STUB_BYTES: u32 = 0x20;
 /// RVA of `KiFastSystemCall` (Windows 7 RTM).
 const FAST_SYSTEM_CALL: u32 = 0x464F0;
-/// The page the stubs begin in, and the first page after the gates.
+/// The page the stubs begin in.
 const STUB_SECTION: u32 = FIRST_STUB & !0xFFF;
-const AFTER_GATES: u32 = (FAST_SYSTEM_CALL & !0xFFF) + 0x1000;
 
 /// What an exception handler returns: go on with the context as it is now, or ask the next handler.
 const CONTINUE_EXECUTION: u32 = 0;
 const CONTINUE_SEARCH: u32 = 1;
 
-pub fn source() -> ModuleSource {
+/// `with_heap`: for images of own programs.
+pub fn source(windows: Windows, gate: Gate, with_heap: bool) -> ModuleSource {
     let mut module = ModuleSource::new("ntdll", "ntdll.dll", 2, 3, PREFERRED_BASE);
     module.section(".text", Access::Code);
     run_time_library(&mut module);
+    if with_heap {
+        heap::add(&mut module);
+    }
     module.section_at(".stubs", Access::Code, STUB_SECTION);
-    for service in SERVICES {
+    let long = windows.stubs_enter_themselves();
+    let stub_bytes = if long { LONG_STUB_BYTES } else { STUB_BYTES };
+    for service in windows.services() {
         let (number, argument_bytes) =
             (u32::from(service.number), u32::from(service.argument_bytes));
         let name = format!("Zw{}", service.base_name());
-        let stub = module.code(&name, move |a, _| {
+        let stub = module.code(&name, move |a, s| {
             a.mov(eax, number)?;
+            if long {
+                return long_stub(a, argument_bytes, s.near(&gate_of(number)));
+            }
             a.mov(
                 edx,
                 SHARED_USER_DATA + field!(SharedUserData.system_call) as u32,
@@ -44,28 +56,67 @@ pub fn source() -> ModuleSource {
                 bytes => a.ret_1(bytes),
             }
         });
-        stub.at(FIRST_STUB + number * STUB_BYTES)
+        stub.at(FIRST_STUB + number * stub_bytes)
             .alias(service.name)
             .export()
             .export_as(service.name);
+        if long {
+            module.inner_code(&gate_of(number), move |a, _| enter(a, gate));
+        }
     }
-    gates(&mut module);
-    module.section_at(".rdata", Access::Constant, AFTER_GATES);
+    let stubs_end = FIRST_STUB + windows.services().len() as u32 * stub_bytes;
+    let fast = FAST_SYSTEM_CALL.max(stubs_end);
+    gates(&mut module, fast);
+    module.section_at(".rdata", Access::Constant, (fast & !0xFFF) + 0x1000);
     module.directories();
+    if with_heap {
+        heap::add_data(&mut module);
+    }
     module
 }
 
-fn gates(module: &mut ModuleSource) {
-    let fast = module.code("KiFastSystemCall", |a, _| {
-        // 8B D4, as Microsoft's assembler encodes it; ours would choose 89 E2.
-        a.add_instruction(Instruction::with2(
-            Code::Mov_r32_rm32,
-            Register::EDX,
-            Register::ESP,
-        )?)?;
-        a.sysenter()
-    });
-    fast.at(FAST_SYSTEM_CALL).export();
+/// Symbol of the gate within a stub.
+fn gate_of(number: u32) -> String {
+    format!("$gate{number}")
+}
+
+/// What follows `mov eax,number`: a call of the gate that stands behind, so that its return address leads to the `ret`.
+fn long_stub(a: &mut CodeAssembler, argument_bytes: u32, target: u64) -> Result<(), IcedError> {
+    a.call(target)?;
+    match argument_bytes {
+        0 => a.ret(),
+        bytes => a.ret_1(bytes),
+    }
+}
+
+/// The gate within a stub.
+fn enter(a: &mut CodeAssembler, gate: Gate) -> Result<(), IcedError> {
+    match gate {
+        Gate::Sysenter => {
+            fast_system_call(a)?;
+            a.ret()
+        }
+        Gate::Int2e => {
+            a.lea(edx, dword_ptr(esp + 8))?;
+            a.int(0x2E)?;
+            a.ret()
+        }
+    }
+}
+
+fn fast_system_call(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    // 8B D4, as Microsoft's assembler encodes it; ours would choose 89 E2.
+    a.add_instruction(Instruction::with2(
+        Code::Mov_r32_rm32,
+        Register::EDX,
+        Register::ESP,
+    )?)?;
+    a.sysenter()
+}
+
+fn gates(module: &mut ModuleSource, at: u32) {
+    let fast = module.code("KiFastSystemCall", |a, _| fast_system_call(a));
+    fast.at(at).export();
     // SYSEXIT comes back here.
     module
         .code("KiFastSystemCallRet", |a, _| a.ret())
@@ -77,7 +128,7 @@ fn gates(module: &mut ModuleSource) {
         a.int(0x2E)?;
         a.ret()
     });
-    slow.at(FAST_SYSTEM_CALL + 0x10).export();
+    slow.at(at + 0x10).export();
 }
 
 fn run_time_library(module: &mut ModuleSource) {

@@ -1,5 +1,6 @@
 //! COM1: bytes to send wait in a ring that the transmit interrupt drains, received bytes in another.
 
+use super::KernelOptions;
 use crate::hardware::{COM1, uart};
 use crate::module::{ModuleSource, Scope};
 use iced_x86::IcedError;
@@ -7,8 +8,10 @@ use iced_x86::code_asm::*;
 
 /// Bytes of the ring of bytes to send, a power of two.
 pub const SEND_BYTES: u32 = 1024;
-/// Bytes of the ring of received bytes, a power of two.
-pub const RECEIVED_BYTES: u32 = 256;
+/// Bytes of the ring of received bytes, a power of two, in the images of this crate.
+const RECEIVED_BYTES: u32 = 256;
+/// The same for a user's own program, whose input may come from a file.
+const RECEIVED_BYTES_OWN: u32 = 1 << 16;
 
 /// What identifies an interrupt, in bits 3:1 of the identification register.
 const CAUSE_MASK: u32 = 0x0E;
@@ -17,16 +20,24 @@ const CAUSE_RECEIVED: u32 = 0x04;
 const CAUSE_RECEIVED_TIMEOUT: u32 = 0x0C;
 const CAUSE_LINE_STATUS: u32 = 0x06;
 
-pub fn add(module: &mut ModuleSource) {
+/// Bytes of the ring of received bytes.
+pub fn received_bytes(options: &KernelOptions) -> u32 {
+    match options.own_program {
+        None => RECEIVED_BYTES,
+        Some(_) => RECEIVED_BYTES_OWN,
+    }
+}
+
+pub fn add(module: &mut ModuleSource, received_bytes: u32) {
     module.code("KiConsoleWrite", write);
     module.code("KiCom1Start", start);
     module.code("KiCom1Fill", fill);
-    module.code("KiCom1Service", service);
+    module.code("KiCom1Service", move |a, s| service(a, s, received_bytes));
     module.code("KiConsoleDrain", drain);
     module.code("KiCom1WaitIdle", wait_idle);
 }
 
-pub fn add_data(module: &mut ModuleSource) {
+pub fn add_data(module: &mut ModuleSource, received_bytes: u32) {
     // Both counters only grow; their difference is the number of bytes waiting.
     module.dword("KiSendHead", 0);
     module.dword("KiSendTail", 0);
@@ -35,7 +46,7 @@ pub fn add_data(module: &mut ModuleSource) {
     module.dword("KiCom1InterruptEnable", uart::ENABLE_RECEIVED);
     module.dword("KiCom1FifoBytes", 1);
     module.space("KiSendRing", SEND_BYTES);
-    module.space("KiReceivedRing", RECEIVED_BYTES);
+    module.space("KiReceivedRing", received_bytes);
 }
 
 /// Queues bytes; waits only while the ring is full. In: ESI = bytes, ECX = count. Keeps EBX, EBP.
@@ -148,7 +159,7 @@ fn fill(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
 }
 
 /// Serves every cause that COM1 has for an interrupt. Interrupts are off.
-fn service(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
+fn service(a: &mut CodeAssembler, s: &Scope, received_bytes: u32) -> Result<(), IcedError> {
     let mut next_cause = a.create_label();
     let mut not_transmit = a.create_label();
     let mut receive = a.create_label();
@@ -184,9 +195,9 @@ fn service(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     a.mov(edi, ecx)?;
     a.sub(edi, dword_ptr(s.at("KiReceivedTail")))?;
     // A full ring loses the newest byte.
-    a.cmp(edi, RECEIVED_BYTES)?;
+    a.cmp(edi, received_bytes)?;
     a.jae(next_cause)?;
-    a.and(ecx, RECEIVED_BYTES - 1)?;
+    a.and(ecx, received_bytes - 1)?;
     a.mov(byte_ptr(ecx + s.at("KiReceivedRing")), al)?;
     a.inc(received_head)?;
     a.jmp(next_cause)?;

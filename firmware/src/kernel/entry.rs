@@ -177,7 +177,7 @@ fn finish_frame(a: &mut CodeAssembler) -> Result<(), IcedError> {
 fn exit_of(
     options: &KernelOptions,
 ) -> impl Fn(&mut CodeAssembler, &Scope) -> Result<(), IcedError> + 'static {
-    let KernelOptions { gate, stamps } = *options;
+    let KernelOptions { gate, stamps, .. } = *options;
     move |a, s| {
         a.cli()?;
         a.mov(esi, fs_field!(current_thread))?;

@@ -32,6 +32,7 @@ mod trap;
 use crate::image::Gate;
 use crate::module::{Access, ModuleSource};
 use crate::stamps::Stamps;
+use abi::Windows;
 
 /// Base in the file's header; the loader moves the kernel above 80000000h.
 const PREFERRED_BASE: u32 = 0x0040_0000;
@@ -43,8 +44,12 @@ pub use start::ESP0;
 pub struct KernelOptions {
     /// How user code enters and leaves.
     pub gate: Gate,
+    /// Whose services it has.
+    pub windows: Windows,
     /// The bill's stamps, or none.
     pub stamps: Stamps,
+    /// For a user's own program: its file name. Its exit status goes to the exit port, and it reads lines.
+    pub own_program: Option<String>,
 }
 
 /// The kernel's source.
@@ -53,15 +58,15 @@ pub fn source(options: &KernelOptions) -> ModuleSource {
     module.entry = Some("KiSystemStartup");
     module.section(".text", Access::Code);
     entry::add(&mut module, options);
-    trap::add(&mut module);
+    trap::add(&mut module, options.own_program.is_some());
     interrupts::add(&mut module);
-    console::add(&mut module);
-    services::add(&mut module, options.stamps);
-    stop::add(&mut module);
+    console::add(&mut module, console::received_bytes(options));
+    services::add(&mut module, options);
+    stop::add(&mut module, options.own_program.as_deref());
     start::add(&mut module, options);
-    tables::add_constants(&mut module);
+    tables::add_constants(&mut module, options.windows);
     module.directories();
     module.section(".data", Access::Data);
-    tables::add_data(&mut module);
+    tables::add_data(&mut module, options);
     module
 }

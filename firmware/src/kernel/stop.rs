@@ -1,6 +1,6 @@
 //! Ends: the process's, and the machine's when the kernel itself failed.
 
-use crate::hardware::{COM1, POST, uart};
+use crate::hardware::{COM1, EXIT, POST, uart};
 use crate::module::{ModuleSource, Scope};
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
@@ -10,13 +10,23 @@ const POST_BUG_CHECK: u32 = 0xDE;
 /// `UNEXPECTED_KERNEL_MODE_TRAP`.
 const STOP_TEXT: &str = "\r\n*** STOP: 0x0000007F (";
 const LINE_END: &str = "\r\n";
-const EXCEPTION_TEXT: &str = "\r\n*** winlogon.exe ended by exception ";
 
-pub fn add(module: &mut ModuleSource) {
+pub fn add(module: &mut ModuleSource, own_program: Option<&str>) {
+    let exits = own_program.is_some();
+    let exception_text = format!(
+        "\r\n*** {} ended by exception ",
+        own_program.unwrap_or("winlogon.exe")
+    );
+    let exception_bytes = exception_text.len() as u32;
     // In: EAX = exit status. The last process is gone: send what is queued, then stop.
-    module.code("PspExitProcess", |a, s| {
+    module.code("PspExitProcess", move |a, s| {
         a.mov(dword_ptr(s.at("PspExitStatus")), eax)?;
         a.call(s.near("KiConsoleDrain"))?;
+        if exits {
+            a.mov(eax, dword_ptr(s.at("PspExitStatus")))?;
+            a.mov(edx, EXIT)?;
+            a.out(dx, eax)?;
+        }
         a.mov(al, POST_DONE)?;
         a.out(POST as i32, al)?;
         a.jmp(s.near("KiHalt"))
@@ -28,22 +38,24 @@ pub fn add(module: &mut ModuleSource) {
         a.hlt()?;
         a.jmp(again)
     });
-    module.code("PspUnhandledException", unhandled_exception);
+    module.code("PspUnhandledException", move |a, s| {
+        unhandled_exception(a, s, exception_bytes)
+    });
     module.code("KeBugCheck", bug_check);
     module.code("KiPrintText", print_text);
     module.code("KiPrintHex", print_hex);
     module.text("KiStopText", STOP_TEXT);
-    module.text("KiExceptionText", EXCEPTION_TEXT);
+    module.text("KiExceptionText", &exception_text);
     module.text("KiLineEnd", LINE_END);
 }
 
 /// In: EAX = exception code, EDX = address.
-fn unhandled_exception(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
+fn unhandled_exception(a: &mut CodeAssembler, s: &Scope, text_bytes: u32) -> Result<(), IcedError> {
     a.push(eax)?;
     a.push(edx)?;
     a.call(s.near("KiConsoleDrain"))?;
     a.mov(esi, s.at("KiExceptionText"))?;
-    a.mov(ecx, EXCEPTION_TEXT.len() as u32)?;
+    a.mov(ecx, text_bytes)?;
     a.call(s.near("KiPrintText"))?;
     a.mov(eax, dword_ptr(esp + 4))?;
     a.call(s.near("KiPrintHex"))?;

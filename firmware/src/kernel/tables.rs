@@ -1,9 +1,9 @@
 //! The kernel's tables and variables: services, interrupt vectors, the first thread.
 
-use super::{console, interrupts, start, trap};
+use super::{KernelOptions, console, interrupts, start, trap};
 use crate::memory_map::{KERNEL_STACK_BYTES, KERNEL_STACK_TOP, THREAD_ENVIRONMENT};
 use crate::module::{ModuleSource, Scope};
-use abi::SERVICES;
+use abi::Windows;
 use abi::layout::{KernelThread, ServiceDescriptor};
 use abi::selectors::{IRQ_BASE_VECTOR, SYSTEM_SERVICE_VECTOR};
 use std::mem::offset_of;
@@ -21,16 +21,18 @@ pub const READABLE: u8 = 1;
 /// The handle may be written to.
 pub const WRITABLE: u8 = 2;
 
-pub fn add_constants(module: &mut ModuleSource) {
+pub fn add_constants(module: &mut ModuleSource, windows: Windows) {
     trap::add_constants(module);
-    module.data("KiServiceTable", |s| {
-        SERVICES
+    module.data("KiServiceTable", move |s| {
+        windows
+            .services()
             .iter()
             .flat_map(|service| s.at(service.name).to_le_bytes())
             .collect()
     });
-    module.data("KiArgumentTable", |_| {
-        SERVICES
+    module.data("KiArgumentTable", move |_| {
+        windows
+            .services()
             .iter()
             .map(|service| service.argument_bytes)
             .collect()
@@ -61,21 +63,18 @@ fn gate(s: &Scope, vector: u32) -> [u32; 2] {
 
 const _: () = assert!(SYSTEM_SERVICE_VECTOR == 0x2E);
 
-pub fn add_data(module: &mut ModuleSource) {
-    console::add_data(module);
+pub fn add_data(module: &mut ModuleSource, options: &KernelOptions) {
+    console::add_data(module, console::received_bytes(options));
     // Four descriptors; Windows 7 uses the second for the window manager, which is not here.
-    module.data("KeServiceDescriptorTable", |s| {
+    let services = options.windows.services().len() as u32;
+    module.data("KeServiceDescriptorTable", move |s| {
         let mut bytes = vec![0; 4 * size_of::<ServiceDescriptor>()];
         put(
             &mut bytes,
             offset_of!(ServiceDescriptor, base),
             s.at("KiServiceTable"),
         );
-        put(
-            &mut bytes,
-            offset_of!(ServiceDescriptor, limit),
-            SERVICES.len() as u32,
-        );
+        put(&mut bytes, offset_of!(ServiceDescriptor, limit), services);
         put(
             &mut bytes,
             offset_of!(ServiceDescriptor, argument_table),

@@ -15,6 +15,9 @@ const WITH_ERROR_CODE: &[u32] = &[0x08, 0x0A, 0x0B, 0x0C, 0x0D, 0x0E, 0x11];
 const DEBUG: u32 = 1;
 const NMI: u32 = 2;
 const BREAKPOINT: u32 = 3;
+const NO_COPROCESSOR: u32 = 7;
+/// The bytes of FNINIT.
+const FNINIT: u32 = 0xE3DB;
 const DOUBLE_FAULT: u32 = 8;
 const GENERAL_PROTECTION: u32 = 0x0D;
 const PAGE_FAULT: u32 = 0x0E;
@@ -105,7 +108,7 @@ pub fn enter(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.mov(ebp, esp)
 }
 
-pub fn add(module: &mut ModuleSource) {
+pub fn add(module: &mut ModuleSource, skip_fninit: bool) {
     for vector in 0..0x20 {
         let stub = module.code(&handler_name(vector), move |a, s| {
             if !WITH_ERROR_CODE.contains(&vector) {
@@ -116,7 +119,7 @@ pub fn add(module: &mut ModuleSource) {
         });
         stub.align(1);
     }
-    module.code("KiTrapCommon", trap_common);
+    module.code("KiTrapCommon", move |a, s| trap_common(a, s, skip_fninit));
     module.code("KiExceptionExit", |a, _| {
         a.cli()?;
         a.mov(edx, dword_ptr(ebp + field!(TrapFrame.exception_list)))?;
@@ -142,7 +145,7 @@ pub fn add(module: &mut ModuleSource) {
     module.code("KiDispatchException", dispatch_exception);
 }
 
-fn trap_common(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
+fn trap_common(a: &mut CodeAssembler, s: &Scope, skip_fninit: bool) -> Result<(), IcedError> {
     let mut known_code = a.create_label();
     let mut not_page_fault = a.create_label();
     let mut not_protection = a.create_label();
@@ -157,6 +160,18 @@ fn trap_common(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     a.test(byte_ptr(ebp + field!(TrapFrame.seg_cs)), 3)?;
     a.je(s.near("KiKernelFault"))?;
     a.sti()?;
+    if skip_fninit {
+        // Compilers' start-up code initialises the coprocessor that is not there.
+        let mut other = a.create_label();
+        a.cmp(eax, NO_COPROCESSOR)?;
+        a.jne(other)?;
+        a.mov(ebx, dword_ptr(ebp + field!(TrapFrame.eip)))?;
+        a.cmp(word_ptr(ebx), FNINIT)?;
+        a.jne(other)?;
+        a.add(dword_ptr(ebp + field!(TrapFrame.eip)), 2)?;
+        a.jmp(s.near("KiExceptionExit"))?;
+        a.set_label(&mut other)?;
+    }
 
     // ESI = code, EAX = address, EDX = number of parameters, EBX and ECX = parameters.
     a.mov(esi, dword_ptr(eax * 4 + s.at("KiTrapCodes")))?;

@@ -48,6 +48,10 @@ pub const UART_BAUD_AT_DIVISOR_1: u64 = UART_HZ / UART_SAMPLES_PER_BIT;
 /// What the three channels of the interval timer count, in Hz (a third of a PC's 3.579545 MHz).
 pub const PIT_HZ: u64 = 1_193_182;
 
+/// What the CMOS clock of a simulated PC says at the first reset, in seconds since 1970: 21 February 2011. Always the
+/// same, so that a run is a function of its inputs.
+pub const DATE_AT_RESET: i64 = 1_298_246_400;
+
 /// Bits of the phase accumulators that make a slow tick from the clock.
 pub const PHASE_BITS: u32 = 32;
 

@@ -8,6 +8,9 @@ pub const DEFAULT_RAM_BYTES: u32 = 128 << 10;
 /// RAM that foreign software gets by default, in bytes.
 pub const FOREIGN_RAM_BYTES: u32 = 16 << 20;
 
+/// RAM that a kernel gets by default, in bytes.
+pub const KERNEL_RAM_BYTES: u32 = 64 << 20;
+
 /// The ROM ends where the address space ends; this is its last byte.
 pub const ROM_LAST: u32 = 0xFFFF_FFFF;
 /// The last 128 KB of the ROM (all of it, if it is smaller) are seen a second time below this address.

@@ -95,6 +95,11 @@ impl Logic for Ulx3s {
             (self.chip.leds.val() & 0x7F) | (bit_cast::<8, 1>(self.heart.val().into()) << 7);
         self.wifi_gpio0.next = true;
 
+        // The board has no devices beyond the chip.
+        self.chip.external_selected.next = false;
+        self.chip.external_read_data.next = 0.into();
+        self.chip.external_lines.next = 0.into();
+
         // Nobody debugs the board.
         self.chip.nmi.next = false;
         self.chip.debug_halt.next = false;

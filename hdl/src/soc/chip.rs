@@ -61,6 +61,18 @@ pub struct Chip {
     pub io_size: Signal<Out, Bits<3>>,
     /// What was read or written, right-aligned.
     pub io_data: Signal<Out, Bits<32>>,
+    // devices beyond the chip: one byte cycle a clock, answered in that clock
+    pub external_port: Signal<Out, Bits<16>>,
+    pub external_read: Signal<Out, Bit>,
+    pub external_write: Signal<Out, Bit>,
+    pub external_write_data: Signal<Out, Bits<8>>,
+    /// A device of the chip has this port.
+    pub external_inside: Signal<Out, Bit>,
+    /// A device beyond the chip has this port, and goes before one of the chip.
+    pub external_selected: Signal<In, Bit>,
+    pub external_read_data: Signal<In, Bits<8>>,
+    /// Interrupt lines, beside the chip's own.
+    pub external_lines: Signal<In, Bits<16>>,
     // the core's state
     pub nmi: Signal<In, Bit>,
     /// HLT waits for an interrupt.
@@ -164,6 +176,14 @@ impl Chip {
             io_port: Default::default(),
             io_size: Default::default(),
             io_data: Default::default(),
+            external_port: Default::default(),
+            external_read: Default::default(),
+            external_write: Default::default(),
+            external_write_data: Default::default(),
+            external_inside: Default::default(),
+            external_selected: Default::default(),
+            external_read_data: Default::default(),
+            external_lines: Default::default(),
             nmi: Default::default(),
             halted: Default::default(),
             shutdown: Default::default(),
@@ -282,6 +302,14 @@ impl Logic for Chip {
         self.io_port.next = self.peripherals.io_port.val();
         self.io_size.next = self.peripherals.io_size.val();
         self.io_data.next = self.peripherals.io_data.val();
+        self.external_port.next = self.peripherals.external_port.val();
+        self.external_read.next = self.peripherals.external_read.val();
+        self.external_write.next = self.peripherals.external_write.val();
+        self.external_write_data.next = self.peripherals.external_write_data.val();
+        self.external_inside.next = self.peripherals.external_inside.val();
+        self.peripherals.external_selected.next = self.external_selected.val();
+        self.peripherals.external_read_data.next = self.external_read_data.val();
+        self.peripherals.external_lines.next = self.external_lines.val();
         self.uart_tx.next = self.peripherals.uart_tx.val();
         self.peripherals.uart_rx.next = self.uart_rx.val();
         self.leds.next = self.peripherals.post_code.val();

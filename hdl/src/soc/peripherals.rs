@@ -33,6 +33,18 @@ pub struct Peripherals {
     pub uart_tx: Signal<Out, Bit>,
     pub uart_rx: Signal<In, Bit>,
     pub post_code: Signal<Out, Bits<8>>,
+    // devices beyond the chip, one byte cycle a clock; what they claim they answer in that clock
+    pub external_port: Signal<Out, Bits<16>>,
+    pub external_read: Signal<Out, Bit>,
+    pub external_write: Signal<Out, Bit>,
+    pub external_write_data: Signal<Out, Bits<8>>,
+    /// A device of the chip has this port.
+    pub external_inside: Signal<Out, Bit>,
+    /// A device beyond the chip has this port, and goes before one of the chip.
+    pub external_selected: Signal<In, Bit>,
+    pub external_read_data: Signal<In, Bits<8>>,
+    /// Their interrupt lines, beside the chip's own.
+    pub external_lines: Signal<In, Bits<16>>,
     // units
     io_bus: IoBus,
     uart: Uart,
@@ -68,6 +80,14 @@ impl Peripherals {
             uart_tx: Default::default(),
             uart_rx: Default::default(),
             post_code: Default::default(),
+            external_port: Default::default(),
+            external_read: Default::default(),
+            external_write: Default::default(),
+            external_write_data: Default::default(),
+            external_inside: Default::default(),
+            external_selected: Default::default(),
+            external_read_data: Default::default(),
+            external_lines: Default::default(),
             io_bus: Default::default(),
             uart: Uart::new(clock_hz),
             timer: IntervalTimer::new(clock_hz),
@@ -127,7 +147,9 @@ impl Logic for Peripherals {
         self.system_ports.write.next = self.io_bus.device_write.val();
         self.system_ports.write_data.next = self.io_bus.device_write_data.val();
         self.io_bus.device_read_data.next = 0xFF.into();
-        if self.uart.selected.val() {
+        if self.external_selected.val() {
+            self.io_bus.device_read_data.next = self.external_read_data.val();
+        } else if self.uart.selected.val() {
             self.io_bus.device_read_data.next = self.uart.read_data.val();
         } else if self.timer.selected.val() {
             self.io_bus.device_read_data.next = self.timer.read_data.val();
@@ -136,11 +158,20 @@ impl Logic for Peripherals {
         } else if self.system_ports.selected.val() {
             self.io_bus.device_read_data.next = self.system_ports.read_data.val();
         }
+        self.external_port.next = self.io_bus.device_port.val();
+        self.external_read.next = self.io_bus.device_read.val();
+        self.external_write.next = self.io_bus.device_write.val();
+        self.external_write_data.next = self.io_bus.device_write_data.val();
+        self.external_inside.next = self.uart.selected.val()
+            | self.timer.selected.val()
+            | self.interrupts.selected.val()
+            | self.system_ports.selected.val();
 
         // interrupts: the timer on line 0, COM1 on line 4
         self.uart_line_reg.d.next = self.uart.interrupt_line.val();
         self.interrupts.lines.next = bit_cast::<16, 1>(self.timer.interrupt_line.val().into())
-            | (bit_cast::<16, 1>(self.uart_line_reg.q.val().into()) << IRQ_COM1);
+            | (bit_cast::<16, 1>(self.uart_line_reg.q.val().into()) << IRQ_COM1)
+            | self.external_lines.val();
         self.request_reg.d.next = self.interrupts.interrupt_request.val();
         self.interrupt_request.next = self.request_reg.q.val();
         self.interrupts.interrupt_acknowledge.next = self.interrupt_acknowledge.val();
@@ -224,6 +255,48 @@ mod tests {
         }
         let count = access(&mut devices, false, PIT, 0);
         assert!((0x7A..0x80).contains(&count), "{count:02X}");
+    }
+
+    #[test]
+    fn a_device_beyond_the_chip_answers_before_one_of_the_chip() {
+        let mut devices = start(Peripherals::default());
+        devices.external_selected.next = true;
+        devices.external_read_data.next = 0x1C.into();
+        assert_eq!(access(&mut devices, false, 0x64, 0), 0x1C);
+        assert_eq!(access(&mut devices, false, 0x1234, 0), 0x1C);
+        devices.external_selected.next = false;
+        assert_eq!(access(&mut devices, false, 0x64, 0), 0x00);
+        assert_eq!(access(&mut devices, false, 0x1234, 0), 0xFF);
+    }
+
+    #[test]
+    fn devices_beyond_the_chip_see_every_byte_cycle_and_whose_port_it_is() {
+        let mut devices = start(Peripherals::default());
+        for (port, inside) in [(POST, true), (0x2F8, false), (COM1, true), (0x501, false)] {
+            devices.request.next = true;
+            devices.write.next = true;
+            devices.address.next = ((port & !7) as u64).into();
+            devices.byte_enable.next = (1u64 << (port & 7)).into();
+            devices.write_data.next = (0x42u64 << (8 * (port & 7))).into();
+            tick(&mut devices);
+            devices.request.next = false;
+            settle(&mut devices);
+            assert!(devices.external_write.val() && !devices.external_read.val());
+            assert_eq!(devices.external_port.val(), port as u64);
+            assert_eq!(devices.external_write_data.val(), 0x42);
+            assert_eq!(devices.external_inside.val(), inside, "port {port:X}");
+            tick(&mut devices);
+            tick(&mut devices);
+            assert!(!devices.external_write.val());
+        }
+    }
+
+    #[test]
+    fn a_device_beyond_the_chip_interrupts_on_its_line() {
+        let mut devices = start(Peripherals::default());
+        set_up_interrupts(&mut devices);
+        devices.external_lines.next = 2.into();
+        assert_eq!(interrupt(&mut devices, 10), 0x31);
     }
 
     #[test]

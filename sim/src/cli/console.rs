@@ -1,6 +1,6 @@
 //! `sysgate console`.
 
-use super::{Failure, GateArgument, built_in, exit, interrupted, print, session};
+use super::{Failure, GateArgument, OsArgument, built_in, exit, interrupted, print, session};
 use crate::bill::{self, Reader};
 use crate::image::Image;
 use clap::Args;
@@ -117,7 +117,11 @@ impl ConsoleArguments {
     fn compare_bills(&self, port: &mut dyn SerialPort, name: &str) -> Result<u8, Failure> {
         let image = match &self.image {
             Some(folder) => Image::read(folder)?,
-            None => built_in(self.gate.unwrap_or(GateArgument::Sysenter), true)?,
+            None => built_in(
+                self.gate.unwrap_or(GateArgument::Sysenter),
+                OsArgument::Seven,
+                true,
+            )?,
         };
         let stopped = || Failure::new(exit::INTERRUPTED, "interrupted: there is no whole bill");
         let simulator = bill::measure(&image, &mut || !interrupted())?.ok_or_else(stopped)?;

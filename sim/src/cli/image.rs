@@ -1,6 +1,6 @@
 //! `sysgate image`.
 
-use super::{Failure, GateArgument, built_in, exit, print};
+use super::{Failure, GateArgument, OsArgument, built_in, exit, print};
 use clap::{ArgGroup, Args};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -18,6 +18,9 @@ pub struct ImageArguments {
     /// How user code enters the kernel
     #[arg(long, value_enum, default_value_t = GateArgument::Sysenter)]
     gate: GateArgument,
+    /// Whose services, stubs and version number it has
+    #[arg(long, value_enum, default_value_t = OsArgument::Seven)]
+    os: OsArgument,
     /// Build the image that prints its own bill: the clocks of each hop of WriteFile, by RDTSC
     #[arg(long)]
     bill: bool,
@@ -30,10 +33,10 @@ impl ImageArguments {
     /// A folder that cannot be written.
     pub fn run(self) -> Result<u8, Failure> {
         if let Some(folder) = &self.out {
-            built_in(self.gate, self.bill)?.write(folder)?;
+            built_in(self.gate, self.os, self.bill)?.write(folder)?;
         }
         if self.list {
-            let image = built_in(self.gate, self.bill)?;
+            let image = built_in(self.gate, self.os, self.bill)?;
             let mut text =
                 String::from("base     end      layer ring  module      file            symbols\n");
             for module in &image.symbols.modules {

@@ -2,7 +2,7 @@
 
 use super::session::{self, Options, Setup};
 use super::wave::{Window, Windows};
-use super::{Failure, GateArgument, MemoryArgument, exit, print};
+use super::{Failure, GateArgument, MemoryArgument, OsArgument, exit, print};
 use crate::image::Image;
 use crate::journey::{Hop, Journey, Watch};
 use crate::machine::{DEFAULT_HANG_CLOCKS, MachineConfig};
@@ -23,6 +23,9 @@ pub struct JourneyArguments {
     /// How user code enters the kernel
     #[arg(long, value_enum, default_value_t = GateArgument::Sysenter)]
     gate: GateArgument,
+    /// Whose services, stubs and version number the image has
+    #[arg(long, value_enum, default_value_t = OsArgument::Seven, conflicts_with = "image")]
+    os: OsArgument,
     /// Boot the image in this folder, as `sysgate image --out` writes it, instead of the built-in one
     #[arg(long, value_name = "DIR", conflicts_with = "gate")]
     image: Option<PathBuf>,
@@ -57,7 +60,11 @@ impl JourneyArguments {
     pub fn run(self) -> Result<u8, Failure> {
         let image = match &self.image {
             Some(folder) => Image::read(folder)?,
-            None => Image::build(self.gate.into())?,
+            None => Image::build_version(
+                self.gate.into(),
+                self.os.into(),
+                firmware::Program::Greeting,
+            )?,
         };
         let symbols = Arc::new(Symbols::new(image.symbols));
         let called = self
@@ -69,6 +76,7 @@ impl JourneyArguments {
         let setup = Setup {
             config: MachineConfig {
                 ram_bytes: spec::memory_map::DEFAULT_RAM_BYTES,
+                shadow: false,
                 rom: image.rom,
                 memory: self.memory.kind(self.wait_states)?,
                 wait_seed: self.wait_states,

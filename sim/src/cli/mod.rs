@@ -18,6 +18,8 @@ mod journey;
 #[cfg(feature = "model")]
 mod opcodes;
 #[cfg(feature = "model")]
+mod own;
+#[cfg(feature = "model")]
 mod pipeline;
 #[cfg(feature = "model")]
 mod run;
@@ -155,6 +157,40 @@ impl From<GateArgument> for firmware::Gate {
     }
 }
 
+/// `--os`.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum OsArgument {
+    /// Windows XP, Service Pack 3: 284 services, no KERNELBASE
+    Xp,
+    /// Windows Vista, Service Pack 2: 391 services, no KERNELBASE
+    Vista,
+    /// Windows 7: 401 services
+    #[value(name = "7")]
+    Seven,
+    /// Windows 8: 429 services; each stub has a SYSENTER of its own
+    #[value(name = "8")]
+    Eight,
+    /// Windows 8.1: 433 services
+    #[value(name = "8.1")]
+    EightOne,
+    /// Windows 10, version 20H2: 471 services
+    #[value(name = "10")]
+    Ten,
+}
+
+impl From<OsArgument> for firmware::Windows {
+    fn from(os: OsArgument) -> Self {
+        match os {
+            OsArgument::Xp => Self::Xp,
+            OsArgument::Vista => Self::Vista,
+            OsArgument::Seven => Self::Seven,
+            OsArgument::Eight => Self::Eight,
+            OsArgument::EightOne => Self::EightOne,
+            OsArgument::Ten => Self::Ten,
+        }
+    }
+}
+
 /// `--memory`.
 #[cfg(feature = "model")]
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,13 +221,13 @@ impl MemoryArgument {
 }
 
 /// The built-in image that the options choose.
-fn built_in(gate: GateArgument, bill: bool) -> Result<Image, String> {
+fn built_in(gate: GateArgument, os: OsArgument, bill: bool) -> Result<Image, String> {
     let program = if bill {
         Program::Bill
     } else {
         Program::Greeting
     };
-    Image::build_program(gate.into(), program)
+    Image::build_version(gate.into(), os.into(), program)
 }
 
 /// A command's end: what to tell the user and the exit code.

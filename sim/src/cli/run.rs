@@ -1,16 +1,31 @@
 //! `sysgate run`.
 
 use super::guest::GuestArguments;
-use super::session::{self, Options};
+use super::own::{self, Kind, OwnFile};
+use super::session::{self, End, Options};
 use super::wave::Window;
-use super::{Failure, MemoryArgument};
-use crate::machine::Stop;
+use super::{Failure, MemoryArgument, exit};
+use crate::machine::{Stop, UnknownPort};
 use clap::Args;
 use std::path::PathBuf;
 
 /// Arguments of `sysgate run`.
 #[derive(Args, Debug)]
 pub struct RunArguments {
+    /// A file of your own: a PE32 console program, which runs in the Windows-like image; a multiboot kernel; or the source (.asm)
+    /// of one of them, assembled by nasm
+    #[arg(value_name = "FILE", conflicts_with_all = ["bios", "image", "kernel", "bill", "load"])]
+    file: Option<PathBuf>,
+    /// The program's arguments
+    #[arg(
+        value_name = "ARGUMENT",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    arguments: Vec<String>,
+    /// Behind the program's output, print its journeys into ring 0 and back
+    #[arg(long, requires = "file")]
+    journeys: bool,
     #[command(flatten)]
     guest: GuestArguments,
     /// What RAM is made of
@@ -44,8 +59,6 @@ impl RunArguments {
     pub fn run(self) -> Result<u8, Failure> {
         let hang_cycles = self.guest.hang_cycles();
         let memory = self.memory.kind(self.guest.wait_states())?;
-        let mut setup = self.guest.setup()?;
-        setup.config.memory = memory;
         let options = Options {
             max_cycles: self.max_cycles,
             wave: self.wave.map(|path| (path, self.wave_window)),
@@ -53,12 +66,59 @@ impl RunArguments {
             micro_ops: self.micro_ops,
             port_log: self.port_log,
             console: true,
-            observe: false,
+            ..Options::default()
         };
+        let file = self.file.as_deref().map(OwnFile::read).transpose()?;
+        let mut setup = match file {
+            None => self.guest.setup()?,
+            Some(file) if file.kind() == Kind::Kernel => {
+                if self.journeys {
+                    return Err(Failure::new(
+                        exit::USAGE,
+                        "--journeys is for programs; a kernel has no layers that are known",
+                    ));
+                }
+                let line = self.arguments.join(" ");
+                self.guest.kernel_setup(&file.path, &file.bytes, &line)?
+            }
+            Some(file) => {
+                let run = own::Run {
+                    arguments: &self.arguments,
+                    gate: self.guest.gate(),
+                    os: self.guest.os(),
+                    ram_bytes: self.guest.ram_bytes(own::PROGRAM_RAM_BYTES)?,
+                    wait_seed: self.guest.wait_states(),
+                    hang_cycles,
+                    journeys: self.journeys,
+                    memory,
+                };
+                return own::run(file, run, options);
+            }
+        };
+        setup.config.memory = memory;
         let end = session::run(&setup, &options, &mut |_| true)?;
-        if end.stop == Some(Stop::Halted) {
-            eprintln!("halted at {}", end.place);
+        match end.stop {
+            Some(Stop::Halted) => eprintln!("halted at {}", end.place),
+            Some(Stop::Reset) => eprintln!("the guest asked for a reset at {}", end.place),
+            _ => {}
         }
+        list_unknown_ports(&end);
         end.code(hang_cycles)
+    }
+}
+
+/// Says which ports the guest used in vain.
+fn list_unknown_ports(end: &End) {
+    if !end.unknown_ports.is_empty() {
+        eprintln!("ports that no device has (they read FFh):\n  port     reads    writes");
+    }
+    for UnknownPort {
+        port,
+        reads,
+        writes,
+        ..
+    } in &end.unknown_ports
+    {
+        eprintln!("  {port:04x}{reads:>10}{writes:>10}");
     }
 }

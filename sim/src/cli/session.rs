@@ -3,7 +3,7 @@
 use super::wave::{Window, Windows};
 use super::{Failure, exit, interrupted};
 use crate::files;
-use crate::machine::{Machine, MachineConfig, Stop};
+use crate::machine::{Machine, MachineConfig, Stop, UnknownPort};
 use crate::symbols::Symbols;
 use crate::trace::{Instruction, Instructions, micro_op_line, retire_line};
 use crate::wave::Wave;
@@ -55,6 +55,8 @@ pub struct Options {
     pub port_log: Option<PathBuf>,
     /// Connect stdin and stdout to the guest's console; otherwise the output is only gathered.
     pub console: bool,
+    /// The console is a program's: lines end with CR and LF, the end of input is a Ctrl-Z, test codes are not shown.
+    pub program: bool,
     /// Hand instructions to the observer.
     pub observe: bool,
 }
@@ -71,6 +73,8 @@ pub struct End {
     memory_fault: String,
     /// What came out of the UART.
     pub console: Vec<u8>,
+    /// Ports that the guest has used and no device has.
+    pub unknown_ports: Vec<UnknownPort>,
     /// For every window around a symbol, the cycles at which it was reached.
     input: Vec<(u64, Vec<u8>)>,
     windows: Windows,
@@ -159,7 +163,10 @@ pub fn run(
         machine.set_breakpoint(address);
     }
 
-    let typed = options.console.then(console_input);
+    let typed = options.console.then(|| match options.program {
+        true => program_input(),
+        false => console_input(),
+    });
     let mut input = Vec::new();
     let mut console = Vec::new();
     let stop = loop {
@@ -182,7 +189,9 @@ pub fn run(
             show(&sent)?;
             show(&debug)?;
             for code in machine.take_posts() {
-                eprintln!("[POST {code:02x}]");
+                if !options.program {
+                    eprintln!("[POST {code:02x}]");
+                }
             }
         }
         console.extend(sent);
@@ -223,6 +232,7 @@ pub fn run(
         place,
         memory_fault: machine.memory_fault(),
         console,
+        unknown_ports: machine.unknown_ports(),
         input,
         windows,
     };
@@ -271,27 +281,56 @@ pub(super) fn show(bytes: &[u8]) -> std::io::Result<()> {
     stdout.flush()
 }
 
-/// Bytes typed or piped into stdin, from a thread of their own: reading blocks.
+/// Bytes typed or piped into stdin, from a thread of their own: reading blocks. An Enter key sends CR, as a serial terminal does.
 pub fn console_input() -> Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
     let terminal = std::io::stdin().is_terminal();
+    input(
+        move |bytes| match terminal {
+            true => bytes
+                .iter()
+                .map(|&byte| if byte == b'\n' { b'\r' } else { byte })
+                .collect(),
+            false => bytes.to_vec(),
+        },
+        &[],
+    )
+}
+
+/// The same for a program that reads text: every line ends with CR and LF, and behind the last byte comes a Ctrl-Z.
+fn program_input() -> Receiver<Vec<u8>> {
+    let mut before = 0;
+    let lines = move |bytes: &[u8]| {
+        let mut text = Vec::with_capacity(bytes.len());
+        for &byte in bytes {
+            if byte == b'\n' && before != b'\r' {
+                text.push(b'\r');
+            }
+            text.push(byte);
+            before = byte;
+        }
+        text
+    };
+    input(lines, &[0x1A])
+}
+
+/// What `change` makes of stdin, and `end` behind it.
+fn input(
+    mut change: impl FnMut(&[u8]) -> Vec<u8> + Send + 'static,
+    end: &'static [u8],
+) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         let mut chunk = [0; 256];
         while let Ok(count) = std::io::stdin().lock().read(&mut chunk) {
             if count == 0 {
                 break;
             }
-            let mut bytes = chunk[..count].to_vec();
-            if terminal {
-                // What a serial terminal sends for the Enter key.
-                bytes
-                    .iter_mut()
-                    .filter(|byte| **byte == b'\n')
-                    .for_each(|byte| *byte = b'\r');
+            if sender.send(change(&chunk[..count])).is_err() {
+                return;
             }
-            if sender.send(bytes).is_err() {
-                break;
-            }
+        }
+        if !end.is_empty() {
+            let _ = sender.send(end.to_vec());
         }
     });
     receiver
@@ -310,7 +349,7 @@ impl End {
                 format!("interrupted at {place}"),
             )),
             Some(Stop::Exit(value)) => Ok((value << 1 | 1) as u8),
-            Some(Stop::Halted) => Ok(exit::SUCCESS),
+            Some(Stop::Halted | Stop::Reset) => Ok(exit::SUCCESS),
             Some(Stop::Shutdown) => Err(Failure::new(
                 exit::SHUTDOWN,
                 format!("the guest shut down at {place}"),

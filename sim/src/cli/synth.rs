@@ -1,6 +1,6 @@
 //! `sysgate synth`.
 
-use super::{Failure, GateArgument, MemoryArgument, built_in, exit, print};
+use super::{Failure, GateArgument, MemoryArgument, OsArgument, built_in, exit, print};
 use crate::board::report::{Cells, Report};
 use crate::board::synthesis::{Routed, Synthesis, Top};
 use crate::board::tools::target_folder;
@@ -128,7 +128,7 @@ impl SynthArguments {
         let image = match &self.image {
             _ if !top.is_board() => None,
             Some(folder) => Some(Image::read(folder)?),
-            None => Some(built_in(self.gate, self.bill)?),
+            None => Some(built_in(self.gate, OsArgument::Seven, self.bill)?),
         };
         let synthesis = Synthesis::new(top, clock_hz, &folder)?;
         if self.firmware_only {

@@ -113,6 +113,8 @@ pub enum Stopped {
     Halted,
     /// The processor shut down (a fault while delivering a double fault).
     Shutdown,
+    /// The guest asked for a reset.
+    Reset,
     /// Nothing retired for a long time although the processor was not in HLT.
     Hung,
     /// There is nothing before this.
@@ -545,6 +547,7 @@ impl Debuggee {
                 Stop::Halted => Stopped::Halted,
                 Stop::Shutdown => Stopped::Shutdown,
                 Stop::Hung => Stopped::Hung,
+                Stop::Reset => Stopped::Reset,
                 Stop::Memory => panic!("{}", self.machine.memory_fault()),
             };
         }

@@ -356,6 +356,7 @@ impl Guest {
             Stopped::Exit(value) => (None, format!("the guest wrote {value:#x} to the exit port")),
             Stopped::Halted => (None, "the guest halted with interrupts off".into()),
             Stopped::Shutdown => (Some(Signal::SIGABRT), "the guest shut down".into()),
+            Stopped::Reset => (None, "the guest asked for a reset".into()),
             Stopped::Hung => (
                 Some(Signal::SIGXCPU),
                 "nothing retires any more: the guest hangs".into(),

@@ -239,6 +239,7 @@ fn end_text(stopped: &Stopped) -> String {
         Stopped::Exit(value) => format!("the guest wrote {value:#x} to the exit port"),
         Stopped::Halted => "the guest halted with interrupts off".into(),
         Stopped::Shutdown => "the guest shut down".into(),
+        Stopped::Reset => "the guest asked for a reset".into(),
         Stopped::Hung => "nothing retires any more".into(),
         Stopped::Begin => "the begin of the run".into(),
         Stopped::Interrupted => "interrupted".into(),

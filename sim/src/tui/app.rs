@@ -359,6 +359,7 @@ impl App {
             Stopped::Exit(value) => format!("the guest wrote {value:x}h to the exit port"),
             Stopped::Halted => "the guest has halted with interrupts off".to_string(),
             Stopped::Shutdown => "the processor has shut down".to_string(),
+            Stopped::Reset => "the guest asked for a reset".to_string(),
             Stopped::Hung => "nothing retires any more".to_string(),
             Stopped::Begin => "this is the begin of the run".to_string(),
             Stopped::Interrupted => "interrupted".to_string(),

@@ -119,7 +119,12 @@ pub fn build() -> Result<(), String> {
 
     // The shim.
     let mut shim_sources = String::new();
-    for file in ["shim/shim.cpp", "shim/shim.h", "shim/sdram.h"] {
+    for file in [
+        "shim/shim.cpp",
+        "shim/shim.h",
+        "shim/sdram.h",
+        "shim/mainboard.h",
+    ] {
         shim_sources +=
             &fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"))?;
     }

@@ -100,7 +100,18 @@ pub const PORTS: &[(Direction, &str, u32)] = &[
     (Out, "io_port", 16),
     (Out, "io_size", 3),
     (Out, "io_data", 32),
+    (Out, "external_port", 16),
+    (Out, "external_read", 1),
+    (Out, "external_write", 1),
+    (Out, "external_write_data", 8),
+    (Out, "external_inside", 1),
+    (In,  "external_selected", 1),
+    (In,  "external_read_data", 8),
+    (In,  "external_lines", 16),
 ];
+
+/// Inputs that the chip sees in the clock in which the shim sets them: answers to byte cycles of the same clock.
+const UNREGISTERED: &[&str] = &["clock", "external_selected", "external_read_data"];
 
 /// The text lanes of the waveform: scope, name, characters. `sg_texts` in `shim/shim.h` has the same rows in the same order.
 ///
@@ -141,9 +152,9 @@ pub fn of_top(verilog: &Verilog) -> Result<BTreeMap<String, (Direction, u32)>, S
         .collect()
 }
 
-/// The module `sysgate` around `chip_module`: all of [`PORTS`], inputs registered once.
+/// The module `sysgate` around `chip_module`: all of [`PORTS`], inputs registered once, except [`UNREGISTERED`].
 ///
-/// With every input registered, nothing in the chip hangs combinationally on the shim's writes: the model settles once a
+/// With an input registered, nothing in the chip hangs combinationally on the shim's writes: the model settles once a
 /// clock, at the rising edge, instead of twice.
 pub fn wrapper(
     chip_module: &str,
@@ -188,7 +199,7 @@ pub fn wrapper(
     text += &lanes.join(",\n");
     text += "\n);\n";
     for &(direction, name, width) in PORTS {
-        if direction == In && name != "clock" {
+        if direction == In && !UNREGISTERED.contains(&name) {
             writeln!(text, "    reg {}{name}_reg;", range(width)).unwrap();
             writeln!(text, "    always @(posedge clock) {name}_reg <= {name};").unwrap();
         }
@@ -213,7 +224,7 @@ pub fn wrapper(
     let connections: Vec<String> = chip
         .iter()
         .map(|(name, &(direction, _))| match direction {
-            In if name != "clock" => format!("        .{name}({name}_reg)"),
+            In if !UNREGISTERED.contains(&name.as_str()) => format!("        .{name}({name}_reg)"),
             _ if known.contains_key(name) => format!("        .{name}({name})"),
             _ => format!("        .{name}()"),
         })

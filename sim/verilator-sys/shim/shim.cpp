@@ -1,6 +1,7 @@
 // Runs the Verilated chip: clock, memory, terminal, observation. Knows the chip's edge and nothing of what runs on it.
 #include "shim.h"
 
+#include "mainboard.h"
 #include "sdram.h"
 
 #include "Vmemory.h"
@@ -14,6 +15,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <map>
 #include <memory>
 #include <new>
 #include <string>
@@ -32,7 +34,7 @@ constexpr uint64_t QUIET_BITS = 12;           // bit times without a start bit: 
 
 constexpr uint32_t CONTROL_PORTS_EXIT[] = {0xF4, 0x501};
 constexpr uint32_t CONTROL_PORTS_POST[] = {0x80, 0x190};
-constexpr uint32_t DEBUG_CONSOLE_PORT = 0xE9;
+constexpr uint32_t DEBUG_CONSOLE_PORTS[] = {0xE9, 0x402};  // the second is where PC BIOSes have it
 constexpr uint32_t INTERRUPT_FLAG = 0x200;  // in EFLAGS
 constexpr uint8_t PAGE_FAULT = 14;
 constexpr uint8_t SYSTEM_CS_SELECTOR = 0x21;  // spec::registers::SELECTOR + CS
@@ -76,7 +78,7 @@ struct Memory {
     uint32_t mirror_bytes = 0;
     std::vector<uint8_t> written;  // per page of RAM: since it was cleared
 
-    Memory(uint64_t size, const uint8_t* rom_from, uint64_t rom_size)
+    Memory(uint64_t size, const uint8_t* rom_from, uint64_t rom_size, bool shadow)
         : ram_bytes{size}, rom(rom_from, rom_from + rom_size) {
         // calloc: the pages of a large RAM that nobody touches cost nothing.
         ram = static_cast<uint8_t*>(std::calloc(std::max<uint64_t>(size, 1), 1));
@@ -84,6 +86,10 @@ struct Memory {
         rom_base -= rom_size;
         mirror_bytes = static_cast<uint32_t>(std::min<uint64_t>(rom_size, 0x20000));
         mirror_base -= mirror_bytes;
+        if (shadow && mirror_base + mirror_bytes <= size) {
+            std::memcpy(ram + mirror_base, rom.data() + rom.size() - mirror_bytes, mirror_bytes);
+            mirror_bytes = 0;
+        }
         written.resize((size + PAGE_BYTES - 1) / PAGE_BYTES);
     }
     ~Memory() { std::free(ram); }
@@ -319,6 +325,8 @@ struct State {
     bool watch_stops = false;  // it has completed
     bool stop_at_debug_halt = false;
     sg_texts texts{};  // as the model's ports show them
+    Mainboard mainboard;
+    bool unknown_port = false;  // a byte cycle of the access under way was for a port that no device has
 };
 static_assert(std::is_trivially_copyable_v<State>);
 
@@ -351,16 +359,18 @@ struct sg_machine : State {
     Buffer<uint32_t> posts;
     Buffer<uint8_t> console;
     Buffer<uint8_t> debug_console;
+    std::map<uint16_t, sg_unknown_port> unknown_ports;
     sg_lane_callback lane_callback = nullptr;
     void* lane_context = nullptr;
 
     explicit sg_machine(const sg_settings& settings)
-        : memory{settings.ram_bytes, settings.rom, settings.rom_bytes},
+        : memory{settings.ram_bytes, settings.rom, settings.rom_bytes, settings.shadow != 0},
           bit_clocks_x256{settings.bit_clocks_x256},
           hang_clocks{settings.hang_clocks},
           keep_retired{settings.keep_retired != 0},
           keep_ports{settings.keep_ports != 0} {
         random.state = settings.wait_seed;
+        mainboard.cmos.start(settings.ram_bytes, settings.clock_hz, settings.date);
         context.traceEverOn(true);
         context.timeunit(-9);
         context.timeprecision(-9);
@@ -395,6 +405,10 @@ struct sg_machine : State {
         top->debug_write = 0;
         top->debug_invalidate = 0;
         top->nmi = 0;
+        top->external_selected = 0;
+        top->external_lines = 0;
+        mainboard.keyboard = {};
+        unknown_port = false;
         const bool first = tick == 0;
         for (unsigned clock = 0; clock < RESET_CLOCKS; ++clock) {
             edge(!first);
@@ -547,8 +561,33 @@ struct sg_machine : State {
         return r;
     }
 
+    static bool is_control_port(uint16_t port) {
+        const auto contains = [port](const auto& list) {
+            return std::find(std::begin(list), std::end(list), port) != std::end(list);
+        };
+        return contains(CONTROL_PORTS_EXIT) || contains(CONTROL_PORTS_POST);
+    }
+
+    // One byte cycle on the chip's I/O bus. What the board's devices claim they answer in the same clock.
+    void external_cycle() {
+        Vsysgate& t = *top;
+        const uint16_t port = t.external_port;
+        uint8_t data = 0;
+        const bool claimed = t.external_read ? mainboard.read(tick, port, data)
+                                             : mainboard.write(tick, port, t.external_write_data);
+        t.external_selected = claimed;
+        t.external_read_data = data;
+        if (!claimed && !t.external_inside && !(t.external_write && is_control_port(port))) unknown_port = true;
+    }
+
     void port_access(const sg_port_access& access) {
         if (keep_ports) ports.push(access);
+        if (unknown_port) {
+            unknown_port = false;
+            sg_unknown_port& counts = unknown_ports[access.port];
+            counts.port = access.port;
+            ++(access.write ? counts.writes : counts.reads);
+        }
         if (!access.write) return;
         for (uint32_t port : CONTROL_PORTS_EXIT) {
             if (access.port == port) {
@@ -573,7 +612,13 @@ struct sg_machine : State {
                 break;
             }
         }
-        if (access.port == DEBUG_CONSOLE_PORT) debug_console.push(static_cast<uint8_t>(access.data));
+        // Two more ways to ask for a reset. The second is a byte within the address of PCI's configuration.
+        if (access.size == 1 && ((access.port == 0x92 && access.data & 1) || (access.port == 0xCF9 && access.data & 4))) {
+            mainboard.keyboard.reset_asked = true;
+        }
+        for (uint32_t port : DEBUG_CONSOLE_PORTS) {
+            if (access.port == port) debug_console.push(static_cast<uint8_t>(access.data));
+        }
     }
 
     uint64_t bit_period_x256() const { return bit_clocks_x256 * (divisor ? divisor : 65536); }
@@ -582,6 +627,13 @@ struct sg_machine : State {
     void answer() {
         Vsysgate& t = *top;
         t.uart_rx = transmitter.clock(to_send, tick, bit_period_x256());
+        if (t.external_read || t.external_write) {
+            external_cycle();
+        } else if (t.external_selected) {
+            t.external_selected = 0;
+        }
+        if (tick >= mainboard.cmos.next_event) mainboard.cmos.event(tick);
+        t.external_lines = mainboard.lines();
         if (has_answers) {
             has_answers = false;
             t.instruction_wait = answers.instruction_wait;
@@ -788,6 +840,10 @@ struct sg_machine : State {
                 exit_written = false;
                 return SG_STOP_EXIT_PORT;
             }
+            if (mainboard.keyboard.reset_asked) {
+                mainboard.keyboard.reset_asked = false;
+                return SG_STOP_RESET;
+            }
             if (breakpoint_hit) {
                 breakpoint_hit = false;
                 return SG_STOP_BREAKPOINT;
@@ -885,6 +941,15 @@ uint8_t sg_memory_write(sg_machine* machine, uint32_t physical, const uint8_t* f
     }
     for (uint64_t page = physical / PAGE_BYTES; page * PAGE_BYTES < physical + count; ++page) memory.written[page] = 1;
     return 1;
+}
+
+size_t sg_unknown_ports_get(const sg_machine* machine, sg_unknown_port* into, size_t capacity) {
+    size_t at = 0;
+    for (const auto& [port, counts] : machine->unknown_ports) {
+        if (at == capacity) break;
+        into[at++] = counts;
+    }
+    return machine->unknown_ports.size();
 }
 
 size_t sg_fault_get(const sg_machine* machine, char* into, size_t capacity) {

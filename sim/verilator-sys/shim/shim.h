@@ -100,10 +100,22 @@ struct sg_settings {
     uint64_t hang_clocks;       // clocks without a retirement, not in HLT, that count as a hang
     uint8_t keep_retired;       // fill the ring of retired micro-ops
     uint8_t keep_ports;         // fill the ring of port accesses
-    uint8_t padding[6];
+    uint8_t shadow;             // the ROM's mirror below 1 MB is RAM that begins as a copy
+    uint8_t padding[5];
     const sg_sdram* sdram;      // RAM is SDRAM behind caches; null: it answers in one clock
+    uint64_t clock_hz;
+    int64_t date;               // of the CMOS clock at the first reset, in seconds since 1970
 };
-static_assert(sizeof(sg_settings) == 64, "src/lib.rs declares 64 bytes");
+static_assert(sizeof(sg_settings) == 80, "src/lib.rs declares 80 bytes");
+
+// Accesses to a port that no device has.
+struct sg_unknown_port {
+    uint64_t reads;
+    uint64_t writes;
+    uint16_t port;  // the first of an access
+    uint8_t padding[6];
+};
+static_assert(sizeof(sg_unknown_port) == 24, "src/lib.rs declares 24 bytes");
 
 struct sg_status {
     uint64_t cycle;
@@ -136,6 +148,7 @@ enum sg_stop : uint32_t {
     SG_STOP_DEBUG_HALTED = 8,
     SG_STOP_WATCH = 9,
     SG_STOP_MEMORY = 10,  // the memory system is wrong; sg_fault_get says how
+    SG_STOP_RESET = 11,   // the guest asked for a reset through port 64h, 92h or CF9h
 };
 
 enum sg_watch_kind : uint32_t {
@@ -204,6 +217,7 @@ void sg_console_send(sg_machine* machine, const uint8_t* bytes, size_t count);  
 size_t sg_console_pending(const sg_machine* machine);                               // bytes not yet sent to uart_rx
 uint8_t sg_memory_read(const sg_machine* machine, uint32_t physical, uint8_t* into, uint64_t count);
 uint8_t sg_memory_write(sg_machine* machine, uint32_t physical, const uint8_t* from, uint64_t count);
+size_t sg_unknown_ports_get(const sg_machine* machine, sg_unknown_port* into, size_t capacity);  // how many there are
 size_t sg_fault_get(const sg_machine* machine, char* into, size_t capacity);  // bytes of its text, no zero behind
 void sg_keep(sg_machine* machine, uint8_t retired, uint8_t ports);
 void sg_waits(sg_machine* machine, uint64_t seed);

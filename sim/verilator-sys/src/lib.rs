@@ -168,12 +168,33 @@ pub struct Settings {
     pub keep_retired: bool,
     /// Keep port accesses for `sg_ports_take`.
     pub keep_ports: bool,
+    /// The mirror of the ROM below 1 MB is RAM that begins as a copy.
+    pub shadow: bool,
     #[doc(hidden)]
-    pub padding: [u8; 6],
+    pub padding: [u8; 5],
     /// RAM is SDRAM behind caches, and this is what its chip needs; null: RAM answers in one clock.
     pub sdram: *const Sdram,
+    /// Clocks per second.
+    pub clock_hz: u64,
+    /// What the CMOS clock says at the first reset, in seconds since 1970.
+    pub date: i64,
 }
-const _: () = assert!(size_of::<Settings>() == 64);
+const _: () = assert!(size_of::<Settings>() == 80);
+
+/// Accesses to a port that no device has.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UnknownPort {
+    /// How often it was read.
+    pub reads: u64,
+    /// How often it was written.
+    pub writes: u64,
+    /// The port; of an access of several bytes the first.
+    pub port: u16,
+    #[doc(hidden)]
+    pub padding: [u8; 6],
+}
+const _: () = assert!(size_of::<UnknownPort>() == 24);
 
 /// What an SDRAM chip needs, in clocks; the names are those of datasheets, without their t.
 #[repr(C)]
@@ -265,6 +286,8 @@ pub const STOP_DEBUG_HALTED: u32 = 8;
 pub const STOP_WATCH: u32 = 9;
 /// The memory system with SDRAM is wrong; `sg_fault_get` says how.
 pub const STOP_MEMORY: u32 = 10;
+/// The guest asked for a reset.
+pub const STOP_RESET: u32 = 11;
 
 /// Something to stop behind.
 #[repr(C)]
@@ -372,7 +395,8 @@ pub use functions::*;
 #[allow(missing_docs, reason = "shim.h tells what they do")]
 mod functions {
     use super::{
-        MemoryAnswers, MemoryRequests, PortAccess, Retired, Settings, Status, Texts, Watch,
+        MemoryAnswers, MemoryRequests, PortAccess, Retired, Settings, Status, Texts, UnknownPort,
+        Watch,
     };
     use std::ffi::{c_char, c_void};
 
@@ -408,6 +432,11 @@ mod functions {
         pub fn sg_new(settings: *const Settings) -> *mut RawMachine;
         pub fn sg_delete(machine: *mut RawMachine);
         pub fn sg_reset(machine: *mut RawMachine);
+        pub fn sg_unknown_ports_get(
+            machine: *const RawMachine,
+            into: *mut UnknownPort,
+            capacity: usize,
+        ) -> usize;
         pub fn sg_fault_get(machine: *const RawMachine, into: *mut u8, capacity: usize) -> usize;
         pub fn sg_run(machine: *mut RawMachine, max_cycles: u64) -> u32;
         pub fn sg_status_get(machine: *const RawMachine, status: *mut Status);

@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tests::bochs;
 use tests::decode::{self, model::Model};
 use tests::random::Random;
 use tests::silicon::machine::{Simulated, replay_on_all_cores};
@@ -37,6 +38,11 @@ enum Command {
         /// Instead of random cases, the permission matrix of segments
         #[arg(long, conflicts_with_all = ["per_encoding", "encoding"])]
         protection: bool,
+    },
+    /// Whole-system programs on Bochs (Debian: bochs, bochs-term)
+    Bochs {
+        #[command(subcommand)]
+        command: BochsCommand,
     },
     /// Compares the length decoder in Verilator with iced-x86; exits with 1 if they differ
     Decode {
@@ -77,6 +83,109 @@ enum Command {
     },
 }
 
+#[derive(Subcommand)]
+enum BochsCommand {
+    /// Runs programs on Bochs and writes the state before each instruction
+    Record {
+        /// The programs, or none for all
+        programs: Vec<String>,
+        /// The folder to write to
+        #[arg(long, default_value = "tests/vectors/bochs")]
+        out: PathBuf,
+    },
+    /// Writes the ROM of a program, for a look at it with `sysgate run --bios` or `sysgate debug --bios`
+    Rom {
+        /// The program
+        program: String,
+        /// The file to write
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Compares the machine with recordings; exits with 1 if it differs
+    Replay {
+        /// The programs, or none for all
+        programs: Vec<String>,
+        /// The folder with the recordings
+        #[arg(long, default_value = "tests/vectors/bochs")]
+        from: PathBuf,
+        /// Random wait states on both memory ports, from this seed
+        #[arg(long)]
+        wait_seed: Option<u64>,
+    },
+}
+
+/// The programs of these names, or all.
+fn bochs_programs(names: &[String]) -> anyhow::Result<Vec<(String, bochs::system::Program)>> {
+    let all = bochs::programs::names();
+    let names = if names.is_empty() { &all } else { names };
+    let named = |name: &String| {
+        let program = bochs::programs::named(name);
+        let known = || {
+            bochs::programs::PROGRAMS
+                .iter()
+                .map(|row| row.0)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let program = program.with_context(|| {
+            format!(
+                "no program `{name}`; there are {}, and random-N for any N",
+                known()
+            )
+        })?;
+        Ok((name.clone(), program))
+    };
+    names.iter().map(named).collect()
+}
+
+fn run_bochs(command: BochsCommand) -> anyhow::Result<ExitCode> {
+    let mut print = std::io::stdout().lock();
+    let mut failed = false;
+    match command {
+        BochsCommand::Record { programs, out } => {
+            std::fs::create_dir_all(&out)
+                .with_context(|| format!("cannot create {}", out.display()))?;
+            for (name, program) in bochs_programs(&programs)? {
+                let rows = bochs::record::record(&program).with_context(|| name.clone())?;
+                let bytes =
+                    bochs::trace::write(&out.join(format!("{name}.xz")), &program.rom, &rows)?;
+                writeln!(print, "{name}: {} instructions, {bytes} bytes", rows.len())?;
+            }
+        }
+        BochsCommand::Rom { program, out } => {
+            let (_, program) = bochs_programs(&[program])?.remove(0);
+            std::fs::write(&out, program.rom)
+                .with_context(|| format!("cannot write {}", out.display()))?;
+        }
+        BochsCommand::Replay {
+            programs,
+            from,
+            wait_seed,
+        } => {
+            for (name, program) in bochs_programs(&programs)? {
+                let rows = bochs::trace::read(&from.join(format!("{name}.xz")), &program.rom)?;
+                let report = bochs::replay::replay(&program, &rows, wait_seed);
+                match report.difference {
+                    None => writeln!(print, "{name}: {} instructions, all equal", report.equal)?,
+                    Some(difference) => {
+                        failed = true;
+                        writeln!(
+                            print,
+                            "{name}: {} instructions equal, then {difference}",
+                            report.equal
+                        )?;
+                    }
+                }
+            }
+        }
+    }
+    Ok(if failed {
+        ExitCode::from(1)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
 fn main() -> ExitCode {
     run(Arguments::parse().command).unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
@@ -110,6 +219,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             recording.print(&mut print)?;
             writeln!(print, "{bytes} bytes in {}", out.display())?;
         }
+        Command::Bochs { command } => return run_bochs(command),
         Command::Decode { count, seed } => {
             let model = Model::build("decode-campaign");
             let mut report = decode::compare(&model, &decode::exhaustive(&mut Random::new(seed)));

@@ -1,7 +1,7 @@
 //! Handles and the serial device behind them.
 
 use super::{argument, probe};
-use crate::kernel::console::{RECEIVED_BYTES, SEND_BYTES};
+use crate::kernel::console::SEND_BYTES;
 use crate::kernel::tables::{HANDLE_COUNT, READABLE, WRITABLE};
 use crate::module::{ModuleSource, Scope};
 use abi::addresses::USER_PROBE_ADDRESS;
@@ -9,7 +9,10 @@ use abi::status::*;
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 
-const _: () = assert!(SEND_BYTES.is_power_of_two() && RECEIVED_BYTES.is_power_of_two());
+const _: () = assert!(SEND_BYTES.is_power_of_two());
+/// Ctrl-Z ends input that is read by lines.
+const END_OF_INPUT: u32 = 0x1A;
+const LINE_FEED: u32 = 0x0A;
 
 /// Arguments of NtReadFile and NtWriteFile.
 const FILE_HANDLE: i32 = 0;
@@ -116,8 +119,14 @@ pub fn write(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     a.nop()
 }
 
-/// NtReadFile: waits until something was received, then returns what there is, up to Length bytes.
-pub fn read(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
+/// NtReadFile: waits until something was received, then returns what there is, up to Length bytes. With `lines` it waits for
+/// the end of a line, or for a Ctrl-Z, which stays where it is: all further reads get nothing.
+pub fn read(
+    a: &mut CodeAssembler,
+    s: &Scope,
+    received_bytes: u32,
+    lines: bool,
+) -> Result<(), IcedError> {
     let mut done = a.create_label();
     let mut finished = a.create_label();
     let mut wait = a.create_label();
@@ -146,12 +155,20 @@ pub fn read(a: &mut CodeAssembler, s: &Scope) -> Result<(), IcedError> {
     a.set_label(&mut next)?;
     a.mov(eax, tail)?;
     a.cmp(eax, head)?;
-    a.je(finished)?;
-    a.and(eax, RECEIVED_BYTES - 1)?;
+    a.je(if lines { wait } else { finished })?;
+    a.and(eax, received_bytes - 1)?;
     a.mov(al, byte_ptr(eax + s.at("KiReceivedRing")))?;
+    if lines {
+        a.cmp(al, END_OF_INPUT)?;
+        a.je(finished)?;
+    }
     // The tail moves after the store: a page that cannot be written loses no byte.
     a.stosb()?;
     a.inc(tail)?;
+    if lines {
+        a.cmp(al, LINE_FEED)?;
+        a.je(finished)?;
+    }
     a.cmp(edi, edx)?;
     a.jb(next)?;
     a.set_label(&mut finished)?;

@@ -6,11 +6,10 @@ pub mod memory;
 mod process;
 mod time;
 
+use crate::kernel::{KernelOptions, console};
 use crate::module::{ModuleSource, Scope};
-use crate::stamps::Stamps;
 use abi::addresses::USER_PROBE_ADDRESS;
 use abi::status::{STATUS_ACCESS_VIOLATION, STATUS_NOT_IMPLEMENTED};
-use abi::{SERVICES, Service};
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 
@@ -28,15 +27,22 @@ const IMPLEMENTED: &[(&str, Body)] = &[
     ("NtQueryPerformanceCounter", time::query_performance_counter),
     ("NtQuerySystemTime", time::query_system_time),
     ("NtRaiseException", process::raise_exception),
-    ("NtReadFile", file::read),
+    ("NtReadFile", |_, _| {
+        unreachable!("it depends on the options")
+    }),
     ("NtTerminateProcess", process::terminate),
     ("NtWriteFile", file::write),
     ("NtYieldExecution", time::yield_execution),
 ];
 
-pub fn add(module: &mut ModuleSource, stamps: Stamps) {
+pub fn add(module: &mut ModuleSource, options: &KernelOptions) {
+    let stamps = options.stamps;
+    let received_bytes = console::received_bytes(options);
+    let lines = options.own_program.is_some();
     for &(name, body) in IMPLEMENTED {
-        let argument_bytes = Service::named(name)
+        let argument_bytes = options
+            .windows
+            .service(name)
             .expect("a service of the table")
             .argument_bytes;
         module.code(name, move |a, s| {
@@ -45,13 +51,18 @@ pub fn add(module: &mut ModuleSource, stamps: Stamps) {
             if name == "NtWriteFile" {
                 stamps.take_at_service(a)?;
             }
-            body(a, s)?;
+            match name {
+                "NtReadFile" => file::read(a, s, received_bytes, lines)?,
+                _ => body(a, s)?,
+            }
             a.mov(esp, ebp)?;
             a.pop(ebp)?;
             return_from(a, argument_bytes)
         });
     }
-    for service in SERVICES
+    for service in options
+        .windows
+        .services()
         .iter()
         .filter(|service| !is_implemented(service.name))
     {

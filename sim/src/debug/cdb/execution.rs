@@ -95,6 +95,7 @@ impl Debugger {
             Stopped::Shutdown => Some(
                 "The processor has shut down: a fault while a double fault was delivered.".into(),
             ),
+            Stopped::Reset => Some("The guest asked for a reset; there is none.".into()),
             Stopped::Hung => Some("The processor hangs: nothing retires; try why.".into()),
             Stopped::Begin => Some("This is the begin of the run.".into()),
             Stopped::Interrupted => Some("Interrupted.".into()),

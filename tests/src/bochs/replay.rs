@@ -1,0 +1,189 @@
+//! Runs a program on the machine and compares the state before each instruction with the recorded one.
+
+use super::system::{Program, RAM_BYTES};
+use super::trace::Row;
+use iced_x86::{Decoder, DecoderOptions, Mnemonic, Register};
+use sim::machine::{Machine, MachineConfig, Stop};
+use sim::trace::{Instructions, Write, disassemble};
+
+/// EFLAGS that are compared: all that the processor has but RF, which lives between two instructions only.
+const COMPARED: u32 = 0x0027_7FD5;
+const CYCLES: u64 = 200_000;
+
+/// How a comparison ended.
+#[derive(Debug)]
+pub struct Report {
+    /// Instructions that were equal.
+    pub equal: usize,
+    /// What is not, if anything.
+    pub difference: Option<String>,
+}
+
+/// Runs and compares; random wait states from `wait_seed`.
+///
+/// # Panics
+/// If there is no machine.
+pub fn replay(program: &Program, rows: &[Row], wait_seed: Option<u64>) -> Report {
+    let mut machine = Machine::new(MachineConfig {
+        ram_bytes: RAM_BYTES,
+        rom: program.rom.clone(),
+        wait_seed,
+        keep_ports: false,
+        ..MachineConfig::default()
+    })
+    .expect("a machine");
+    let mut instructions = Instructions::default();
+    let mut state = Row::default();
+    // Bits of EFLAGS that the last instruction to write them left undefined.
+    let mut undefined = 0;
+    let mut expected = rows.iter().enumerate().peekable();
+    let mut last = String::new();
+    let mut started = false;
+    let mut repeated = None;
+    loop {
+        let stop = machine.run(CYCLES);
+        for retired in machine.drain_retired() {
+            let Some(instruction) = instructions.push(&retired) else {
+                continue;
+            };
+            let own = &instruction.retired;
+            // Bochs shows every turn of a repeated string instruction, the machine the whole.
+            if let Some(repeated) = repeated.take()
+                && (instruction.cs.into(), own.eip) != repeated
+            {
+                while expected
+                    .next_if(|(_, row)| (row.cs, row.eip) == repeated)
+                    .is_some()
+                {}
+            }
+            let Some(&(number, row)) = expected.peek() else {
+                return Report {
+                    equal: rows.len(),
+                    difference: None,
+                };
+            };
+            state.eip = own.eip;
+            state.cs = instruction.cs.into();
+            state.eflags = instruction.eflags_before;
+            started |= own.eip == program.start;
+            let at_it = (state.eip, state.cs) == (row.eip, row.cs);
+            // The record of an exception or interrupt is that of an instruction only if this one faulted.
+            let is_instruction = instruction.delivered.is_none() || at_it;
+            if started && is_instruction {
+                if let Some(what) = difference(&state, row, undefined) {
+                    return Report {
+                        equal: number,
+                        difference: Some(format!(
+                            "before instruction {number} at {:x}:{:08x}: {what}\nbehind {last}",
+                            row.cs, row.eip
+                        )),
+                    };
+                }
+                expected.next();
+            }
+            let length = usize::from(own.length).min(15);
+            last = format!(
+                "{:x}:{:08x} {}{}",
+                state.cs,
+                state.eip,
+                disassemble(&own.bytes[..length], own.eip, own.mode & 8 != 0),
+                instruction
+                    .delivered
+                    .map_or(String::new(), |event| format!(", which raises {event:x?}"))
+            );
+            let mut written: Vec<(u8, u32)> = Vec::new();
+            for write in &instruction.writes {
+                if let Write::Register(register, data) = *write {
+                    written.push((register & 7, data));
+                }
+            }
+            // Of POP ESP the trace has the value before the increment, which it replaces.
+            if pops_esp(&own.bytes[..length])
+                && let Some(popped) = written.iter().position(|row| row.0 == 4)
+            {
+                written.truncate(popped + 1);
+            }
+            for (register, data) in written {
+                state.general[usize::from(register)] = data;
+            }
+            if started && is_repeated(&own.bytes[..length]) {
+                repeated = Some((state.cs, state.eip));
+            }
+            if instruction.delivered.is_none() {
+                undefined = undefined_after(&own.bytes[..length], own.mode & 8 != 0, undefined);
+            }
+        }
+        if stop != Stop::Cycles {
+            let left = expected.len();
+            return Report {
+                equal: rows.len() - left,
+                // HLT itself is not recorded.
+                difference: (left > 0 || stop != Stop::Halted).then(|| {
+                    format!(
+                        "the machine stopped ({stop:?}) behind {last}; {left} instructions are left"
+                    )
+                }),
+            };
+        }
+    }
+}
+
+fn difference(state: &Row, row: &Row, undefined: u32) -> Option<String> {
+    const NAMES: [&str; 8] = ["eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"];
+    let mut parts: Vec<String> = Vec::new();
+    for (number, name) in NAMES.iter().enumerate() {
+        let (own, bochs) = (state.general[number], row.general[number]);
+        if own != bochs {
+            parts.push(format!("{name} is {own:08x}, Bochs has {bochs:08x}"));
+        }
+    }
+    let mask = COMPARED & !undefined;
+    if (state.eflags ^ row.eflags) & mask != 0 {
+        parts.push(format!(
+            "eflags is {:08x}, Bochs has {:08x}",
+            state.eflags & mask,
+            row.eflags & mask
+        ));
+    }
+    for (name, own, bochs) in [("cs", state.cs, row.cs), ("eip", state.eip, row.eip)] {
+        if own != bochs {
+            parts.push(format!("{name} is {own:08x}, Bochs has {bochs:08x}"));
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// Whether these are the bytes of POP ESP.
+fn pops_esp(bytes: &[u8]) -> bool {
+    let instruction = Decoder::new(32, bytes, DecoderOptions::NONE).decode();
+    instruction.mnemonic() == Mnemonic::Pop && instruction.op0_register() == Register::ESP
+}
+
+/// Whether these are the bytes of a string instruction with a repeat prefix.
+fn is_repeated(bytes: &[u8]) -> bool {
+    let instruction = Decoder::new(32, bytes, DecoderOptions::NONE).decode();
+    instruction.is_string_instruction()
+        && (instruction.has_rep_prefix() || instruction.has_repne_prefix())
+}
+
+/// Which flags are undefined behind an instruction.
+fn undefined_after(bytes: &[u8], is_32_bit: bool, before: u32) -> u32 {
+    use iced_x86::RflagsBits;
+    let mut decoder = Decoder::new(if is_32_bit { 32 } else { 16 }, bytes, DecoderOptions::NONE);
+    let instruction = decoder.decode();
+    let bits = |flags: u32| {
+        [
+            (RflagsBits::CF, 0),
+            (RflagsBits::PF, 2),
+            (RflagsBits::AF, 4),
+            (RflagsBits::ZF, 6),
+            (RflagsBits::SF, 7),
+            (RflagsBits::OF, 11),
+        ]
+        .iter()
+        .filter(|(flag, _)| flags & flag != 0)
+        .fold(0, |bits, (_, bit)| bits | 1u32 << bit)
+    };
+    let written = bits(instruction.rflags_modified());
+    before & !written | bits(instruction.rflags_undefined())
+}
