@@ -37,7 +37,7 @@ fn execute_is_the_same_in_verilog() {
         // A micro-op stays until it leaves.
         if clock == 0 || top.flush.val() || (top.ready.val() && top.advance.val()) {
             draw_inputs!(
-                top, random, keep_carry, a, b, c, late_a, late_b, condition, eflags
+                top, random, keep_carry, a, b, c, late_a, late_b, factor, condition, eflags
             );
             top.op.next = random.variant(EXECUTE_OPS);
             top.width.next = random.variant(&[Width::Byte, Width::Word, Width::Dword, Width::Quad]);

@@ -22,15 +22,24 @@ const OPCODES: &[u8] = &[
     0xD9, 0xF1,
 ];
 
-/// What the reset vector holds: AL = 36h, 76h, B6h to port 43h (a mode for each of the timer's counters), jump away.
-const START: [(u64, u64); 2] = [
+/// What the reset vector leads to: AL = 36h, 76h, B6h to port 43h (a mode for each of the timer's counters), a division, jump
+/// away.
+const START: [(u64, u64); 4] = [
     (
         0xFFF0,
+        u64::from_le_bytes([0xE9, 0x0D, 0xFF, 0x90, 0x90, 0x90, 0x90, 0x90]),
+    ),
+    (
+        0xFF00,
         u64::from_le_bytes([0xB0, 0x36, 0xE6, 0x43, 0xB0, 0x76, 0xE6, 0x43]),
     ),
     (
-        0xFFF8,
-        u64::from_le_bytes([0xB0, 0xB6, 0xE6, 0x43, 0xE9, 0x00, 0x10, 0x90]),
+        0xFF08,
+        u64::from_le_bytes([0xB0, 0xB6, 0xE6, 0x43, 0xF6, 0xF0, 0xE9, 0xEE]),
+    ),
+    (
+        0xFF10,
+        u64::from_le_bytes([0x10, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90]),
     ),
 ];
 
