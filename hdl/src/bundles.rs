@@ -257,6 +257,8 @@ pub enum StaticCondition {
     Never,
     Always,
     RealMode,
+    /// Real or virtual-8086 mode: a selector is a sixteenth of its segment's base.
+    RealSegments,
     Repeat,
     /// 16-bit operand size.
     OperandSize16,
@@ -333,8 +335,16 @@ pub enum Control {
     Sysexit,
     /// Null selectors in DS ES FS GS whose level the new CPL may not use.
     DropSegments,
-    /// The task register's descriptor becomes busy in its cache.
+    /// TR or LDTR takes selector a and the descriptor latch, in which a TSS becomes busy.
     LoadTask,
+    /// Segment register `system` takes selector a as virtual-8086 mode has it.
+    LoadVirtual,
+    /// EIP = operand b, in the code segment as it is.
+    Resume,
+    /// EIP = operand b, and what fails from here on fails in the new task: #TS where else it were #GP.
+    CommitTask,
+    /// The task's T bit is set: the instruction traps.
+    TaskTrap,
 }
 
 /// Conditions that only execute knows.
@@ -364,6 +374,13 @@ pub enum Condition {
     Unusual,
     /// The micro-op's probe found a reason against a block, or strings go down, or each repetition traps.
     Denied,
+    /// The descriptor latch holds something else than a gate of 32 bits, or the task has a TSS of 16 bits, or the mode is
+    /// virtual-8086. Where this branch leads, the operand size is that of the gate or TSS in the latch.
+    RareGate,
+    /// EFLAGS.NT in protected mode: IRET returns to another task.
+    Nested,
+    /// Level 0 pops 32 bits for EFLAGS with VM set.
+    ReturnsToVirtual,
 }
 
 /// Checks of descriptors, selectors and levels; what fails raises the fault that the manual names.
@@ -374,8 +391,12 @@ pub enum Check {
     Ring0,
     /// CPL <= IOPL, else #GP(0).
     InputOutput,
-    /// Protected mode, else #UD.
-    Protected,
+    /// The task has an I/O permission bitmap, as TSS of 32 bits do, else #GP(0).
+    PortBitmap,
+    /// Not virtual-8086 mode, or IOPL 3 in it, else #GP(0).
+    VirtualSensitive,
+    /// The same for PUSHF, which stores EFLAGS without RF and VM.
+    PushFlags,
     /// LOAD of DS ES FS GS.
     DataSegment,
     /// Load of SS by MOV, POP.
@@ -392,9 +413,9 @@ pub enum Check {
     GateCode,
     /// As GateCode for a JMP through a call gate: same level only.
     GateJump,
-    /// Interrupt or trap gate.
+    /// Interrupt or trap gate, of 16 or 32 bits, or task gate.
     EventGate,
-    /// Call gate.
+    /// Call gate of 16 or 32 bits, task gate, or TSS that is not busy.
     CallGate,
     LocalTable,
     TaskState,
@@ -406,8 +427,10 @@ pub enum Check {
     NotNullTask,
     /// The I/O permission bits a under the mask b are clear, else #GP(0).
     PortPermitted,
-    /// EFLAGS.NT is clear (task returns are not built), else #UD... see the architecture document.
-    NotNested,
+    /// TSS that is busy, else #TS.
+    NestedTask,
+    /// TSS that is too short for a switch to it: always #TS.
+    ShortTask,
     /// Ring 3 return is possible: SYSENTER_CS is set, else #GP(0).
     SysenterSet,
     /// SYSENTER_CS set and CPL 0.
@@ -427,6 +450,8 @@ pub enum Check {
     Wait,
     /// Bit 31 of operand a is clear, else #BR.
     Bounds,
+    /// CPL 0 and DR7.GD clear, else #GP(0) and #DB; with CR4.DE no DR4 and DR5, else #UD.
+    DebugRegister,
     /// Questions about the descriptor of selector a, for `Condition::Refused`: LAR, LSL, VERR and VERW.
     AccessRights,
     SegmentLimit,
@@ -480,10 +505,6 @@ pub struct MicroInstruction {
 pub struct DecodeRow {
     pub built: Bit,
     pub lockable: Bit,
-    /// Near branch with a relative target in the immediate.
-    pub relative: Bit,
-    /// Predicted taken: always (JMP, CALL).
-    pub always_taken: Bit,
     /// The second micro-instruction, if the first is not the last.
     pub entry: Bits<11>,
 }
@@ -571,6 +592,10 @@ pub struct Predecoded {
     pub repeat: Bit,
     pub repeat_not_equal: Bit,
     pub lock: Bit,
+    /// Near branch with a relative target in the immediate.
+    pub relative: Bit,
+    /// Predicted taken: always (JMP, CALL).
+    pub always_taken: Bit,
     /// The bytes could not be fetched: page fault with this error code at `displacement`.
     pub fetch_fault: Bit,
     pub fetch_fault_code: Bits<3>,

@@ -44,6 +44,8 @@ constants! {
     IF = 9;
     DF = 10;
     OF = 11;
+    NT = 14;
+    VM = 17;
     /// EFLAGS without CF, PF, AF, ZF, SF and OF.
     OTHER_THAN_ARITHMETIC_FLAGS = 0xFFFF_F72A_u64;
 
@@ -112,6 +114,12 @@ constants! {
     VENDOR_ECX = spec::cpuid::LEAVES[0].ecx;
     SIGNATURE = spec::cpuid::SIGNATURE;
     FEATURES = spec::cpuid::FEATURE_BITS;
+
+    // Vectors by what they do to each other, and those with an error code: bit n is vector n.
+    CONTRIBUTORY = spec::exceptions::vectors_of(spec::exceptions::Severity::Contributory);
+    PAGE_FAULTS = spec::exceptions::vectors_of(spec::exceptions::Severity::PageFault);
+    DOUBLE_FAULTS = spec::exceptions::vectors_of(spec::exceptions::Severity::DoubleFault);
+    WITH_ERROR_CODE = spec::exceptions::vectors_with_error_code();
 
     // Routines that events begin with, at fixed places in the microcode.
     RESET_ENTRY = 0;

@@ -9,7 +9,7 @@ use crate::fetch::{Fetch, RecentWords, Training};
 use crate::hazard::Hazard;
 use crate::memory::DataUnit;
 use crate::prelude::*;
-use crate::privilege::{CheckUnit, Events, SystemRegisters};
+use crate::privilege::{Breakpoints, CheckUnit, Events, SystemRegisters};
 use crate::retire::State;
 use crate::segmentation::{AddressStage, SegmentCheck, SegmentRegisters};
 
@@ -32,7 +32,9 @@ pub struct Cpu {
     pub data_address: Signal<Out, Bits<32>>,
     pub data_byte_enable: Signal<Out, Bits<8>>,
     pub data_write_data: Signal<Out, Bits<64>>,
+    /// The answer of memory / of a port.
     pub data_read_data: Signal<In, Bits<64>>,
+    pub data_io_read_data: Signal<In, Bits<64>>,
     pub data_wait: Signal<In, Bit>,
     /// As `instruction_cacheable`; means nothing for a write.
     pub data_cacheable: Signal<Out, Bit>,
@@ -128,6 +130,7 @@ pub struct Cpu {
     system: SystemRegisters,
     check: CheckUnit,
     events: Events,
+    breakpoints: Breakpoints,
     state: State,
     // wires
     issue_op: Signal<Local, MicroOp>,
@@ -137,6 +140,8 @@ pub struct Cpu {
     op: Signal<Local, MicroOp>,
     found: Signal<Local, Predecoded>,
     real_mode: Signal<Local, Bit>,
+    virtual_mode: Signal<Local, Bit>,
+    real_segments: Signal<Local, Bit>,
     paging: Signal<Local, Bit>,
     debugger: Signal<Local, Bit>,
     debugger_writes: Signal<Local, Bit>,
@@ -185,6 +190,7 @@ impl Logic for Cpu {
             segments,
             system,
             events,
+            breakpoints,
             state
         );
         self.issue_op.next = self.issue.micro_op.val();
@@ -193,6 +199,9 @@ impl Logic for Cpu {
         self.op.next = self.execute.micro_op.val();
         self.found.next = self.predecode.predecoded.val();
         self.real_mode.next = !self.system.cr0.val().get_bit(0);
+        self.virtual_mode.next = self.state.eflags.val().get_bit(17);
+        self.real_segments.next =
+            self.real_mode.val() | (self.virtual_mode.val() & !self.events.delivering_event.val());
         self.paging.next = self.system.cr0.val().get_bit(31);
         self.debugger.next = self.events.debug_halted.val();
         self.debugger_writes.next = self.debugger.val() & self.debug_write.val();
@@ -290,11 +299,14 @@ impl Logic for Cpu {
         self.issue.flush.next = self.hazard.flush_issue.val();
         self.issue.micro_redirect.next = self.execute.micro_redirect.val();
         self.issue.micro_target.next = self.execute.micro_target.val();
+        self.issue.micro_resizes.next = self.execute.micro_resizes.val();
+        self.issue.micro_operand16.next = self.execute.micro_operand16.val();
         self.issue.event_begins.next = self.events.begins.val();
         self.issue.event_entry.next = self.events.entry.val();
         self.issue.real_mode.next = self.real_mode.val();
-        self.issue.ports_restricted.next =
-            (!self.real_mode.val()) & (self.state.cpl.val() > self.state.iopl.val());
+        self.issue.real_segments.next = self.real_segments.val();
+        self.issue.ports_restricted.next = (!self.real_mode.val())
+            & ((self.state.cpl.val() > self.state.iopl.val()) | self.virtual_mode.val());
         self.issue.event_has_error_code.next = self.events.has_error_code.val();
         self.issue.stack32.next = self.state.stack32.val();
         self.issue.code_limit.next = self.state.code_limit.val();
@@ -344,6 +356,8 @@ impl Logic for Cpu {
         self.memory.checks_alignment.next =
             self.system.cr0.val().get_bit(18) & self.state.eflags.val().get_bit(18);
         self.memory.cpl.next = self.state.cpl.val();
+        self.memory.switching.next = self.state.switching.val();
+        self.memory.breakpoint.next = self.breakpoints.instruction_hit.val();
         self.memory.page_fault.next = self.data.page_fault.val();
         self.memory.page_fault_code.next = self.data.page_fault_code.val();
         self.memory.page_fault_linear.next = self.data.page_fault_linear.val();
@@ -357,6 +371,7 @@ impl Logic for Cpu {
         self.data.access_io.next = self.memory.access_io.val();
         self.data.access_linear.next = self.memory.access_linear.val();
         self.data.access_size.next = self.memory.access_size.val();
+        self.data.access_crosses.next = self.memory.access_crosses.val();
         self.data.access_user.next = self.memory.access_user.val();
         self.data.access_blocked.next = self.memory.access_blocked.val();
         self.data.access_refused.next = self.memory.access_refused.val();
@@ -406,6 +421,7 @@ impl Logic for Cpu {
         self.data_write_data.next = self.data.data_write_data.val();
         self.data_cacheable.next = self.data.data_cacheable.val();
         self.data.data_read_data.next = self.data_read_data.val();
+        self.data.io_read_data.next = self.data_io_read_data.val();
         self.data.data_wait.next = self.data_wait.val();
 
         // execute
@@ -439,10 +455,11 @@ impl Logic for Cpu {
         self.execute.descriptor.next = self.state.descriptor.val();
         self.execute.code_level.next = self.state.code_level.val();
         self.execute.checked_code_base.next = self.state.checked_code_base.val();
-        self.execute.real_mode.next = self.real_mode.val();
+        self.execute.real_segments.next = self.real_segments.val();
         self.execute.drops_segments.next = self.state.drops_segments.val();
         self.execute.new_stack_selector.next = self.state.new_stack_selector.val();
         self.execute.task_selector.next = self.state.task_selector.val();
+        self.execute.task16.next = self.state.task16.val();
         self.execute.debug_halted.next = self.debugger.val();
         self.execute.debug_register.next = self.debug_register.val();
         self.execute.debug_write.next = self.debugger_writes.val();
@@ -529,11 +546,14 @@ impl Logic for Cpu {
         self.system.cr2_data.next = self.execute.fault_linear.val();
         self.system.clear_task_switched.next = self.execute.retires_control.val()
             & (self.op.val().control == Control::ClearTaskSwitched);
+        self.system.pushes_flags.next = self.op.val().check == Check::PushFlags;
+        self.system.debug_exception.next = self.events.debug_exception.val();
+        self.system.debug_status.next = self.events.debug_status.val();
+        self.system.switches_task.next = self.state.switches_task.val();
         self.system.invalidate_caches.next = self.execute.retires_control.val()
             & (self.op.val().control == Control::InvalidateCaches);
         self.caches_fill.next = self.system.caches_fill.val();
         self.caches_flush.next = self.system.caches_flush.val();
-        self.system.set_single_step.next = self.events.set_single_step.val();
         self.system.select_msr.next =
             self.execute.retires_control.val() & (self.op.val().control == Control::SelectMsr);
         self.system.msr_number.next = self.execute.a.val();
@@ -549,13 +569,43 @@ impl Logic for Cpu {
         self.check.real_mode.next = self.real_mode.val();
         self.check.cpl.next = self.state.cpl.val();
         self.check.iopl.next = self.state.iopl.val();
-        self.check.nested.next = self.state.eflags.val().get_bit(14);
+        self.check.virtual_mode.next = self.virtual_mode.val();
+        self.check.task16.next = self.state.task16.val();
+        self.check.switching.next = self.state.switching.val();
+        self.check.debug_number.next = bit_cast::<3, 8>(self.op.val().system);
+        self.check.general_detect.next = self.system.dr7.val().get_bit(13);
+        self.check.debug_extensions.next = self.system.cr4.val().get_bit(3);
         self.check.sysenter_cs.next = self.system.sysenter_cs.val();
         self.check.status_word.next = self.system.cr0.val().get_bits::<4>(0);
         self.check.time_stamp_disabled.next = self.system.cr4.val().get_bit(2);
         self.check.vector.next = self.events.vector.val();
         self.check.software.next = self.events.software.val();
         self.check.external.next = self.events.external.val();
+
+        // breakpoints
+        self.breakpoints.dr0.next = self.system.dr0.val();
+        self.breakpoints.dr1.next = self.system.dr1.val();
+        self.breakpoints.dr2.next = self.system.dr2.val();
+        self.breakpoints.dr3.next = self.system.dr3.val();
+        self.breakpoints.dr7.next = self.system.dr7.val();
+        self.breakpoints.extensions.next = self.system.cr4.val().get_bit(3);
+        // Routines are no instructions.
+        self.breakpoints.address_first.next = self.address_op.val().first
+            & (bit_cast::<1, 12>(self.address_op.val().micro_address >> 11) == 0);
+        self.breakpoints.address_linear.next =
+            self.state.code_base.val() + self.address_op.val().eip;
+        // RF shields the first instruction behind an IRET: nothing is older.
+        self.breakpoints.shielded.next = self.state.eflags.val().get_bit(16)
+            & !(self.memory.valid.val() | self.execute.valid.val());
+        self.breakpoints.memory_takes.next = self.hazard.memory_takes.val();
+        self.breakpoints.linear.next = self.memory.access_linear.val();
+        self.breakpoints.size.next = self.memory.access_size.val();
+        self.breakpoints.reads.next = self.memory.reads.val();
+        self.breakpoints.writes.next = self.memory.access_write.val();
+        self.breakpoints.io.next = self.memory.access_io.val();
+        self.breakpoints.exempt.next =
+            self.memory_op.val().system_access | self.memory.access_probe.val();
+        self.breakpoints.execute_takes.next = self.hazard.execute_takes.val();
 
         // events
         self.events.reset.next = self.reset.val();
@@ -583,6 +633,11 @@ impl Logic for Cpu {
         self.events.shadow.next = self.op.val().shadow;
         self.events.loads_stack.next =
             self.op.val().shadow & (self.op.val().control == Control::LoadSegment);
+        self.events.retires.next = self.execute.retires.val();
+        self.events.data_hits.next = self.breakpoints.data_hits.val();
+        self.events.code_hits.next = self.breakpoints.code_hits.val();
+        self.events.task_traps.next =
+            self.execute.retires_control.val() & (self.op.val().control == Control::TaskTrap);
         self.events.boundary.next = self.execute.valid.val() & self.op.val().boundary;
         self.events.retires_boundary.next = self.execute.retires.val() & self.op.val().boundary;
         self.events.counts.next = self.execute.register_write.val()
@@ -615,6 +670,8 @@ impl Logic for Cpu {
         self.state.passes_code.next = self.check.passes_code.val();
         self.state.new_level.next = self.check.new_level.val();
         self.state.real_mode.next = self.real_mode.val();
+        self.state.real_segments.next = self.real_segments.val();
+        self.state.event_begins.next = self.events.begins.val();
         self.state.sysenter_cs.next = self.system.sysenter_cs.val();
         self.state.read_segment_access.next = self.segments.read_access.val();
         self.state.debug_write.next = self.debugger_writes.val();
@@ -647,6 +704,7 @@ impl Logic for Cpu {
         self.retire_bytes.next = self.execute.bytes.val();
         self.retire_cpl.next = self.state.cpl.val();
         self.retire_mode.next = bit_cast::<4, 1>((!self.real_mode.val()).into())
+            | (bit_cast::<4, 1>(self.virtual_mode.val().into()) << 1)
             | (bit_cast::<4, 1>(self.paging.val().into()) << 2)
             | (bit_cast::<4, 1>(self.state.code32.val().into()) << 3);
         self.retire_micro_address.next = self.op.val().micro_address;
@@ -732,6 +790,7 @@ mod tests {
         cpu.instruction_data.connect();
         cpu.instruction_wait.connect();
         cpu.data_read_data.connect();
+        cpu.data_io_read_data.connect();
         cpu.data_wait.connect();
         cpu.interrupt_request.connect();
         cpu.interrupt_vector.connect();

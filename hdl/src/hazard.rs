@@ -35,6 +35,9 @@ impl Logic for WritesSegment {
             Control::LoadTask => {
                 self.writes.next = self.valid.val();
             }
+            Control::LoadVirtual => {
+                self.writes.next = self.valid.val();
+            }
             Control::SysenterStack => {
                 self.writes.next = self.valid.val();
             }

@@ -95,7 +95,8 @@ fn find(
     machine.keep(true, false);
     let (mut times, mut found) = (0, None::<Found>);
     loop {
-        let stop = machine.run(SLICE_CYCLES);
+        let left = max_cycles.saturating_sub(machine.status().cycle);
+        let stop = machine.run(SLICE_CYCLES.min(left));
         for record in machine.drain_retired() {
             let plain = !record.exception && !record.interrupt;
             if let Some(found) = &mut found {

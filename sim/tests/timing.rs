@@ -88,3 +88,52 @@ fn the_figures_and_diagrams_of_the_document_are_those_of_the_chip() {
     );
     assert_eq!(document.lines().count(), now.lines().count());
 }
+
+#[test]
+fn an_unknown_row_and_an_instruction_that_never_comes_are_told() {
+    for (arguments, code, text) in [
+        (
+            &["--row", "nothing"][..],
+            2,
+            "the rows are\n  loop dec; jnz\n",
+        ),
+        (&["--at", "nt!Nothing"], 10, "Nothing"),
+        (
+            &["--at", "12345678", "--max-cycles", "20000"],
+            10,
+            "executed 0 times, not 1",
+        ),
+        (
+            &["--at", "nt!KiFastCallEntry", "--time", "100"],
+            10,
+            "times, not 100",
+        ),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_sysgate"))
+            .arg("pipeline")
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
+        assert!(errors.contains(text), "{arguments:?}: {errors}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn every_instruction_of_the_image_is_drawn_from_decode_to_its_retirement() {
+    let diagram = sysgate(&["pipeline", "--at", "nt!KiFastCallEntry", "--count", "30"]);
+    let rows: Vec<&str> = diagram
+        .lines()
+        .filter(|line| line.starts_with("828"))
+        .collect();
+    assert!(rows.len() >= 30, "{diagram}");
+    let labels = diagram.find('0').expect("clock 0") - 2;
+    for row in rows {
+        let way: Vec<&str> = row[labels..].split_whitespace().collect();
+        let retires = way.last() == Some(&"E") && way[0] == "D";
+        assert!(retires || way.last() == Some(&"x"), "{row}");
+    }
+}

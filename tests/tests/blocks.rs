@@ -3,7 +3,7 @@ use hdl::execute::{ExecuteUnit, prepared};
 use hdl::fetch::Fetch;
 use hdl::memory::DataUnit;
 use hdl::prelude::*;
-use hdl::privilege::{CheckUnit, Events, SystemRegisters};
+use hdl::privilege::{Breakpoints, CheckUnit, Events, SystemRegisters};
 use hdl::segmentation::SegmentRegisters;
 use hdl::soc::{
     data_router::DataRouter, io_bus::IoBus, pic::InterruptControllers, pit::IntervalTimer,
@@ -36,7 +36,9 @@ fn execute_is_the_same_in_verilog() {
         top.advance.next = !random.one_in(3);
         // A micro-op stays until it leaves.
         if clock == 0 || top.flush.val() || (top.ready.val() && top.advance.val()) {
-            draw_inputs!(top, random, keep_carry, a, b, c, condition, eflags);
+            draw_inputs!(
+                top, random, keep_carry, a, b, c, late_a, late_b, condition, eflags
+            );
             top.op.next = random.variant(EXECUTE_OPS);
             top.width.next = random.variant(&[Width::Byte, Width::Word, Width::Dword, Width::Quad]);
             // The signals show their new values only when they have settled.
@@ -74,7 +76,8 @@ fn data_unit_is_the_same_in_verilog() {
             write_protect,
             page_size_extension,
             page_global_enable,
-            data_read_data
+            data_read_data,
+            io_read_data
         );
         // Few pages, so that translations are found again; tables mostly say "present".
         let page = random.below(4) << 12 | random.below(3) << 22;
@@ -83,7 +86,9 @@ fn data_unit_is_the_same_in_verilog() {
         top.fetch_lookup.next = (random.below(4) << 12).into();
         top.fetch_asked.next = (random.below(4) << 12).into();
         top.tlb_flush_address.next = page.into();
-        top.access_size.next = (1u64 << random.below(4)).into();
+        let size = 1u64 << random.below(4);
+        top.access_size.next = size.into();
+        top.access_crosses.next = u64::from(top.access_linear.next) % 8 + size > 8;
         let present = top.data_read_data.next | 0x0000_0007_0000_0007u64;
         if !random.one_in(8) {
             top.data_read_data.next = present;
@@ -192,9 +197,9 @@ fn segment_registers_are_the_same_in_verilog() {
 #[rustfmt::skip]
 const CHECKS: &[Check] = {
     use Check::*;
-    &[None, Ring0, InputOutput, Protected, DataSegment, StackSegment, NewStack, ReturnStack, JumpCode, ReturnCode,
+    &[None, Ring0, InputOutput, PortBitmap, VirtualSensitive, PushFlags, DebugRegister, DataSegment, StackSegment, NewStack, ReturnStack, JumpCode, ReturnCode,
       GateCode, GateJump, EventGate, CallGate, LocalTable, TaskState, CodeTarget, NotNull, NotNullTask,
-      PortPermitted, NotNested, SysenterSet, SysexitAllowed, ControlRegister0, ControlRegister4,
+      PortPermitted, NestedTask, ShortTask, SysenterSet, SysexitAllowed, ControlRegister0, ControlRegister4,
       Undefined, TimeStamp, NoCounter, Coprocessor, Wait, Bounds, AccessRights, SegmentLimit, Readable, Writable]
 };
 
@@ -208,7 +213,17 @@ fn descriptor_checks_are_the_same_in_verilog() {
     };
     compare(&run, &mut CheckUnit::default(), |top, _| {
         draw_inputs!(
-            top, random, a, b, descriptor, code_limit, code_level, real_mode, cpl, iopl, nested
+            top, random, a, b, descriptor, code_limit, code_level, real_mode, cpl, iopl
+        );
+        draw_inputs!(
+            top,
+            random,
+            virtual_mode,
+            task16,
+            switching,
+            debug_number,
+            general_detect,
+            debug_extensions
         );
         draw_inputs!(
             top,
@@ -263,6 +278,13 @@ fn events_are_the_same_in_verilog() {
         top.fault.next = random.one_in(8);
         top.software_interrupt.next = random.one_in(10);
         top.single_step.next = random.one_in(10);
+        draw_inputs!(top, random, retires, code_hits);
+        top.data_hits.next = if random.one_in(10) {
+            random.bits(4).into()
+        } else {
+            0.into()
+        };
+        top.task_traps.next = random.one_in(20);
         top.loads_stack.next = random.one_in(10);
         top.boundary.next = random.one_in(5);
         top.retires_boundary.next = random.one_in(10);
@@ -270,6 +292,41 @@ fn events_are_the_same_in_verilog() {
         top.halts.next = random.one_in(20);
         top.stops.next = random.one_in(20);
         top.returns.next = random.one_in(20);
+    });
+}
+
+#[test]
+fn breakpoints_are_the_same_in_verilog() {
+    let mut random = Random::new(0x1A);
+    let run = Run {
+        name: "breakpoints",
+        clocks: 4000,
+        clock: |top: &mut Breakpoints, level| top.clock.next = level.into(),
+    };
+    compare(&run, &mut Breakpoints::default(), |top, _| {
+        draw_inputs!(
+            top,
+            random,
+            dr7,
+            extensions,
+            address_first,
+            shielded,
+            memory_takes,
+            reads,
+            writes,
+            io,
+            exempt,
+            execute_takes
+        );
+        // Near each other, so that they meet.
+        let mut near = || (0x1000 + random.below(24)).into();
+        top.dr0.next = near();
+        top.dr1.next = near();
+        top.dr2.next = near();
+        top.dr3.next = near();
+        top.address_linear.next = near();
+        top.linear.next = near();
+        top.size.next = (1 << random.below(4)).into();
     });
 }
 
@@ -307,7 +364,16 @@ fn system_registers_are_the_same_in_verilog() {
             write_cr2,
             cr2_data
         );
-        draw_inputs!(top, random, set_single_step, select_msr);
+        draw_inputs!(
+            top,
+            random,
+            debug_status,
+            pushes_flags,
+            select_msr,
+            invalidate_caches
+        );
+        top.debug_exception.next = random.one_in(10);
+        top.switches_task.next = random.one_in(10);
         top.clear_task_switched.next = random.one_in(10);
         top.number.next = (0x60 + random.below(32)).into();
         top.write_number.next = (0x60 + random.below(32)).into();

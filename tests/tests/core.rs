@@ -213,6 +213,7 @@ surround!(
     |random: &mut Random, core: &mut Cpu, clock: usize| {
         core.interrupt_request.next = random.one_in(3) && clock % 140 < 30;
         core.interrupt_vector.next = random.bits(8).into();
+        core.data_io_read_data.next = random.word().into();
     },
     |core: &Cpu| core.data_io.val()
 );

@@ -63,7 +63,7 @@ pub const CR4_BITS: &[ControlBit] = &[
     bit("vme", 0, false),
     bit("pvi", 1, false),
     bit("tsd", 2, true),
-    bit("de",  3, false),
+    bit("de",  3, true),
     bit("pse", 4, true),
     bit("pae", 5, false),
     bit("mce", 6, false),

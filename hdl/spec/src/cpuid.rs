@@ -35,7 +35,7 @@ pub struct Feature {
 pub const FEATURES: &[Feature] = &[
     feature( 0, "fpu",  false),
     feature( 1, "vme",  false),
-    feature( 2, "de",   false),
+    feature( 2, "de",   true),
     feature( 3, "pse",  true),
     feature( 4, "tsc",  true),
     feature( 5, "msr",  true),

@@ -28,6 +28,50 @@ pub enum Severity {
     DoubleFault,
 }
 
+/// What two exceptions become, the second of which is raised while the first is delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Combination {
+    /// The second is delivered; the first is raised again when its instruction restarts, or is lost.
+    Second,
+    DoubleFault,
+    /// The processor stops until it is reset.
+    Shutdown,
+}
+
+/// SDM Vol. 3A, "Conditions for Generating a Double Fault". Interrupts and software interrupts are benign.
+pub const fn combination(first: Severity, second: Severity) -> Combination {
+    use Severity::{Benign, Contributory, DoubleFault, PageFault};
+    match (first, second) {
+        (Benign, _) | (_, Benign) | (Contributory, PageFault) => Combination::Second,
+        (DoubleFault, _) => Combination::Shutdown,
+        (Contributory | PageFault, _) => Combination::DoubleFault,
+    }
+}
+
+/// The vectors of a severity: bit n is vector n.
+pub const fn vectors_of(severity: Severity) -> u32 {
+    let mut vectors = 0;
+    let mut i = 0;
+    while i < EXCEPTIONS.len() {
+        if EXCEPTIONS[i].severity as u8 == severity as u8 {
+            vectors |= 1 << EXCEPTIONS[i].vector;
+        }
+        i += 1;
+    }
+    vectors
+}
+
+/// The vectors with an error code: bit n is vector n.
+pub const fn vectors_with_error_code() -> u32 {
+    let mut vectors = 0;
+    let mut i = 0;
+    while i < EXCEPTIONS.len() {
+        vectors |= (EXCEPTIONS[i].has_error_code as u32) << EXCEPTIONS[i].vector;
+        i += 1;
+    }
+    vectors
+}
+
 /// One vector of the processor's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exception {

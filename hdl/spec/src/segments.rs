@@ -117,10 +117,23 @@ pub const TSS_EFLAGS: u32 = 0x24;
 pub const TSS_EAX: u32 = 0x28;
 pub const TSS_ES: u32 = 0x48;
 pub const TSS_LDT: u32 = 0x60;
+/// A word whose bit 0 is the T bit: a switch to the task traps.
+pub const TSS_TRAP: u32 = 0x64;
 /// A word: offset of the I/O permission bitmap.
 pub const TSS_IO_MAP_BASE: u32 = 0x66;
 /// The smallest limit a 32-bit TSS may have.
 pub const TSS_MINIMUM_LIMIT: u32 = 0x67;
+
+/// Offsets in the 16-bit task-state segment (SDM Vol. 3A, "16-Bit Task-State Segment (TSS)").
+pub const TSS_16_SP0: u32 = 0x02;
+/// SP and SS of ring n are `TSS_16_RING_BYTES * n` behind those of ring 0.
+pub const TSS_16_RING_BYTES: u32 = 4;
+pub const TSS_16_IP: u32 = 0x0E;
+pub const TSS_16_AX: u32 = 0x12;
+pub const TSS_16_ES: u32 = 0x22;
+pub const TSS_16_LDT: u32 = 0x2A;
+/// The smallest limit a 16-bit TSS may have.
+pub const TSS_16_MINIMUM_LIMIT: u32 = 0x2B;
 
 #[cfg(test)]
 mod tests {

@@ -38,7 +38,10 @@ pub struct Cache {
     /// A load that misses may fill a line.
     pub fills: Signal<In, Bit>,
     pub busy: Signal<Out, Bit>,
-    pub read_data: Signal<Out, Bits<64>>,
+    /// The answer: `array_data`, which come late, if `from_array`, and else `kept_data`.
+    pub from_array: Signal<Out, Bit>,
+    pub array_data: Signal<Out, Bits<64>>,
+    pub kept_data: Signal<Out, Bits<64>>,
     // to the bus: fills
     pub fill_request: Signal<Out, Bit>,
     /// Bits 31:3 of the address of the eight bytes that shall come first.
@@ -151,7 +154,9 @@ impl Cache {
             cacheable: Default::default(),
             fills: Default::default(),
             busy: Default::default(),
-            read_data: Default::default(),
+            from_array: Default::default(),
+            array_data: Default::default(),
+            kept_data: Default::default(),
             fill_request: Default::default(),
             fill_word: Default::default(),
             fill_line: Default::default(),
@@ -288,8 +293,8 @@ impl Logic for Cache {
 
         // The access that was looked up in the clock before.
         self.line.next = self.address_reg.q.val().get_bits::<10>(5);
-        self.stale.next = self.tag_written_reg.q.val()
-            & !((self.tag_written_line_reg.q.val() ^ self.line.val()) & self.line_mask.val()).any();
+        // Another line's tag spoils this one's answer, too: to compare them takes too long.
+        self.stale.next = self.tag_written_reg.q.val();
         self.usable.next = self.fresh_reg.q.val()
             & !self.stale.val()
             & !self.flush_reg.q.val()
@@ -337,11 +342,13 @@ impl Logic for Cache {
         }
 
         // The answer: what the line holds, unless that was written in the clock in which it was read.
-        self.read_word.next = self.data.read_data.val();
-        if self.answer_reg.q.val() | self.forward_reg.q.val() {
-            self.read_word.next = self.override_data_reg.q.val();
+        self.from_array.next = !(self.answer_reg.q.val() | self.forward_reg.q.val());
+        self.array_data.next = self.data.read_data.val();
+        self.kept_data.next = self.override_data_reg.q.val();
+        self.read_word.next = self.override_data_reg.q.val();
+        if !(self.answer_reg.q.val() | self.forward_reg.q.val()) {
+            self.read_word.next = self.data.read_data.val();
         }
-        self.read_data.next = self.read_word.val();
 
         // Stores. Words are written whole: of a word that is written in part while it is read, no byte is sure.
         self.store_mask.byte_enable.next = self.byte_enable_reg.q.val();

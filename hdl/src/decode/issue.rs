@@ -27,11 +27,15 @@ pub struct Issue {
     /// Continue at `micro_target`, with the instruction held.
     pub micro_redirect: Signal<In, Bit>,
     pub micro_target: Signal<In, Bits<11>>,
+    /// ... and with this operand size.
+    pub micro_resizes: Signal<In, Bit>,
+    pub micro_operand16: Signal<In, Bit>,
     /// Begin the routine that delivers an event.
     pub event_begins: Signal<In, Bit>,
     pub event_entry: Signal<In, Bits<11>>,
     // mode
     pub real_mode: Signal<In, Bit>,
+    pub real_segments: Signal<In, Bit>,
     pub ports_restricted: Signal<In, Bit>,
     pub event_has_error_code: Signal<In, Bit>,
     pub stack32: Signal<In, Bit>,
@@ -183,6 +187,9 @@ impl Logic for Issue {
             StaticCondition::RealMode => {
                 self.static_taken.next = self.real_mode.val();
             }
+            StaticCondition::RealSegments => {
+                self.static_taken.next = self.real_segments.val();
+            }
             StaticCondition::Repeat => {
                 self.static_taken.next = self.held.val().repeat;
             }
@@ -220,8 +227,8 @@ impl Logic for Issue {
         }
         // Conditional branches are predicted taken if fetch did so, or if they go backward.
         self.believed.next = (!self.in_routine.q.val())
-            & self.row.val().relative
-            & (self.row.val().always_taken
+            & self.held.val().relative
+            & (self.held.val().always_taken
                 | self.follows.q.val()
                 | bit_cast::<1, 32>(self.held.val().immediate >> 31).any());
         self.agrees.next =
@@ -500,7 +507,7 @@ impl Logic for Issue {
         self.micro_op.next.scale = self.scale.val();
         self.micro_op.next.displacement = self.displacement.val();
         self.micro_op.next.immediate = self.held.val().immediate;
-        if self.row.val().relative {
+        if self.held.val().relative {
             self.micro_op.next.immediate = self.relative_target.val();
         }
         if self.jumps.val() {
@@ -633,6 +640,9 @@ impl Logic for Issue {
             self.in_routine.d.next = true;
             self.first.d.next = false;
             self.rom_address.next = self.micro_target.val();
+            if self.micro_resizes.val() {
+                self.instruction.d.next.operand16 = self.micro_operand16.val();
+            }
         }
         if self.event_begins.val() {
             self.valid.d.next = true;

@@ -375,6 +375,8 @@ impl Logic for Predecode {
         self.predecoded.next.repeat = self.repeat_reg.q.val();
         self.predecoded.next.repeat_not_equal = self.repeat_not_equal.q.val();
         self.predecoded.next.lock = self.lock.q.val();
+        self.predecoded.next.relative = self.shape.val().relative;
+        self.predecoded.next.always_taken = self.shape.val().always_taken;
         self.predecoded.next.fetch_fault = self.faults.val() & !self.too_long.val();
         self.predecoded.next.fetch_fault_code = self.fetch_fault_code.val();
         self.predecoded.next.too_long = self.too_long.val();

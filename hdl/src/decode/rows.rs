@@ -15,18 +15,11 @@ struct Row {
     first: Step,
     /// The routine for what follows the first step, if it is not the last.
     entry: Option<String>,
-    relative: bool,
-    always_taken: bool,
 }
 
 impl From<Step> for Row {
     fn from(first: Step) -> Self {
-        Row {
-            first,
-            entry: None,
-            relative: false,
-            always_taken: false,
-        }
+        Row { first, entry: None }
     }
 }
 
@@ -36,18 +29,6 @@ impl Step {
         Row {
             first: self,
             entry: Some(routine.into()),
-            relative: false,
-            always_taken: false,
-        }
-    }
-
-    /// A near branch, taken always or on a condition.
-    fn branches(self, always_taken: bool) -> Row {
-        Row {
-            first: self,
-            entry: None,
-            relative: true,
-            always_taken,
         }
     }
 }
@@ -82,8 +63,6 @@ pub fn rows(image: &Image) -> (Vec<MicroInstruction>, Vec<DecodeRow>) {
         decode[index] = DecodeRow {
             built: true,
             lockable: opcode.lockable,
-            relative: row.relative,
-            always_taken: row.always_taken,
             entry: row.entry.map_or(0, |label| image.entry(&label)).into(),
         };
     };
@@ -296,7 +275,7 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
         );
     }
     if has_condition(name, "j") {
-        return Some(nothing().control(Control::JumpIf).last().branches(false));
+        return Some(nothing().control(Control::JumpIf).last().into());
     }
     Some(match name {
         "cmp" => return two_operands(ExecuteOp::Sub, opcode, register_form, false),
@@ -588,6 +567,7 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             .then("popa"),
         "pushf" => step(ExecuteOp::PassB)
             .system(EFLAGS)
+            .check(Check::PushFlags)
             .width(Full)
             .push()
             .last()
@@ -595,6 +575,7 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
         "popf" => nothing()
             .width(Full)
             .pop()
+            .check(Check::VirtualSensitive)
             .control(Control::PopFlags)
             .serialize()
             .last()
@@ -620,7 +601,7 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             register_form,
         )?
         .access_width(Word)
-        .unless(StaticCondition::RealMode, "undefined")
+        .unless(StaticCondition::RealSegments, "undefined")
         .then(name),
         "verr" | "verw" => with_source(
             step(ExecuteOp::ZeroExtendWord).to(R::T0),
@@ -628,7 +609,7 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             register_form,
         )?
         .access_width(Word)
-        .unless(StaticCondition::RealMode, "undefined")
+        .unless(StaticCondition::RealSegments, "undefined")
         .then(name),
         // It need not be writable if nothing changes.
         "arpl" if memory => copy(R::T0)
@@ -636,12 +617,12 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             .access_width(Word)
             .memory(MemoryOp::Load)
             .operand(0)
-            .unless(StaticCondition::RealMode, "undefined")
+            .unless(StaticCondition::RealSegments, "undefined")
             .then("arpl_memory"),
         "arpl" => step(ExecuteOp::ZeroExtendWord)
             .b(R::Rm)
             .to(R::T0)
-            .unless(StaticCondition::RealMode, "undefined")
+            .unless(StaticCondition::RealSegments, "undefined")
             .then("arpl_register"),
         "lmsw" => nothing().check(Check::Ring0).then(if memory {
             "lmsw_memory"
@@ -688,15 +669,16 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             .width(WidthSelect::Address)
             .control(Control::Loop)
             .last()
-            .branches(false),
+            .into(),
         "jcxz" => nothing()
             .a(R::Ecx)
             .width(WidthSelect::Address)
             .control(Control::JumpIfZero)
             .last()
-            .branches(false),
+            .into(),
         "int" => step(ExecuteOp::PassB)
             .immediate()
+            .check(Check::VirtualSensitive)
             .control(Control::SoftwareInterrupt)
             .unless(StaticCondition::RealMode, "int_real")
             .then("int"),
@@ -710,8 +692,8 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             .then("event"),
         "into" => copy(R::T0).system(EFLAGS).then("into"),
         "iret" => nothing()
-            .check(Check::NotNested)
-            .unless(StaticCondition::RealMode, "iret_real")
+            .check(Check::VirtualSensitive)
+            .branch(Condition::Nested, "task_return")
             .then("iret"),
         "in" | "out" => {
             let input = name == "in";
@@ -810,7 +792,7 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             };
             let base = step(ExecuteOp::PassB)
                 .system(selector(s))
-                .unless(StaticCondition::RealMode, "undefined")
+                .unless(StaticCondition::RealSegments, "undefined")
                 .last();
             if memory {
                 base.width(Word).memory(MemoryOp::Store).operand(0).into()
@@ -822,7 +804,7 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
             let form = if memory { "memory" } else { "register" };
             nothing()
                 .check(Check::Ring0)
-                .unless(StaticCondition::RealMode, "undefined")
+                .unless(StaticCondition::RealSegments, "undefined")
                 .then(format!("{name}_{form}"))
         }
         _ => return Option::None,
@@ -905,12 +887,12 @@ fn mov(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
         (Rd, Dd) => copy(R::Rm)
             .system(DR0)
             .from_reg()
-            .check(Check::Ring0)
+            .check(Check::DebugRegister)
             .last()
             .into(),
         (Dd, Rd) => step(ExecuteOp::PassB)
             .b(R::Rm)
-            .check(Check::Ring0)
+            .check(Check::DebugRegister)
             .control_of(Control::WriteSystem, DR0)
             .from_reg()
             .serialize()
@@ -940,14 +922,8 @@ fn transfer(opcode: &Opcode, register_form: bool) -> Option<Row> {
     };
     let far = if call { "far_call" } else { "far_jump" };
     Some(match opcode.operands[0] {
-        Jb | Jz if call => next_eip()
-            .control(Control::JumpRelative)
-            .last()
-            .branches(true),
-        Jb | Jz => nothing()
-            .control(Control::JumpRelative)
-            .last()
-            .branches(true),
+        Jb | Jz if call => next_eip().control(Control::JumpRelative).last().into(),
+        Jb | Jz => nothing().control(Control::JumpRelative).last().into(),
         Ap => copy(R::T2)
             .b_from(BSource::SecondImmediate)
             .then(format!("{far}_immediate")),

@@ -17,6 +17,10 @@ pub struct Shape {
     pub ignores_mode: Bit,
     /// A near branch.
     pub branch: Bit,
+    /// One with a relative target.
+    pub relative: Bit,
+    /// JMP and CALL with such a target.
+    pub always_taken: Bit,
     /// FF: members 2 and 4 are near branches.
     pub branches_near: Bit,
 }
@@ -93,6 +97,11 @@ fn shape(map: Map, byte: u8, groups: &[(Map, u8)]) -> Shape {
         Immediate::FarPointer => ImmediateKind::FarPointer,
         Immediate::MemoryOffset => ImmediateKind::Offset,
     };
+    let relative = row.is_some_and(|row| {
+        row.operands
+            .iter()
+            .any(|o| matches!(o, opcodes::Operand::Jb | opcodes::Operand::Jz))
+    });
     Shape {
         has_modrm: opcodes::has_modrm(map, byte),
         immediate,
@@ -100,11 +109,9 @@ fn shape(map: Map, byte: u8, groups: &[(Map, u8)]) -> Shape {
         grouped: group.is_some(),
         group: (group.unwrap_or(0) as u64).into(),
         ignores_mode: row.is_some_and(|row| row.ignores_mod()),
-        branch: row.is_some_and(|row| {
-            let relative =
-                |o: &opcodes::Operand| matches!(o, opcodes::Operand::Jb | opcodes::Operand::Jz);
-            row.mnemonic == "ret" || row.operands.iter().any(relative)
-        }),
+        branch: relative || row.is_some_and(|row| row.mnemonic == "ret"),
+        relative,
+        always_taken: relative && row.is_some_and(|row| matches!(row.mnemonic, "jmp" | "call")),
         branches_near: (map, byte) == (Map::OneByte, 0xFF),
         prefix: row.is_some_and(|row| row.kind == opcodes::Kind::Prefix),
     }

@@ -46,11 +46,14 @@ pub struct ExecuteStage {
     pub code_level: Signal<In, Bits<2>>,
     /// Base of the code segment that passed its check.
     pub checked_code_base: Signal<In, Bits<32>>,
-    pub real_mode: Signal<In, Bit>,
+    /// Real or virtual-8086 mode, and in that no event is being delivered.
+    pub real_segments: Signal<In, Bit>,
     /// DropSegments has something to do.
     pub drops_segments: Signal<In, Bit>,
     pub new_stack_selector: Signal<In, Bits<16>>,
     pub task_selector: Signal<In, Bits<16>>,
+    /// The task has a TSS of 16 bits.
+    pub task16: Signal<In, Bit>,
     // from the debugger
     pub debug_halted: Signal<In, Bit>,
     pub debug_register: Signal<In, Bits<8>>,
@@ -104,6 +107,9 @@ pub struct ExecuteStage {
     pub micro_target: Signal<Out, Bits<11>>,
     /// The running ESP behind that branch.
     pub micro_esp: Signal<Out, Bits<32>>,
+    /// Behind that branch the operand size is this.
+    pub micro_resizes: Signal<Out, Bit>,
+    pub micro_operand16: Signal<Out, Bit>,
     /// Instructions go on elsewhere than the front end believes.
     pub redirect: Signal<Out, Bit>,
     /// A Jcc is here and goes the other way than predicted, unless it is void.
@@ -165,6 +171,8 @@ pub struct ExecuteStage {
     branch_reg: DFF<Bit>,
     branch_target_reg: DFF<Bits<11>>,
     branch_esp_reg: DFF<Bits<32>>,
+    branch_resizes_reg: DFF<Bit>,
+    branch_operand16_reg: DFF<Bit>,
     // units
     prepare: Prepare,
     registers: Registers,
@@ -238,7 +246,9 @@ impl Logic for ExecuteStage {
             fault_length_reg,
             branch_reg,
             branch_target_reg,
-            branch_esp_reg
+            branch_esp_reg,
+            branch_resizes_reg,
+            branch_operand16_reg
         );
         clock!(self, clock, registers, unit);
         self.op.next = self.micro_op_reg.q.val();
@@ -366,6 +376,22 @@ impl Logic for ExecuteStage {
                     | self.eflags.val().get_bit(10)
                     | self.eflags.val().get_bit(8);
             }
+            Condition::RareGate => {
+                // Gates of 32 bits are 11xxb; TSS are not.
+                self.condition_holds.next = !(self.descriptor.val().get_bit(43)
+                    & self.descriptor.val().get_bit(42))
+                    | self.task16.val()
+                    | self.eflags.val().get_bit(17);
+            }
+            Condition::Nested => {
+                self.condition_holds.next =
+                    self.eflags.val().get_bit(14) & !self.real_segments.val();
+            }
+            Condition::ReturnsToVirtual => {
+                self.condition_holds.next = self.operands.b.val().get_bit(17)
+                    & (self.cpl.val() == 0)
+                    & !(self.op.val().operand16 | self.real_segments.val());
+            }
         }
 
         // Where instructions go on.
@@ -405,6 +431,11 @@ impl Logic for ExecuteStage {
                 self.near_target.next = self.operands.register_b.val();
             }
             Control::EnterCode => {
+                self.jumps.next = true;
+                self.far.next = true;
+                self.near_target.next = self.operands.register_b.val();
+            }
+            Control::Resume => {
                 self.jumps.next = true;
                 self.far.next = true;
                 self.near_target.next = self.operands.register_b.val();
@@ -515,6 +546,10 @@ impl Logic for ExecuteStage {
             & self.condition_holds.val();
         self.branch_target_reg.d.next = self.op.val().target;
         self.branch_esp_reg.d.next = self.esp_after_reg.q.val();
+        self.branch_resizes_reg.d.next = self.op.val().condition == Condition::RareGate;
+        self.branch_operand16_reg.d.next = !self.descriptor.val().get_bit(43);
+        self.micro_resizes.next = self.branch_resizes_reg.q.val();
+        self.micro_operand16.next = self.branch_operand16_reg.q.val();
         self.micro_redirect.next = self.branch_reg.q.val();
         self.micro_esp.next = self.branch_esp_reg.q.val();
         self.micro_target.next = self.branch_target_reg.q.val();
@@ -556,7 +591,7 @@ impl Logic for ExecuteStage {
         if self.done.val() & (self.op.val().check == Check::CodeTarget) {
             self.far_linear_reg.d.next =
                 self.checked_code_base.val() + self.operands.register_b.val();
-            self.far_known_reg.d.next = !self.real_mode.val();
+            self.far_known_reg.d.next = !self.real_segments.val();
         }
         if self.done.val() & self.op.val().last {
             self.far_known_reg.d.next = false;

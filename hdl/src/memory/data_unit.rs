@@ -23,6 +23,8 @@ pub struct DataUnit {
     pub access_linear: Signal<In, Bits<32>>,
     /// Bytes: 1, 2, 4 or 8.
     pub access_size: Signal<In, Bits<4>>,
+    /// It crosses into the next aligned 8 bytes.
+    pub access_crosses: Signal<In, Bit>,
     /// The page must be accessible to user code.
     pub access_user: Signal<In, Bit>,
     /// There is nothing to access: a fault was found before, or there is no micro-op.
@@ -115,6 +117,8 @@ pub struct DataUnit {
     /// A read may be answered by a cache; means nothing for a write.
     pub data_cacheable: Signal<Out, Bit>,
     pub data_read_data: Signal<In, Bits<64>>,
+    /// The same of an I/O read.
+    pub io_read_data: Signal<In, Bits<64>>,
     pub data_wait: Signal<In, Bit>,
     // status
     /// Every store that retired before this clock is in memory.
@@ -173,6 +177,7 @@ impl Logic for DataUnit {
         self.memory.access_io.next = self.access_io.val();
         self.memory.access_linear.next = self.access_linear.val();
         self.memory.access_size.next = self.access_size.val();
+        self.memory.access_crosses.next = self.access_crosses.val();
         self.memory.access_user.next = self.access_user.val();
         self.memory.access_blocked.next = self.access_blocked.val();
         self.memory.access_refused.next = self.access_refused.val();
@@ -222,6 +227,7 @@ impl Logic for DataUnit {
         self.execute.io_read_done.next = self.memory.io_read_done.val();
         self.execute.first_half.next = self.memory.first_half.val();
         self.execute.answer_data.next = self.data_read_data.val();
+        self.execute.io_answer_data.next = self.io_read_data.val();
         self.execute.buffered_lanes.next = self.store_buffer.buffered_lanes.val();
         self.execute.new_lanes.next = self.store_buffer.new_lanes.val();
         self.execute.buffered_data.next = self.store_buffer.buffered_data.val();

@@ -43,6 +43,7 @@ pub struct ExecuteAccess {
     pub first_half: Signal<In, Bit>,
     // from the port: the word that is answered
     pub answer_data: Signal<In, Bits<64>>,
+    pub io_answer_data: Signal<In, Bits<64>>,
     pub first_load_answered: Signal<In, Bit>,
     pub last_load_answered: Signal<In, Bit>,
     pub io_read_answered: Signal<In, Bit>,
@@ -178,6 +179,9 @@ impl Logic for ExecuteAccess {
         self.buffered_mask.byte_enable.next = self.buffered_lanes.val();
         self.merged_data.next = (self.answer_data.val() & !self.buffered_mask.mask.val())
             | (self.forwarded_data.val() & self.buffered_mask.mask.val());
+        if self.io_read_answered.val() {
+            self.merged_data.next = self.io_answer_data.val();
+        }
         if self.first_load_answered.val() | (self.io_read_answered.val() & self.first_half.val()) {
             self.first_word_reg.d.next = self.merged_data.val();
         }

@@ -20,6 +20,7 @@ pub struct MemoryAccess {
     pub access_io: Signal<In, Bit>,
     pub access_linear: Signal<In, Bits<32>>,
     pub access_size: Signal<In, Bits<4>>,
+    pub access_crosses: Signal<In, Bit>,
     pub access_user: Signal<In, Bit>,
     pub access_blocked: Signal<In, Bit>,
     pub access_refused: Signal<In, Bit>,
@@ -138,10 +139,10 @@ impl Logic for MemoryAccess {
         // The half that is looked at in this clock. The second begins with its word.
         self.lanes.offset.next = self.access_linear.val().get_bits::<3>(0);
         self.lanes.size.next = self.access_size.val();
-        self.crossing.next = self.lanes.crossing.val();
+        self.crossing.next = self.access_crosses.val();
         self.first_byte_enable.next = self.lanes.first_byte_enable.val();
         self.second_byte_enable.next = self.lanes.second_byte_enable.val();
-        self.first_half.next = self.lanes.crossing.val() & !self.second_half_reg.q.val();
+        self.first_half.next = self.access_crosses.val() & !self.second_half_reg.q.val();
         self.next_word_reg.d.next = self.access_linear.val().get_bits::<29>(3) + 1;
         self.half_linear.next = self.access_linear.val();
         if self.second_half_reg.q.val() {

@@ -253,6 +253,7 @@ impl Bench {
             }
         }
         self.unit.data_read_data.next = data.into();
+        self.unit.io_read_data.next = data.into();
         wait
     }
 
@@ -335,6 +336,7 @@ impl Bench {
         self.unit.access_io.next = access.io;
         self.unit.access_linear.next = u64::from(access.linear).into();
         self.unit.access_size.next = u64::from(access.size.max(1)).into();
+        self.unit.access_crosses.next = access.linear % 8 + access.size.max(1) > 8;
         self.unit.access_user.next = access.user;
         self.unit.access_refused.next = access.refused;
         self.unit.execute_empty.next = self.in_execute.is_none();

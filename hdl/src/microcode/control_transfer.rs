@@ -64,7 +64,7 @@ fn operands(routines: &mut Assembler) {
             [
                 copy(T1)
                     .immediate()
-                    .unless(StaticCondition::RealMode, &real),
+                    .unless(StaticCondition::RealSegments, &real),
                 load(),
             ],
         );
@@ -78,7 +78,10 @@ fn operands(routines: &mut Assembler) {
         routines.routine(&format!("{begin}_memory16"), [pointer(2)]);
         routines.routine(
             &begin,
-            [nothing().unless(StaticCondition::RealMode, &real), load()],
+            [
+                nothing().unless(StaticCondition::RealSegments, &real),
+                load(),
+            ],
         );
     }
 }
@@ -87,7 +90,10 @@ fn call(routines: &mut Assembler) {
     routines.routine(
         "far_call_loaded",
         [
-            nothing().branch(Condition::SystemDescriptor, "call_gate"),
+            // T0 = the selector, should it be that of a TSS.
+            copy(T0)
+                .b(T2)
+                .branch(Condition::SystemDescriptor, "call_gate"),
             nothing()
                 .a(T2)
                 .check(Check::JumpCode)
@@ -117,7 +123,11 @@ fn call(routines: &mut Assembler) {
     routines.routine(
         "call_gate",
         [
-            copy(T2).system(GATE_SELECTOR).a(T2).check(Check::CallGate),
+            copy(T2)
+                .system(GATE_SELECTOR)
+                .a(T2)
+                .check(Check::CallGate)
+                .branch(Condition::RareGate, "rare_call"),
             copy(T1).system(GATE_OFFSET),
             copy(T6).system(GATE_PARAMETERS),
             load_descriptor(T2).a(T2).check(Check::NotNull),
@@ -196,7 +206,9 @@ fn jump(routines: &mut Assembler) {
     routines.routine(
         "far_jump_loaded",
         [
-            nothing().branch(Condition::SystemDescriptor, "jump_gate"),
+            copy(T0)
+                .b(T2)
+                .branch(Condition::SystemDescriptor, "jump_gate"),
             nothing()
                 .a(T2)
                 .check(Check::JumpCode)
@@ -208,8 +220,17 @@ fn jump(routines: &mut Assembler) {
     routines.routine(
         "jump_gate",
         [
-            copy(T2).system(GATE_SELECTOR).a(T2).check(Check::CallGate),
+            copy(T2)
+                .system(GATE_SELECTOR)
+                .a(T2)
+                .check(Check::CallGate)
+                .branch(Condition::RareGate, "rare_jump"),
             copy(T1).system(GATE_OFFSET),
+        ],
+    );
+    routines.routine(
+        "jump_gate_code",
+        [
             load_descriptor(T2).a(T2).check(Check::NotNull),
             nothing()
                 .a(T2)
@@ -226,7 +247,7 @@ fn far_return(routines: &mut Assembler) {
     routines.routine(
         "far_return",
         [
-            pop(T2).unless(StaticCondition::RealMode, "far_return_real"),
+            pop(T2).unless(StaticCondition::RealSegments, "far_return_real"),
             load_descriptor(T2).a(T2).check(Check::NotNull),
             nothing()
                 .a(T2)

@@ -127,8 +127,11 @@ fn deliver(routines: &mut Assembler) {
     routines.routine(
         "deliver",
         [
-            copy(T2).system(GATE_SELECTOR),
-            copy(T1).system(GATE_OFFSET).check(Check::EventGate),
+            copy(T2)
+                .system(GATE_SELECTOR)
+                .check(Check::EventGate)
+                .branch(Condition::RareGate, "deliver_rarely"),
+            copy(T1).system(GATE_OFFSET),
             load_descriptor(T2).a(T2).check(Check::NotNull),
             check_gate_code("deliver_code_accessed"),
         ],
@@ -299,9 +302,9 @@ fn interrupt_return(routines: &mut Assembler) {
     routines.routine(
         "iret",
         [
-            pop(T1),
+            pop(T1).unless(StaticCondition::RealSegments, "iret_real"),
             pop(T2),
-            pop(T3),
+            pop(T3).branch(Condition::ReturnsToVirtual, "iret_virtual"),
             load_descriptor(T2).a(T2).check(Check::NotNull),
             nothing()
                 .a(T2)
@@ -342,7 +345,6 @@ fn interrupt_return(routines: &mut Assembler) {
     routines.routine(
         "iret_real",
         [
-            pop(T1),
             pop(T2),
             pop(T3),
             nothing().b(T3).control(Control::ReturnFlags),

@@ -6,10 +6,13 @@ mod decimal;
 pub mod events;
 pub mod ports;
 mod protection;
+mod rare_gates;
 pub mod segments;
 mod stack;
 pub mod strings;
 mod system;
+mod tasks;
+mod virtual_mode;
 
 use crate::prelude::Check;
 use assembler::Assembler;
@@ -31,6 +34,9 @@ pub fn image() -> Image {
     ports::add(&mut routines);
     decimal::add(&mut routines);
     protection::add(&mut routines);
+    rare_gates::add(&mut routines);
+    tasks::add(&mut routines);
+    virtual_mode::add(&mut routines);
     let image = routines.finish();
     assert!(
         image.words.len() <= 2048,

@@ -56,7 +56,7 @@ pub fn ask_bitmap(
     routines.routine(
         name,
         [
-            nothing().check(Check::Protected),
+            nothing().check(Check::PortBitmap),
             copy(T0)
                 .b_load()
                 .access_width(Word)

@@ -25,7 +25,7 @@ fn load(routines: &mut Assembler, s: u8, name: &str, finish: impl Fn(Step) -> St
         if s == SS { step.serialize() } else { step }
     };
     let null = nothing().a(T0);
-    let mut steps = vec![nothing().unless(StaticCondition::RealMode, &part("now"))];
+    let mut steps = vec![nothing().unless(StaticCondition::RealSegments, &part("now"))];
     if s == SS {
         steps.extend([
             load_descriptor(T0).a(T0).check(Check::NotNull),

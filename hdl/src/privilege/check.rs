@@ -16,7 +16,16 @@ pub struct CheckUnit {
     pub real_mode: Signal<In, Bit>,
     pub cpl: Signal<In, Bits<2>>,
     pub iopl: Signal<In, Bits<2>>,
-    pub nested: Signal<In, Bit>,
+    /// EFLAGS.VM.
+    pub virtual_mode: Signal<In, Bit>,
+    /// The task has a TSS of 16 bits.
+    pub task16: Signal<In, Bit>,
+    /// A task switch goes on in the new task.
+    pub switching: Signal<In, Bit>,
+    /// Low bits of the number of a debug register; DR7.GD; CR4.DE.
+    pub debug_number: Signal<In, Bits<3>>,
+    pub general_detect: Signal<In, Bit>,
+    pub debug_extensions: Signal<In, Bit>,
     pub sysenter_cs: Signal<In, Bits<16>>,
     /// Bits 3:0 of CR0: TS EM MP PE.
     pub status_word: Signal<In, Bits<4>>,
@@ -95,9 +104,29 @@ impl Logic for CheckUnit {
                 self.fails.next = (!self.real_mode.val()) & (self.cpl.val() > self.iopl.val());
                 self.code.next = 0.into();
             }
-            Check::Protected => {
-                self.fails.next = self.real_mode.val();
-                self.fault_vector.next = 6.into();
+            Check::PortBitmap => {
+                self.fails.next = self.task16.val();
+                self.code.next = 0.into();
+            }
+            Check::VirtualSensitive => {
+                self.fails.next = self.virtual_mode.val() & (self.iopl.val() != 3);
+                self.code.next = 0.into();
+            }
+            Check::PushFlags => {
+                self.fails.next = self.virtual_mode.val() & (self.iopl.val() != 3);
+                self.code.next = 0.into();
+            }
+            Check::DebugRegister => {
+                self.fails.next = (self.cpl.val() != 0)
+                    | self.general_detect.val()
+                    | (self.debug_extensions.val()
+                        & (self.debug_number.val().get_bits::<2>(1) == 2));
+                if self.cpl.val() == 0 {
+                    self.fault_vector.next = 1.into();
+                }
+                if self.debug_extensions.val() & (self.debug_number.val().get_bits::<2>(1) == 2) {
+                    self.fault_vector.next = 6.into();
+                }
                 self.code.next = 0.into();
             }
             Check::DataSegment => {
@@ -151,7 +180,10 @@ impl Logic for CheckUnit {
                 self.new_level.next = self.rpl.val();
             }
             Check::GateCode => {
-                self.fails.next = (!self.is_code.val()) | (self.dpl.val() > self.cpl.val());
+                // From virtual-8086 mode to level 0 only.
+                self.fails.next = (!self.is_code.val())
+                    | (self.dpl.val() > self.cpl.val())
+                    | (self.virtual_mode.val() & (self.conforming.val() | (self.dpl.val() != 0)));
                 self.absent.next = !self.present.val();
                 self.code_check.next = true;
                 if !self.conforming.val() {
@@ -171,16 +203,18 @@ impl Logic for CheckUnit {
                 self.code_check.next = true;
             }
             Check::EventGate => {
-                // 32-bit interrupt (1110b) and trap (1111b) gates.
+                // Interrupt (x110b) and trap (x111b) gates of 16 and 32 bits, task gates (0101b).
                 self.fails.next = self.is_segment.val()
-                    | (self.kind.val().get_bits::<3>(1) != 7)
+                    | ((self.kind.val().get_bits::<2>(1) != 3) & (self.kind.val() != 5))
                     | (self.software.val() & (self.dpl.val() < self.cpl.val()));
                 self.absent.next = !self.present.val();
                 self.code.next = (bit_cast::<16, 8>(self.vector.val()) << 3) | 2;
             }
             Check::CallGate => {
                 self.fails.next = self.is_segment.val()
-                    | (self.kind.val() != 12)
+                    | ((self.kind.val().get_bits::<3>(0) != 4)
+                        & (self.kind.val().get_bits::<3>(0) != 1)
+                        & (self.kind.val() != 5))
                     | (self.dpl.val() < self.weakest.val());
                 self.absent.next = !self.present.val();
             }
@@ -190,8 +224,9 @@ impl Logic for CheckUnit {
                 self.absent.next = !self.present.val();
             }
             Check::TaskState => {
-                self.fails.next =
-                    self.in_local_table.val() | self.is_segment.val() | (self.kind.val() != 9);
+                self.fails.next = self.in_local_table.val()
+                    | self.is_segment.val()
+                    | (self.kind.val().get_bits::<3>(0) != 1);
                 self.absent.next = !self.present.val();
             }
             Check::CodeTarget => {
@@ -211,10 +246,16 @@ impl Logic for CheckUnit {
                 self.fails.next = (self.a.val() & self.b.val()) != 0;
                 self.code.next = 0.into();
             }
-            Check::NotNested => {
-                self.fails.next = self.nested.val();
-                self.fault_vector.next = 6.into();
-                self.code.next = 0.into();
+            Check::NestedTask => {
+                self.fails.next = self.in_local_table.val()
+                    | self.is_segment.val()
+                    | (self.kind.val().get_bits::<3>(0) != 3);
+                self.absent.next = !self.present.val();
+                self.fault_vector.next = 10.into();
+            }
+            Check::ShortTask => {
+                self.fails.next = true;
+                self.fault_vector.next = 10.into();
             }
             Check::SysenterSet => {
                 self.fails.next =
@@ -324,6 +365,12 @@ impl Logic for CheckUnit {
                 | (self.rule.val() == Check::ReturnStack)
             {
                 self.fault_vector.next = 12.into();
+            }
+        }
+        // In the new task, what is wrong with its segments is wrong with its TSS.
+        if self.switching.val() & (self.rule.val() != Check::CodeTarget) {
+            if self.fails.val() | (self.rule.val() == Check::LocalTable) {
+                self.fault_vector.next = 10.into();
             }
         }
         self.fault_code.next = self.code.val();

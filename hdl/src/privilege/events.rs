@@ -43,6 +43,13 @@ pub struct Events {
     pub loads_stack: Signal<In, Bit>,
     /// The micro-op in execute stands between two repetitions.
     pub boundary: Signal<In, Bit>,
+    /// A micro-op retires, whose access meets these data breakpoints.
+    pub retires: Signal<In, Bit>,
+    pub data_hits: Signal<In, Bits<4>>,
+    /// The fault is of an instruction that lies at these breakpoints.
+    pub code_hits: Signal<In, Bits<4>>,
+    /// A task switch goes to a task with the T bit.
+    pub task_traps: Signal<In, Bit>,
     /// The boundary retires.
     pub retires_boundary: Signal<In, Bit>,
     /// One repetition is counted in ECX, and it is not the last: behind a boundary, more follow.
@@ -68,7 +75,9 @@ pub struct Events {
     pub resume: Signal<Out, Bit>,
     pub halted: Signal<Out, Bit>,
     pub shutdown: Signal<Out, Bit>,
-    pub set_single_step: Signal<Out, Bit>,
+    /// A debug exception other than INT1 is delivered, with these bits of DR6.
+    pub debug_exception: Signal<Out, Bit>,
+    pub debug_status: Signal<Out, Bits<16>>,
     /// For the trace: an exception or trap / an external interrupt or NMI.
     pub delivers_exception: Signal<Out, Bit>,
     pub delivers_interrupt: Signal<Out, Bit>,
@@ -83,6 +92,8 @@ pub struct Events {
     /// EFLAGS is saved with RF set.
     pub saves_resume_flag: Signal<Out, Bit>,
     pub software: Signal<Out, Bit>,
+    /// Its routine runs.
+    pub delivering_event: Signal<Out, Bit>,
     pub external: Signal<Out, Bit>,
     // state
     vector_reg: DFF<Bits<8>>,
@@ -91,6 +102,10 @@ pub struct Events {
     saved_eip_reg: DFF<Bits<32>>,
     software_reg: DFF<Bit>,
     external_reg: DFF<Bit>,
+    /// What the event being delivered is to a fault meanwhile; none of them if it is an interrupt.
+    first_contributes: DFF<Bit>,
+    first_is_page_fault: DFF<Bit>,
+    first_is_double_fault: DFF<Bit>,
     /// An event's routine runs.
     delivering: DFF<Bit>,
     reset_pending: DFF<Bit>,
@@ -100,6 +115,10 @@ pub struct Events {
     repeating: DFF<Bit>,
     repeated: DFF<Bit>,
     trap_pending: DFF<Bit>,
+    /// ... for the single step; for data breakpoints; for a task's T bit.
+    step_reg: DFF<Bit>,
+    hits_reg: DFF<Bits<4>>,
+    task_trap_reg: DFF<Bit>,
     resume_flag_reg: DFF<Bit>,
     shadow_reg: DFF<Bit>,
     nmi_level: DFF<Bit>,
@@ -118,7 +137,10 @@ pub struct Events {
     takes_nmi: Signal<Local, Bit>,
     takes_interrupt: Signal<Local, Bit>,
     takes_fault: Signal<Local, Bit>,
-    first_contributes: Signal<Local, Bit>,
+    contributory: Signal<Local, Bits<32>>,
+    page_faults: Signal<Local, Bits<32>>,
+    double_faults: Signal<Local, Bits<32>>,
+    with_error_code: Signal<Local, Bits<32>>,
     second_contributes: Signal<Local, Bit>,
     second_is_page_fault: Signal<Local, Bit>,
     double_fault: Signal<Local, Bit>,
@@ -128,6 +150,8 @@ pub struct Events {
     final_code: Signal<Local, Bits<16>>,
     final_has_code: Signal<Local, Bit>,
     lets_go: Signal<Local, Bit>,
+    hits: Signal<Local, Bits<4>>,
+    debug_fault: Signal<Local, Bit>,
 }
 
 impl Logic for Events {
@@ -142,12 +166,18 @@ impl Logic for Events {
             saved_eip_reg,
             software_reg,
             external_reg,
+            first_contributes,
+            first_is_page_fault,
+            first_is_double_fault,
             delivering,
             reset_pending,
             stepping,
             repeating,
             repeated,
             trap_pending,
+            step_reg,
+            hits_reg,
+            task_trap_reg,
             resume_flag_reg,
             shadow_reg,
             nmi_level,
@@ -169,7 +199,9 @@ impl Logic for Events {
         // Repeated string instructions trap after each repetition.
         self.takes_trap.next = self.point.val()
             & (self.trap_pending.q.val()
-                | (self.boundary.val() & self.stepping.q.val() & self.repeated.q.val()))
+                | (self.boundary.val()
+                    & (self.stepping.q.val() | self.hits_reg.q.val().any())
+                    & self.repeated.q.val()))
             & (!self.committed.val())
             & !self.takes_debug.val();
         self.takes_nmi.next = self.point.val()
@@ -196,24 +228,29 @@ impl Logic for Events {
         self.takes_fault.next = self.fault.val() & !self.kill.val();
 
         // A fault during delivery (SDM Vol. 3A, "Interrupt 8 - Double Fault Exception").
-        self.first_contributes.next = (!self.software_reg.q.val())
-            & ((self.vector_reg.q.val() == 0)
-                | ((self.vector_reg.q.val() > 9) & (self.vector_reg.q.val() < 14)));
-        self.second_contributes.next = (self.fault_vector.val() == 0)
-            | ((self.fault_vector.val() > 9) & (self.fault_vector.val() < 14));
-        self.second_is_page_fault.next = self.fault_vector.val() == 14;
+        self.contributory.next = CONTRIBUTORY.into();
+        self.page_faults.next = PAGE_FAULTS.into();
+        self.double_faults.next = DOUBLE_FAULTS.into();
+        self.with_error_code.next = WITH_ERROR_CODE.into();
+        self.second_contributes.next = self
+            .contributory
+            .val()
+            .get_bit(self.fault_vector.val().index());
+        self.second_is_page_fault.next = self
+            .page_faults
+            .val()
+            .get_bit(self.fault_vector.val().index());
         self.double_fault.next = self.delivering.q.val()
-            & ((self.first_contributes.val() & self.second_contributes.val())
-                | ((self.vector_reg.q.val() == 14)
-                    & (!self.software_reg.q.val())
+            & ((self.first_contributes.q.val() & self.second_contributes.val())
+                | (self.first_is_page_fault.q.val()
                     & (self.second_contributes.val() | self.second_is_page_fault.val())));
         self.gives_up.next = self.delivering.q.val()
-            & (!self.software_reg.q.val())
-            & (self.vector_reg.q.val() == 8)
+            & self.first_is_double_fault.q.val()
             & (self.second_contributes.val() | self.second_is_page_fault.val());
-        self.fault_has_code.next = (self.fault_vector.val() == 8)
-            | ((self.fault_vector.val() > 9) & (self.fault_vector.val() < 15))
-            | (self.fault_vector.val() == 17);
+        self.fault_has_code.next = self
+            .with_error_code
+            .val()
+            .get_bit(self.fault_vector.val().index());
         self.final_vector.next = bit_cast::<8, 5>(self.fault_vector.val());
         self.final_code.next = self.fault_code.val();
         self.final_has_code.next = self.fault_has_code.val();
@@ -252,7 +289,33 @@ impl Logic for Events {
         self.delivered_vector.next = self.final_vector.val();
         self.delivered_code.next = self.final_code.val();
         self.delivered_has_code.next = self.final_has_code.val() & !self.real_mode.val();
-        self.set_single_step.next = self.takes_trap.val();
+        // Data breakpoints: what the processor accesses to deliver an event does not count.
+        self.hits.next = self.hits_reg.q.val();
+        if self.retires.val() & !self.delivering.q.val() {
+            self.hits.next = self.hits_reg.q.val() | self.data_hits.val();
+        }
+        self.hits_reg.d.next = self.hits.val();
+        if self.task_traps.val() {
+            self.task_trap_reg.d.next = true;
+        }
+        self.debug_fault.next =
+            self.takes_fault.val() & (self.fault_vector.val() == 1) & !self.double_fault.val();
+        self.debug_exception.next = self.takes_trap.val() | self.debug_fault.val();
+        self.debug_status.next = bit_cast::<16, 4>(self.hits_reg.q.val());
+        if self.takes_trap.val() {
+            if self.step_reg.q.val() | (self.boundary.val() & self.stepping.q.val()) {
+                self.debug_status.next = bit_cast::<16, 4>(self.hits_reg.q.val()) | 0x4000;
+            }
+            if self.task_trap_reg.q.val() {
+                self.debug_status.next = bit_cast::<16, 4>(self.hits_reg.q.val()) | 0x8000;
+            }
+        } else {
+            self.debug_status.next = bit_cast::<16, 4>(self.code_hits.val());
+            if self.code_hits.val() == 0 {
+                // Access to a debug register.
+                self.debug_status.next = 0x2000.into();
+            }
+        }
         self.steps.next = self.stepping.q.val();
         if self.retires_first.val() & !self.delivering.q.val() {
             self.steps.next = self.single_step.val();
@@ -270,7 +333,10 @@ impl Logic for Events {
         if self.retires_last.val() {
             self.delivering.d.next = false;
             self.stepped.d.next = true;
-            self.trap_pending.d.next = self.steps.val() & !self.loads_stack.val();
+            self.trap_pending.d.next =
+                (self.steps.val() | self.hits.val().any() | self.task_trap_reg.q.val())
+                    & !self.loads_stack.val();
+            self.step_reg.d.next = self.steps.val();
             // STI shields only if it is what sets IF.
             self.shadow_reg.d.next =
                 self.shadow.val() & (self.loads_stack.val() | !self.interrupts_enabled.val());
@@ -283,6 +349,9 @@ impl Logic for Events {
             self.resume_flag_reg.d.next = false;
             self.stepping.d.next = false;
             self.software_reg.d.next = !self.interrupt_one.val();
+            self.first_contributes.d.next = false;
+            self.first_is_page_fault.d.next = false;
+            self.first_is_double_fault.d.next = false;
             self.external_reg.d.next = self.interrupt_one.val();
             self.delivering.d.next = true;
         }
@@ -293,12 +362,25 @@ impl Logic for Events {
         {
             self.vector_reg.d.next = self.final_vector.val();
             self.error_reg.d.next = self.final_code.val();
+            self.first_contributes.d.next =
+                self.takes_fault.val() & self.second_contributes.val() & !self.double_fault.val();
+            self.first_is_page_fault.d.next =
+                self.takes_fault.val() & self.second_is_page_fault.val() & !self.double_fault.val();
+            self.first_is_double_fault.d.next = self.takes_fault.val()
+                & (self.double_fault.val()
+                    | self
+                        .double_faults
+                        .val()
+                        .get_bit(self.fault_vector.val().index()));
             self.has_error_reg.d.next = self.final_has_code.val() & !self.real_mode.val();
             self.saved_eip_reg.d.next = self.eip.val();
             self.software_reg.d.next = false;
             self.external_reg.d.next = true;
             self.delivering.d.next = true;
             self.trap_pending.d.next = false;
+            self.hits_reg.d.next = 0.into();
+            self.task_trap_reg.d.next = false;
+            self.step_reg.d.next = false;
             self.stepping.d.next = false;
             self.halted_reg.d.next = false;
             // SDM Vol. 3B, "Instruction-Breakpoint Exception Condition": faults save RF set, and whatever comes
@@ -350,6 +432,7 @@ impl Logic for Events {
         self.saved_eip.next = self.saved_eip_reg.q.val();
         self.saves_resume_flag.next = self.resume_flag_reg.q.val() & self.delivering.q.val();
         self.software.next = self.software_reg.q.val();
+        self.delivering_event.next = self.delivering.q.val();
         self.external.next = self.external_reg.q.val() & self.delivering.q.val();
 
         if self.reset_pending.q.val() {
@@ -360,8 +443,14 @@ impl Logic for Events {
         if self.reset.val() {
             self.reset_pending.d.next = true;
             self.delivering.d.next = false;
+            self.first_contributes.d.next = false;
+            self.first_is_page_fault.d.next = false;
+            self.first_is_double_fault.d.next = false;
             self.stepping.d.next = false;
             self.trap_pending.d.next = false;
+            self.step_reg.d.next = false;
+            self.hits_reg.d.next = 0.into();
+            self.task_trap_reg.d.next = false;
             self.shadow_reg.d.next = false;
             self.nmi_pending.d.next = false;
             self.nmi_blocked.d.next = false;

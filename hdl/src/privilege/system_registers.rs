@@ -30,9 +30,14 @@ pub struct SystemRegisters {
     pub write_cr2: Signal<In, Bit>,
     pub cr2_data: Signal<In, Bits<32>>,
     pub clear_task_switched: Signal<In, Bit>,
+    /// EFLAGS is read by PUSHF, which does not show RF and VM.
+    pub pushes_flags: Signal<In, Bit>,
+    /// A debug exception is being delivered, with these bits of DR6.
+    pub debug_exception: Signal<In, Bit>,
+    pub debug_status: Signal<In, Bits<16>>,
+    /// A task switch commits: local breakpoints end.
+    pub switches_task: Signal<In, Bit>,
     pub invalidate_caches: Signal<In, Bit>,
-    /// A single-step trap is being delivered.
-    pub set_single_step: Signal<In, Bit>,
     /// RDMSR, WRMSR: the MSR number; the register it names is read and written as `SELECTED_MSR`.
     pub select_msr: Signal<In, Bit>,
     pub msr_number: Signal<In, Bits<32>>,
@@ -42,6 +47,11 @@ pub struct SystemRegisters {
     pub cr0: Signal<Out, Bits<32>>,
     pub cr3: Signal<Out, Bits<32>>,
     pub cr4: Signal<Out, Bits<32>>,
+    pub dr0: Signal<Out, Bits<32>>,
+    pub dr1: Signal<Out, Bits<32>>,
+    pub dr2: Signal<Out, Bits<32>>,
+    pub dr3: Signal<Out, Bits<32>>,
+    pub dr7: Signal<Out, Bits<32>>,
     pub sysenter_cs: Signal<Out, Bits<16>>,
     pub sysenter_eip: Signal<Out, Bits<32>>,
     pub tsc: Signal<Out, Bits<64>>,
@@ -73,10 +83,12 @@ pub struct SystemRegisters {
     msr_select_reg: DFF<Bits<8>>,
     caches_flush_reg: DFF<Bit>,
     msr_value_reg: DFF<Bits<32>>,
+    selected_tsc_reg: DFF<Bit>,
     // wires
     tsc_next: Signal<Local, Bits<64>>,
     actual_write: Signal<Local, Bits<8>>,
     selected: Signal<Local, Bits<8>>,
+    shown_flags: Signal<Local, Bits<32>>,
 }
 
 impl Logic for SystemRegisters {
@@ -102,11 +114,17 @@ impl Logic for SystemRegisters {
             tsc_high_reg,
             msr_select_reg,
             msr_value_reg,
-            caches_flush_reg
+            caches_flush_reg,
+            selected_tsc_reg
         );
         self.cr0.next = self.cr0_reg.q.val();
         self.cr3.next = self.cr3_reg.q.val();
         self.cr4.next = self.cr4_reg.q.val();
+        self.dr0.next = self.dr0_reg.q.val();
+        self.dr1.next = self.dr1_reg.q.val();
+        self.dr2.next = self.dr2_reg.q.val();
+        self.dr3.next = self.dr3_reg.q.val();
+        self.dr7.next = self.dr7_reg.q.val();
         self.sysenter_cs.next = self.sysenter_cs_reg.q.val().get_bits::<16>(0);
         self.sysenter_eip.next = self.sysenter_eip_reg.q.val();
         self.tsc.next = self.tsc_reg.q.val();
@@ -135,6 +153,7 @@ impl Logic for SystemRegisters {
 
         // The value of the MSR that was selected, of this clock if that was before the clock before.
         self.tsc_next.next = self.tsc_reg.q.val() + 1;
+        self.selected_tsc_reg.d.next = self.msr_select_reg.q.val() == TSC_LOW;
         match self.msr_select_reg.q.val().into() {
             SYSENTER_CS => {
                 self.msr_value_reg.d.next = self.sysenter_cs_reg.q.val();
@@ -151,6 +170,10 @@ impl Logic for SystemRegisters {
         }
 
         // Read.
+        self.shown_flags.next = self.eflags.val();
+        if self.pushes_flags.val() {
+            self.shown_flags.next = self.eflags.val() & 0x00FC_FFFF;
+        }
         self.value.next = 0.into();
         match self.number.val().get_bits::<4>(4).index() {
             2 => {
@@ -172,7 +195,7 @@ impl Logic for SystemRegisters {
                 self.value.next = self.eip.val();
             }
             EFLAGS => {
-                self.value.next = self.eflags.val()
+                self.value.next = self.shown_flags.val()
                     | (bit_cast::<32, 1>(self.event_resume_flag.val().into()) << 16);
             }
             CPL => {
@@ -236,7 +259,7 @@ impl Logic for SystemRegisters {
             }
             SELECTED_MSR_HIGH => {
                 // Only the time stamp counter is wider than 32 bits.
-                if self.msr_select_reg.q.val() == TSC_LOW {
+                if self.selected_tsc_reg.q.val() {
                     self.value.next = self.tsc_high_reg.q.val();
                 }
             }
@@ -374,14 +397,25 @@ impl Logic for SystemRegisters {
         if self.clear_task_switched.val() {
             self.cr0_reg.d.next = self.cr0_reg.q.val() & 0xFFFF_FFF7_u64;
         }
-        if self.set_single_step.val() {
-            self.dr6_reg.d.next = self.dr6_reg.q.val() | 0x4000;
+        if self.debug_exception.val() {
+            // BD and BS stay until software clears them; the breakpoints and BT are those of the last exception.
+            self.dr6_reg.d.next = (self.dr6_reg.q.val() & 0xFFFF_6FF0_u64)
+                | bit_cast::<32, 16>(self.debug_status.val());
+            // The handler may use the debug registers.
+            self.dr7_reg.d.next = self.dr7_reg.q.val() & 0xFFFF_DFFF_u64;
+        }
+        if self.switches_task.val() {
+            self.dr7_reg.d.next = self.dr7_reg.q.val() & 0xFFFF_FEAA_u64;
         }
         if self.reset.val() {
             self.cr0_reg.d.next = 0x6000_0010.into();
             self.cr2_reg.d.next = 0.into();
             self.cr3_reg.d.next = 0.into();
             self.cr4_reg.d.next = 0.into();
+            self.dr0_reg.d.next = 0.into();
+            self.dr1_reg.d.next = 0.into();
+            self.dr2_reg.d.next = 0.into();
+            self.dr3_reg.d.next = 0.into();
             self.dr6_reg.d.next = 0xFFFF_0FF0_u64.into();
             self.dr7_reg.d.next = 0x400.into();
             self.sysenter_cs_reg.d.next = 0.into();

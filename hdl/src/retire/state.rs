@@ -23,6 +23,10 @@ pub struct State {
     pub new_level: Signal<In, Bits<2>>,
     // from elsewhere
     pub real_mode: Signal<In, Bit>,
+    /// Real or virtual-8086 mode, and in that no event is being delivered: selectors are a sixteenth of a base.
+    pub real_segments: Signal<In, Bit>,
+    /// An event begins: nothing is left of a task switch.
+    pub event_begins: Signal<In, Bit>,
     pub sysenter_cs: Signal<In, Bits<16>>,
     /// The segment registers' execute port shows segment `drop_segment`.
     pub read_segment_access: Signal<In, Bits<16>>,
@@ -36,12 +40,18 @@ pub struct State {
     pub eip: Signal<Out, Bits<32>>,
     pub cpl: Signal<Out, Bits<2>>,
     pub iopl: Signal<Out, Bits<2>>,
+    /// A task switch goes on in the new task.
+    pub switching: Signal<Out, Bit>,
+    /// A task switch commits.
+    pub switches_task: Signal<Out, Bit>,
     pub descriptor: Signal<Out, Bits<64>>,
     pub code_level: Signal<Out, Bits<2>>,
     pub checked_code_limit: Signal<Out, Bits<32>>,
     pub checked_code_base: Signal<Out, Bits<32>>,
     pub new_stack_selector: Signal<Out, Bits<16>>,
     pub task_selector: Signal<Out, Bits<16>>,
+    /// The task register holds a TSS of 16 bits.
+    pub task16: Signal<Out, Bit>,
     /// A return to the level of the checked code drops data segments.
     pub drops_segments: Signal<Out, Bit>,
     // the code and stack segments
@@ -83,6 +93,10 @@ pub struct State {
     code32_reg: DFF<Bit>,
     stack32_reg: DFF<Bit>,
     task_selector_reg: DFF<Bits<16>>,
+    task16_reg: DFF<Bit>,
+    switching_reg: DFF<Bit>,
+    /// The instruction has loaded EFLAGS with RF, which counts for the one behind it.
+    returning_reg: DFF<Bit>,
     /// The outermost level whose return leaves the segment as it is.
     es_keeps_reg: DFF<Bits<2>>,
     ds_keeps_reg: DFF<Bits<2>>,
@@ -104,6 +118,7 @@ pub struct State {
     flags_next: Signal<Local, Bits<32>>,
     write_all: Signal<Local, Bit>,
     real_load: Signal<Local, Bit>,
+    virtual_load: Signal<Local, Bit>,
     number: Signal<Local, Bits<8>>,
     writes_system: Signal<Local, Bit>,
     data: Signal<Local, Bits<32>>,
@@ -133,6 +148,9 @@ impl Logic for State {
             code32_reg,
             stack32_reg,
             task_selector_reg,
+            task16_reg,
+            switching_reg,
+            returning_reg,
             es_keeps_reg,
             ds_keeps_reg,
             fs_keeps_reg,
@@ -146,6 +164,8 @@ impl Logic for State {
         self.code_level.next = self.code_level_reg.q.val();
         self.new_stack_selector.next = self.stack_selector_reg.q.val();
         self.task_selector.next = self.task_selector_reg.q.val();
+        self.task16.next = self.task16_reg.q.val();
+        self.switching.next = self.switching_reg.q.val();
         self.code_raw_limit.next = bit_cast::<20, 16>(self.code_reg.q.val().get_bits::<16>(0))
             | (bit_cast::<20, 4>(self.code_reg.q.val().get_bits::<4>(48)) << 16);
         self.checked_code_base.next = bit_cast::<32, 24>(self.code_reg.q.val().get_bits::<24>(16))
@@ -155,7 +175,7 @@ impl Logic for State {
             self.checked_code_limit.next =
                 (bit_cast::<32, 20>(self.code_raw_limit.val()) << 12) | 0xFFF;
         }
-        if self.real_mode.val() {
+        if self.real_segments.val() {
             self.checked_code_limit.next = self.code_limit_reg.q.val();
         }
         self.code_base.next = self.code_base_reg.q.val();
@@ -182,6 +202,13 @@ impl Logic for State {
             | (self.op.val().control == Control::CommitReturn)
         {
             self.may_change.next = self.may_change_by_level.val() | 0x0025_4DD5;
+        }
+        // Level 0 returns to virtual-8086 mode.
+        if (self.op.val().control == Control::ReturnFlags)
+            & (self.cpl_reg.q.val() == 0)
+            & !self.real_mode.val()
+        {
+            self.may_change.next = 0x0027_7FD5.into();
         }
         self.entered.next = self.eflags_reg.q.val() & 0xFFFC_BEFF_u64;
         if self.interrupt_gate_reg.q.val() | self.real_mode.val() {
@@ -224,15 +251,36 @@ impl Logic for State {
             }
             _ => {}
         }
-        self.eflags_next.next = (self.flags_next.val() & 0x003E_7FD5) | 2;
+        // Bit 1 is one, bits 3, 5, 15 and 22 up are zero.
+        self.eflags_next.next = (self.flags_next.val() & 0x003F_7FD5) | 2;
+        if self.op.val().last & !self.returning_reg.q.val() {
+            // The next instruction is not shielded by RF any more.
+            self.eflags_next.next = (self.flags_next.val() & 0x003E_7FD5) | 2;
+        }
         if self.retires.val() {
-            // Bit 1 is one, bits 3, 5, 15 and 22 up are zero.
-            self.eflags_reg.d.next = (self.flags_next.val() & 0x003F_7FD5) | 2;
+            self.eflags_reg.d.next = self.eflags_next.val();
             if self.op.val().last {
                 self.eip_reg.d.next = self.next_eip.val();
-                // The next instruction is not shielded by RF any more.
-                self.eflags_reg.d.next = (self.flags_next.val() & 0x003E_7FD5) | 2;
+                self.returning_reg.d.next = false;
+                self.switching_reg.d.next = false;
             }
+        }
+        self.switches_task.next =
+            self.retires_control.val() & (self.op.val().control == Control::CommitTask);
+        if self.switches_task.val() {
+            self.eip_reg.d.next = self.register_b.val();
+            self.switching_reg.d.next = true;
+            self.returning_reg.d.next = true;
+        }
+        if self.retires_control.val()
+            & ((self.op.val().control == Control::ReturnFlags)
+                | (self.op.val().control == Control::CommitReturn))
+        {
+            self.returning_reg.d.next = true;
+        }
+        if self.event_begins.val() {
+            self.switching_reg.d.next = false;
+            self.returning_reg.d.next = false;
         }
 
         // Descriptors under way.
@@ -277,6 +325,7 @@ impl Logic for State {
         self.chosen.next = self.descriptor_reg.q.val();
         self.write_all.next = false;
         self.real_load.next = false;
+        self.virtual_load.next = false;
         self.flat.next = false;
         self.flat_ring.next = 0.into();
         self.drops.next = false;
@@ -285,8 +334,13 @@ impl Logic for State {
         if self.retires_control.val() {
             match self.op.val().control {
                 Control::LoadSegment => {
-                    self.write_all.next = !self.real_mode.val();
-                    self.real_load.next = self.real_mode.val();
+                    self.write_all.next = !self.real_segments.val();
+                    self.real_load.next = self.real_segments.val();
+                    self.virtual_load.next = self.eflags_reg.q.val().get_bit(17);
+                }
+                Control::LoadVirtual => {
+                    self.real_load.next = true;
+                    self.virtual_load.next = true;
                 }
                 Control::ClearSegment => {
                     self.write_selector.next = true;
@@ -312,11 +366,12 @@ impl Logic for State {
                     self.selector.next = self.stack_selector_reg.q.val();
                 }
                 Control::LoadCode => {
-                    self.write_all.next = !self.real_mode.val();
-                    self.real_load.next = self.real_mode.val();
+                    self.write_all.next = !self.real_segments.val();
+                    self.real_load.next = self.real_segments.val();
+                    self.virtual_load.next = self.eflags_reg.q.val().get_bit(17);
                     self.write_segment.next = 1.into();
                     self.chosen.next = self.code_reg.q.val();
-                    if !self.real_mode.val() {
+                    if !self.real_segments.val() {
                         self.selector.next = (self.a.val().get_bits::<16>(0) & 0xFFFC)
                             | bit_cast::<16, 2>(self.code_level_reg.q.val());
                         self.level_loaded.next = self.code_level_reg.q.val();
@@ -407,6 +462,13 @@ impl Logic for State {
             self.write_selector.next = true;
             self.write_base.next = true;
             self.base.next = self.real_base.val();
+            if self.virtual_load.val() {
+                // 64 KB of data of level 3, whatever it is used for.
+                self.write_limit.next = true;
+                self.write_access.next = true;
+                self.limit.next = 0xFFFF.into();
+                self.access.next = 0xF3.into();
+            }
         }
         if self.flat.val() {
             self.write_selector.next = true;
@@ -483,6 +545,9 @@ impl Logic for State {
         if (self.write_segment.val() == 7) & self.write_selector.val() {
             self.task_selector_reg.d.next = self.selector.val();
         }
+        if (self.write_segment.val() == 7) & self.write_access.val() {
+            self.task16_reg.d.next = !self.access.val().get_bit(3);
+        }
         // Only far transfers go on at another base in the same clock.
         self.code_base_next.next = self.code_base_reg.q.val();
         if self.write_segment.val() == 1 {
@@ -498,20 +563,20 @@ impl Logic for State {
         }
         self.cpl_reg.d.next = self.level_loaded.val();
 
-        // The debugger.
-        if self.debug_write.val() {
-            match self.debug_register.val().into() {
-                EIP => {
-                    self.eip_reg.d.next = self.debug_write_data.val();
-                }
+        // The debugger and task switches.
+        if self.writes_system.val() {
+            match self.number.val().into() {
                 EFLAGS => {
-                    self.eflags_reg.d.next = (self.debug_write_data.val() & 0x003F_7FD5) | 2;
+                    self.eflags_reg.d.next = (self.data.val() & 0x003F_7FD5) | 2;
                 }
                 CPL => {
-                    self.cpl_reg.d.next = self.debug_write_data.val().get_bits::<2>(0);
+                    self.cpl_reg.d.next = self.data.val().get_bits::<2>(0);
                 }
                 _ => {}
             }
+        }
+        if self.debug_write.val() & (self.debug_register.val() == EIP) {
+            self.eip_reg.d.next = self.debug_write_data.val();
         }
         if self.reset.val() {
             self.eflags_reg.d.next = 2.into();
@@ -521,6 +586,8 @@ impl Logic for State {
             self.code_base_reg.d.next = 0xFFFF_0000_u64.into();
             self.code32_reg.d.next = false;
             self.stack32_reg.d.next = false;
+            self.switching_reg.d.next = false;
+            self.returning_reg.d.next = false;
         }
     }
 }

@@ -22,10 +22,16 @@ pub struct SegmentCheck {
     // mode
     pub real_mode: Signal<In, Bit>,
     pub cpl: Signal<In, Bits<2>>,
+    /// A task switch goes on in the new task.
+    pub switching: Signal<In, Bit>,
+    /// The micro-op that comes from the address stage begins an instruction at a breakpoint.
+    pub breakpoint: Signal<In, Bit>,
     /// CR0.AM and EFLAGS.AC.
     pub checks_alignment: Signal<In, Bit>,
     // to the data unit
     pub access_read: Signal<Out, Bit>,
+    /// The micro-op here reads, whether it is valid or not.
+    pub reads: Signal<Out, Bit>,
     pub access_write: Signal<Out, Bit>,
     /// Only whether the access would be permitted.
     pub access_probe: Signal<Out, Bit>,
@@ -37,6 +43,8 @@ pub struct SegmentCheck {
     pub access_linear: Signal<Out, Bits<32>>,
     /// Bytes: 1, 2, 4 or 8.
     pub access_size: Signal<Out, Bits<4>>,
+    /// The access crosses into the next aligned 8 bytes.
+    pub access_crosses: Signal<Out, Bit>,
     // from the data unit
     pub page_fault: Signal<In, Bit>,
     pub page_fault_code: Signal<In, Bits<3>>,
@@ -64,6 +72,8 @@ pub struct SegmentCheck {
     table_code_reg: DFF<Bits<16>>,
     user_reg: DFF<Bit>,
     aligned_reg: DFF<Bit>,
+    crosses_reg: DFF<Bit>,
+    address_end: Signal<Local, Bits<5>>,
     // wires
     op: Signal<Local, MicroOp>,
     is_read: Signal<Local, Bit>,
@@ -102,7 +112,8 @@ impl Logic for SegmentCheck {
             esp_after_reg,
             table_code_reg,
             user_reg,
-            aligned_reg
+            aligned_reg,
+            crosses_reg
         );
         self.op.next = self.micro_op_reg.q.val();
         self.is_port.next = (self.op.val().address == AddressMode::Port)
@@ -155,11 +166,15 @@ impl Logic for SegmentCheck {
         self.on_stack.next = (self.segment_reg.q.val() == 2) | (self.segment_reg.q.val() == 10);
 
         self.access_read.next = self.valid_reg.q.val() & self.is_read.val() & !self.probes.val();
+        self.reads.next = self.is_read.val();
         self.access_probe.next = self.probes.val();
         self.access_write.next = self.is_write.val();
         self.access_io.next = self.is_port.val();
         self.access_linear.next = self.linear_reg.q.val();
         self.access_size.next = self.op.val().access_size;
+        self.access_crosses.next = self.crosses_reg.q.val();
+        self.address_end.next = bit_cast::<5, 3>(self.address_linear.val().get_bits::<3>(0))
+            + bit_cast::<5, 4>(self.address_micro_op.val().access_size);
         self.access_user.next = self.user_reg.q.val();
         self.access_blocked.next = self.op.val().fault
             | (!self.valid_reg.q.val())
@@ -188,6 +203,7 @@ impl Logic for SegmentCheck {
             }
             if ((self.segment_reg.q.val() == 7) & !self.op.val().table_access)
                 | (self.op.val().check == Check::NotNullTask)
+                | (self.switching.val() & (self.op.val().address == AddressMode::Descriptor))
             {
                 self.micro_op.next.fault_vector = 10.into();
             }
@@ -215,6 +231,12 @@ impl Logic for SegmentCheck {
         if self.takes.val() {
             self.valid_reg.d.next = true;
             self.micro_op_reg.d.next = self.address_micro_op.val();
+            // It comes before the faults that fetch and decode have found.
+            if self.breakpoint.val() {
+                self.micro_op_reg.d.next.fault = true;
+                self.micro_op_reg.d.next.fault_vector = 1.into();
+                self.micro_op_reg.d.next.fault_code = 0.into();
+            }
             // The level changes only with a flush, so it can be asked for a clock early.
             self.user_reg.d.next =
                 (self.cpl.val() == 3) & !self.address_micro_op.val().system_access;
@@ -224,6 +246,7 @@ impl Logic for SegmentCheck {
             self.bytes_reg.d.next = self.address_bytes.val();
             self.effective_reg.d.next = self.address_effective.val();
             self.linear_reg.d.next = self.address_linear.val();
+            self.crosses_reg.d.next = self.address_end.val() > 8;
             self.limit_reg.d.next = self.address_limit.val();
             self.access_reg.d.next = self.address_access.val();
             self.segment_reg.d.next = self.address_segment.val();

@@ -282,10 +282,10 @@ impl Logic for Chip {
         self.data_router.core_request.next = self.cpu.data_request.val();
         self.data_router.core_io.next = self.cpu.data_io.val();
         self.cpu.data_wait.next = self.data_router.core_wait.val();
-        self.cpu.data_read_data.next = self.data_router.core_read_data.val();
+        self.cpu.data_read_data.next = self.data_read_data.val();
+        self.cpu.data_io_read_data.next = self.peripherals.read_data.val();
         self.data_request.next = self.data_router.memory_request.val();
         self.data_router.memory_wait.next = self.data_wait.val();
-        self.data_router.memory_read_data.next = self.data_read_data.val();
 
         // devices
         self.peripherals.request.next = self.data_router.io_request.val();
@@ -293,7 +293,6 @@ impl Logic for Chip {
         self.peripherals.address.next = self.cpu.data_address.val();
         self.peripherals.byte_enable.next = self.cpu.data_byte_enable.val();
         self.peripherals.write_data.next = self.cpu.data_write_data.val();
-        self.data_router.io_read_data.next = self.peripherals.read_data.val();
         self.data_router.io_wait.next = self.peripherals.busy.val();
         self.cpu.interrupt_request.next = self.peripherals.interrupt_request.val();
         self.peripherals.interrupt_acknowledge.next = self.cpu.interrupt_acknowledge.val();

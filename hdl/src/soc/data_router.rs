@@ -14,15 +14,12 @@ pub struct DataRouter {
     pub core_request: Signal<In, Bit>,
     pub core_io: Signal<In, Bit>,
     pub core_wait: Signal<Out, Bit>,
-    pub core_read_data: Signal<Out, Bits<64>>,
     // to memory
     pub memory_request: Signal<Out, Bit>,
     pub memory_wait: Signal<In, Bit>,
-    pub memory_read_data: Signal<In, Bits<64>>,
     // to the I/O bus
     pub io_request: Signal<Out, Bit>,
     pub io_wait: Signal<In, Bit>,
-    pub io_read_data: Signal<In, Bits<64>>,
     // state
     memory_outstanding_reg: DFF<Bit>,
     io_outstanding_reg: DFF<Bit>,
@@ -44,10 +41,6 @@ impl Logic for DataRouter {
             self.core_request.val() & self.core_io.val() & !self.memory_busy.val();
 
         self.core_wait.next = self.memory_busy.val() | self.io_busy.val();
-        self.core_read_data.next = self.memory_read_data.val();
-        if self.io_outstanding_reg.q.val() {
-            self.core_read_data.next = self.io_read_data.val();
-        }
 
         if !self.memory_busy.val() {
             self.memory_outstanding_reg.d.next = self.memory_request.val();

@@ -51,8 +51,9 @@ pub struct Peripherals {
     timer: IntervalTimer,
     interrupts: InterruptControllers,
     system_ports: SystemPorts,
-    // state: the line takes long to say what it says
+    // state: what takes long to say what it says
     uart_line_reg: DFF<Bit>,
+    request_reg: DFF<Bit>,
 }
 
 impl Peripherals {
@@ -93,6 +94,7 @@ impl Peripherals {
             interrupts: Default::default(),
             system_ports: Default::default(),
             uart_line_reg: Default::default(),
+            request_reg: Default::default(),
         }
     }
 }
@@ -106,7 +108,7 @@ impl Default for Peripherals {
 impl Logic for Peripherals {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, uart_line_reg);
+        dff_setup!(self, clock, uart_line_reg, request_reg);
         clock!(self, clock, io_bus, uart, timer, interrupts, system_ports);
         self.io_bus.reset.next = self.reset.val();
         self.uart.reset.next = self.reset.val();
@@ -170,7 +172,8 @@ impl Logic for Peripherals {
         self.interrupts.lines.next = bit_cast::<16, 1>(self.timer.interrupt_line.val().into())
             | (bit_cast::<16, 1>(self.uart_line_reg.q.val().into()) << IRQ_COM1)
             | self.external_lines.val();
-        self.interrupt_request.next = self.interrupts.interrupt_request.val();
+        self.request_reg.d.next = self.interrupts.interrupt_request.val();
+        self.interrupt_request.next = self.request_reg.q.val();
         self.interrupts.interrupt_acknowledge.next = self.interrupt_acknowledge.val();
         self.interrupt_vector.next = self.interrupts.interrupt_vector.val();
 

@@ -92,6 +92,8 @@ pub struct SdramMemory {
     // wires
     instruction_waits: Signal<Local, Bit>,
     data_waits: Signal<Local, Bit>,
+    instruction_kept: Signal<Local, Bits<64>>,
+    data_kept: Signal<Local, Bits<64>>,
 }
 
 impl SdramMemory {
@@ -150,6 +152,8 @@ impl SdramMemory {
             sdram: Sdram::new(options.clock_hz),
             instruction_waits: Default::default(),
             data_waits: Default::default(),
+            instruction_kept: Default::default(),
+            data_kept: Default::default(),
         }
     }
 
@@ -217,11 +221,16 @@ impl Logic for SdramMemory {
             self.instruction_from_ram_reg.d.next = self.instruction_in_ram.val();
             self.instruction_from_rom_reg.d.next = self.instruction_in_rom.val();
         }
-        self.instruction_data.next = 0xFFFF_FFFF_FFFF_FFFF_u64.into();
+        // What is late in the clock passes one choice.
+        self.instruction_kept.next = 0xFFFF_FFFF_FFFF_FFFF_u64.into();
         if self.instruction_from_ram_reg.q.val() {
-            self.instruction_data.next = self.instruction_cache.read_data.val();
+            self.instruction_kept.next = self.instruction_cache.kept_data.val();
         } else if self.instruction_from_rom_reg.q.val() {
-            self.instruction_data.next = self.instruction_rom.data.val();
+            self.instruction_kept.next = self.instruction_rom.data.val();
+        }
+        self.instruction_data.next = self.instruction_kept.val();
+        if self.instruction_from_ram_reg.q.val() & self.instruction_cache.from_array.val() {
+            self.instruction_data.next = self.instruction_cache.array_data.val();
         }
 
         // data port
@@ -245,11 +254,16 @@ impl Logic for SdramMemory {
             self.data_from_ram_reg.d.next = self.data_in_ram.val();
             self.data_from_rom_reg.d.next = self.data_in_rom.val();
         }
-        self.data_read_data.next = 0xFFFF_FFFF_FFFF_FFFF_u64.into();
+        // What is late in the clock passes one choice.
+        self.data_kept.next = 0xFFFF_FFFF_FFFF_FFFF_u64.into();
         if self.data_from_ram_reg.q.val() {
-            self.data_read_data.next = self.data_cache.read_data.val();
+            self.data_kept.next = self.data_cache.kept_data.val();
         } else if self.data_from_rom_reg.q.val() {
-            self.data_read_data.next = self.data_rom.data.val();
+            self.data_kept.next = self.data_rom.data.val();
+        }
+        self.data_read_data.next = self.data_kept.val();
+        if self.data_from_ram_reg.q.val() & self.data_cache.from_array.val() {
+            self.data_read_data.next = self.data_cache.array_data.val();
         }
 
         // Every store is seen by the instruction cache.

@@ -91,6 +91,7 @@ impl Logic for WishboneCore {
         self.bridge.data_byte_enable.next = self.cpu.data_byte_enable.val();
         self.bridge.data_write_data.next = self.cpu.data_write_data.val();
         self.cpu.data_read_data.next = self.bridge.data_read_data.val();
+        self.cpu.data_io_read_data.next = self.bridge.data_read_data.val();
         self.cpu.data_wait.next = self.bridge.data_wait.val();
 
         // bus

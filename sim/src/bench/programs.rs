@@ -54,6 +54,9 @@ const BINARIES: &[(&str, &[u8])] = &[
     program!("mix"),
 ];
 
+/// What compiled and linked the binaries, a line each.
+pub const COMPILER: &str = include_str!("../../bench/compiler.txt");
+
 /// All programs.
 pub fn all() -> Vec<Program> {
     BINARIES

@@ -249,6 +249,8 @@ fn programs_text(rows: &[Counted]) -> String {
         programs::geometric_mean_of_cpi(rows)
     )
     .unwrap();
+    let compiler = programs::COMPILER.trim().replace('\n', ", ");
+    writeln!(text, "compiled by {compiler}").unwrap();
     text + &stalls_text(rows)
 }
 

@@ -542,6 +542,62 @@ fn two_contributory_faults_are_a_double_fault() {
 }
 
 #[test]
+fn faults_on_the_way_to_a_handler_combine_as_the_table_says() {
+    use spec::exceptions::{Combination, combination};
+    // An instruction of ring 0 for each. The second comes from the first one's gate, or from the stack.
+    #[rustfmt::skip]
+    let firsts: &[(u8, Code)] = &[
+        (exceptions::DE, |a| a.div(ecx)),
+        (exceptions::BR, |a| a.db(&[0x62, 0x03])),
+        (exceptions::UD, |a| a.ud2()),
+        (exceptions::NM, |a| a.wait()),
+        (exceptions::NP, |a| a.mov(ds, dx)),
+        (exceptions::SS, |a| a.mov(eax, dword_ptr(edi).ss())),
+        (exceptions::GP, |a| a.mov(eax, dword_ptr(edi).es())),
+        (exceptions::PF, |a| a.mov(eax, dword_ptr(esi))),
+    ];
+    let mut guest = Guest::new(None);
+    for (first, code) in firsts {
+        for second in [exceptions::NP, exceptions::PF] {
+            guest.begin(0);
+            guest.set(1, 0);
+            guest.set(2, selector::ABSENT_DATA.into());
+            guest.set(6, ABSENT_PAGE);
+            guest.set(7, 0xFFFF_FFFE);
+            // BOUND: the index is below the lower bound.
+            guest.poke(DATA, 1);
+            guest.set(0, 0);
+            let not_switched = guest.get(number::CR0);
+            guest.set(number::CR0, not_switched | 0xA);
+            if second == exceptions::NP {
+                let gate = spec::segments::gate(selector::CODE_0, 0, 0x0E, 0);
+                guest.gate(*first, gate);
+            } else {
+                // What is pushed.
+                guest.set(4, ABSENT_PAGE + 0x800);
+            }
+            guest.program(*code);
+            guest.machine().drain_retired();
+            guest.machine().invalidate();
+            guest.machine().step().ok();
+            let records = guest.machine().drain_retired();
+            let vectors: Vec<u8> = records
+                .iter()
+                .filter(|record| record.exception)
+                .map(|record| record.vector)
+                .collect();
+            let severity = |vector| exceptions::by_vector(vector).expect("a row").severity;
+            let third = match combination(severity(*first), severity(second)) {
+                Combination::Second => second,
+                Combination::DoubleFault => exceptions::DF,
+                Combination::Shutdown => panic!("only behind a double fault"),
+            };
+            assert_eq!(vectors[..2], [*first, third], "{first} then {second}");
+        }
+    }
+}
+
+#[test]
 fn a_third_fault_shuts_down_and_reset_starts_again() {
     let mut guest = Guest::new(None);
     for ring in [0, 3] {
