@@ -1,6 +1,6 @@
 //! Linux by its 32-bit boot protocol: the protected-mode part at 1 MB, entered with ESI at the zero page.
 
-use super::{Entry, Fields, HIGH_MEMORY, Kernel, PAGE, read16, read32, usable};
+use super::{Entry, Fields, HIGH_MEMORY, Kernel, Loads, PAGE, read16, read32, usable};
 
 /// Where the zero page is put, and the command line behind it.
 const ZERO_PAGE: u32 = 0x9_0000;
@@ -44,7 +44,7 @@ pub fn is_bzimage(file: &[u8]) -> bool {
 }
 
 /// What lies in RAM, and the kernel's first registers.
-pub fn load(kernel: &Kernel) -> Result<(Vec<(u32, Vec<u8>)>, Entry), String> {
+pub fn load(kernel: &Kernel) -> Result<(Loads, Entry), String> {
     let file = kernel.file;
     let version = read16(file, field::VERSION).unwrap_or(0);
     let new_enough = |since: u16| version >= since;

@@ -39,6 +39,9 @@ pub struct Kernel<'a> {
     pub ram_bytes: u32,
 }
 
+/// What lies in RAM: physical addresses and bytes.
+type Loads = Vec<(u32, Vec<u8>)>;
+
 /// A machine that is about to enter a kernel.
 #[derive(Debug, Clone)]
 pub struct Started {

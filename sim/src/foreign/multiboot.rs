@@ -1,6 +1,6 @@
 //! Multiboot, version 1: finds the header, loads the segments, and tells the kernel what it was given.
 
-use super::{Entry, Fields, INFORMATION_END, Kernel, PAGE, read16, read32, usable};
+use super::{Entry, Fields, INFORMATION_END, Kernel, Loads, PAGE, read16, read32, usable};
 
 /// What the header begins with; it lies in the first [`SEARCHED`] bytes, at a multiple of 4.
 const HEADER_MAGIC: u32 = 0x1BAD_B002;
@@ -30,7 +30,7 @@ struct Segment {
 }
 
 /// What lies in RAM, and the kernel's first registers.
-pub fn load(kernel: &Kernel) -> Result<(Vec<(u32, Vec<u8>)>, Entry), String> {
+pub fn load(kernel: &Kernel) -> Result<(Loads, Entry), String> {
     let file = kernel.file;
     let header = header(kernel)?;
     let flags = read32(file, header + 4).unwrap_or(0);
