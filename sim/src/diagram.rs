@@ -264,23 +264,25 @@ fn follow(clocks: &[Seen]) -> Vec<Way> {
             handed.push_back(way);
         }
         let furthest = |way: usize| (0..5).rev().find(|&stage| held[stage] == Some(way));
-        for way in 0..ways.len() {
-            let Some(stage) = furthest(way) else { continue };
-            let (letters, begin) = (ways[way].letters.len(), ways[way].begin);
+        for (number, way) in ways.iter_mut().enumerate() {
+            let Some(stage) = furthest(number) else {
+                continue;
+            };
+            let (letters, begin) = (way.letters.len(), way.begin);
             for _ in begin + letters as u64..clock.cycle {
-                ways[way].letters.push('-');
+                way.letters.push('-');
             }
-            let stays = ways[way]
+            let stays = way
                 .letters
                 .last()
                 .is_some_and(|last| last.eq_ignore_ascii_case(&STAGES[stage]));
             let letter = match (stage, &clock.retired) {
-                (EXECUTE, Some(record)) if record.eip == ways[way].eip => 'E',
+                (EXECUTE, Some(record)) if record.eip == way.eip => 'E',
                 (EXECUTE, _) => 'e',
                 _ if stays => STAGES[stage].to_ascii_lowercase(),
                 _ => STAGES[stage],
             };
-            ways[way].letters.push(letter);
+            way.letters.push(letter);
         }
         if let (Some(record), Some(way)) = (&clock.retired, held[EXECUTE])
             && record.eip == ways[way].eip

@@ -185,7 +185,9 @@ impl<const W: usize> Logic for TagRam<W> {
         let lines = self._tags.len();
         let (high, last, top) = (lines.trailing_zeros() - 1, lines - 1, W - 1);
         let compare = if self._at_once {
-            format!("always @(posedge clock) hit <= words[lookup_line[{high}:0]] == lookup_tag;")
+            format!(
+                "initial hit = 1'h0;\nalways @(posedge clock) hit <= words[lookup_line[{high}:0]] == lookup_tag;"
+            )
         } else {
             format!(
                 "\
@@ -193,7 +195,7 @@ reg [{top}:0] read_tag;
 reg [{top}:0] wanted_tag;
 initial begin
   read_tag = {W}'h0;
-  wanted_tag = {W}'h0;
+  wanted_tag = {W}'h1;
 end
 always @(posedge clock) begin
   read_tag <= words[lookup_line[{high}:0]];

@@ -173,6 +173,8 @@ pub struct Fetch {
     room: Signal<Local, Bit>,
     idle: Signal<Local, Bit>,
     looks_up: Signal<Local, Bit>,
+    /// `translate_linear` waits for a translation.
+    waits: Signal<Local, Bit>,
     /// A predicted branch stays in the page.
     stays: Signal<Local, Bit>,
     accepted: Signal<Local, Bit>,
@@ -375,8 +377,8 @@ impl Logic for Fetch {
         self.room.next = self.total_words.val() < 4;
         self.follows.next = self.running.q.val() & self.room.val();
         self.idle.next = self.follows.val() & !(self.predicts.val() | self.repeats.val());
-        self.translate_valid.next = self.follows.val()
-            & (self.untranslated.q.val() | (self.fresh.q.val() & self.missed.q.val()));
+        self.waits.next = self.untranslated.q.val() | (self.fresh.q.val() & self.missed.q.val());
+        self.translate_valid.next = self.follows.val() & self.waits.val();
         self.port_free.next = (!self.outstanding.q.val()) | self.answered.val();
         // Whether there is a translation is known too late for anything but the port itself.
         self.looks_up.next = self.early.val() | (self.idle.val() & !self.untranslated.q.val());
@@ -429,10 +431,11 @@ impl Logic for Fetch {
             }
         }
 
-        // A fault counts for the byte behind the last one that came.
+        // A fault counts for the byte behind the last one that came, and no other is on its way.
         self.fetch_fault.next = self.running.q.val()
             & self.translate_fault.val()
-            & self.translate_valid.val()
+            & self.waits.val()
+            & (self.words.q.val() < 4)
             & !self.outstanding.q.val();
         self.fetch_fault_code.next = self.translate_fault_code.val();
         self.fetch_fault_linear.next = self.translate_linear.val();

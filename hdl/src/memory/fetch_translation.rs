@@ -67,7 +67,7 @@ impl Logic for FetchTranslation {
         self.fault_here.next = self.fault_reg.q.val()
             & (self.linear_reg.q.val() == self.fetch_linear.val())
             & (self.user_reg.q.val() == self.fetch_user.val());
-        self.fetch_fault.next = self.fetch_valid.val() & self.fault_here.val();
+        self.fetch_fault.next = self.fault_here.val();
         self.fetch_fault_code.next = bit_cast::<3, 1>(self.present_reg.q.val().into())
             | (bit_cast::<3, 1>(self.fetch_user.val().into()) << 2);
         self.settling_reg.d.next = self.walking.val();
