@@ -194,7 +194,7 @@ pub fn program(seed: u64) -> Program {
         let stepping = random.below(8) == 0;
         let page = MATRIX_PAGE
             | if random.below(4) == 0 { 6 } else { PRESENT }
-            | random.below(4) as u32 * 2;
+            | (random.below(4) as u32 * 2);
         let start: [u32; 7] = std::array::from_fn(|_| random.word() as u32);
         let count = 1 + random.below(10);
         let draws: Vec<u64> = (0..count).map(|_| random.word()).collect();
@@ -204,7 +204,7 @@ pub fn program(seed: u64) -> Program {
             a.invlpg(byte_ptr(MATRIX_PAGE))
         });
         let iopl = random.below(4) as u32;
-        let flags = 2 | u32::from(stepping) << 8 | iopl << 12 | random.below(2) as u32 * 0x8D5;
+        let flags = 2 | u32::from(stepping) << 8 | iopl << 12 | (random.below(2) as u32 * 0x8D5);
         system.case_with_flags(ring, flags, |a| {
             let registers = [
                 gpr32::eax,
