@@ -324,6 +324,7 @@ fn memory_at_the_kernels_start_holds_the_sections_of_the_pe_files() {
                 bytes,
                 base: module.base,
                 layer: module.layer,
+                stand_ins: None,
             }
         })
         .collect();

@@ -413,16 +413,7 @@ fn the_io_bus_and_the_data_router_are_the_same_in_verilog() {
     };
     compare(&run, &mut DataRouter::default(), |top, clock| {
         top.reset.next = clock == 0;
-        draw_inputs!(
-            top,
-            random,
-            core_request,
-            core_io,
-            memory_wait,
-            memory_read_data,
-            io_wait,
-            io_read_data
-        );
+        draw_inputs!(top, random, core_request, core_io, memory_wait, io_wait);
     });
 }
 

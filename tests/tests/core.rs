@@ -266,7 +266,7 @@ fn every_block_of_the_core_is_the_same_in_verilog() {
 fn every_block_of_the_chip_is_the_same_in_verilog() {
     let run = Run {
         name: "chip",
-        clocks: 600,
+        clocks: 1000,
         clock: |chip: &mut Chip, level| chip.clock.next = level.into(),
     };
     let mut chip = Chip::new(ChipOptions {

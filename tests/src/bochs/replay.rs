@@ -7,7 +7,7 @@ use sim::machine::{Machine, MachineConfig, Stop};
 use sim::trace::{Instructions, Write, disassemble};
 
 /// EFLAGS that are compared: all that the processor has but RF, which lives between two instructions only.
-const COMPARED: u32 = 0x0027_7FD5;
+const COMPARED: u32 = 0x0026_7FD5;
 const CYCLES: u64 = 200_000;
 
 /// How a comparison ended.
