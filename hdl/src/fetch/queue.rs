@@ -110,8 +110,10 @@ pub struct Fetch {
     pub fetch_fault_linear: Signal<Out, Bits<32>>,
     // state
     running: DFF<Bit>,
-    /// The next word to ask for.
+    /// The next word to ask for, unless `goes_behind`.
     fetch_linear: DFF<Bits<32>>,
+    /// The next word to ask for is the one behind `asked_linear`.
+    goes_behind: DFF<Bit>,
     word0: DFF<FetchedWord>,
     word1: DFF<FetchedWord>,
     word2: DFF<FetchedWord>,
@@ -180,6 +182,7 @@ pub struct Fetch {
     accepted: Signal<Local, Bit>,
     goes_early: Signal<Local, Bit>,
     next_linear: Signal<Local, Bits<32>>,
+    here_linear: Signal<Local, Bits<32>>,
 }
 
 impl Fetch {
@@ -200,6 +203,7 @@ impl Logic for Fetch {
             clock,
             running,
             fetch_linear,
+            goes_behind,
             word0,
             word1,
             word2,
@@ -351,7 +355,14 @@ impl Logic for Fetch {
         }
 
         // The port: one request may be on its way besides the words that are here, and has room.
-        self.lookup_linear.next = self.fetch_linear.q.val();
+        self.next_linear.next = (self.asked_linear.q.val() & 0xFFFF_FFF8_u64) + 8;
+        self.here_linear.next = self.fetch_linear.q.val();
+        if self.goes_behind.q.val() {
+            self.here_linear.next = self.next_linear.val();
+        }
+        self.fetch_linear.d.next = self.here_linear.val();
+        self.goes_behind.d.next = false;
+        self.lookup_linear.next = self.here_linear.val();
         if self.early.val() {
             self.lookup_linear.next = self.early_linear.val();
         }
@@ -370,7 +381,7 @@ impl Logic for Fetch {
                 self.unpredicted.d.next = self.unpredicted.q.val() + 1;
             }
         }
-        self.translate_linear.next = self.fetch_linear.q.val();
+        self.translate_linear.next = self.here_linear.val();
         if self.repeats.val() {
             self.translate_linear.next = self.asked_linear.q.val();
         }
@@ -405,7 +416,6 @@ impl Logic for Fetch {
         self.asked_frame.d.next = self.address.val().get_bits::<20>(12);
         self.accepted.next = (self.looks_up.val() | self.stays.val()) & self.port_free.val();
         self.asked.d.next = self.accepted.val();
-        self.next_linear.next = (self.asks_linear.val() & 0xFFFF_FFF8_u64) + 8;
         if self.answered.val() {
             self.outstanding.d.next = false;
             self.stale.d.next = false;
@@ -422,7 +432,7 @@ impl Logic for Fetch {
             // Asked for in vain, if no redirect follows.
             self.stale.d.next = self.early.val();
             if !self.early.val() {
-                self.fetch_linear.d.next = self.next_linear.val();
+                self.goes_behind.d.next = true;
                 self.fresh.d.next = true;
                 self.asked_unpredicted.d.next = self.unpredicted.q.val() != 0;
                 if self.unpredicted.q.val() != 0 {
@@ -456,6 +466,7 @@ impl Logic for Fetch {
         if self.redirect.val() | self.stop.val() {
             self.words.d.next = 0.into();
             self.running.d.next = self.redirect.val();
+            self.goes_behind.d.next = false;
             self.fetch_linear.d.next = self.redirect_linear.val();
             self.offset.d.next = self.redirect_linear.val().get_bits::<3>(0);
             self.untranslated.d.next = false;
@@ -469,7 +480,7 @@ impl Logic for Fetch {
             }
             self.fresh.d.next = false;
             if self.goes_early.val() {
-                self.fetch_linear.d.next = self.next_linear.val();
+                self.goes_behind.d.next = true;
                 self.fresh.d.next = true;
                 self.asked_unpredicted.d.next = self.redirect_unpredicted.val();
             }
