@@ -434,6 +434,8 @@ impl Logic for Cpu {
         self.execute.memory_esp_after.next = self.memory.esp_after.val();
         self.execute.takes.next = self.hazard.execute_takes.val();
         self.execute.load_data.next = self.data.load_data.val();
+        self.execute.aligned_load.next = self.data.aligned_load.val();
+        self.execute.load_is_aligned.next = self.data.load_is_aligned.val();
         self.execute.load_ready.next = self.data.load_ready.val();
         self.execute.store_ready.next = self.data.store_ready.val();
         self.execute.base_register.next = self.address.base_register.val();
@@ -467,7 +469,7 @@ impl Logic for Cpu {
 
         // hazard
         self.hazard.issue_valid.next = self.issue.issue_valid.val();
-        self.hazard.issue_last.next = self.issue_op.val().last;
+        self.hazard.issue_last.next = self.issue.may_be_last.val();
         self.hazard.issue_predicts.next = self.issue.predicts.val();
         self.hazard.issue_may_predict.next = self.issue.may_predict.val();
         self.hazard.issue_predicted_eip.next = self.issue.predicted_eip.val();
