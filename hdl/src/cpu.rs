@@ -276,6 +276,7 @@ impl Logic for Cpu {
 
         // predecode
         self.predecode.window.next = self.fetch.window.val();
+        self.predecode.window_marks.next = self.fetch.window_marks.val();
         self.predecode.window_bytes.next = self.fetch.window_bytes.val();
         self.predecode.window_cut.next = self.fetch.window_cut.val();
         self.predecode.head_eip.next = self.fetch.head_eip.val();

@@ -329,6 +329,7 @@ impl Logic for DataUnit {
             | self.tlb_flush.val()
             | self.tlb_flush_local.val()
             | self.tlb_flush_linear.val();
+        self.fetch.changing.next = self.tlb_flush.val() | self.tlb_flush_local.val();
         self.fetch.fetch_valid.next = self.fetch_valid.val();
         self.fetch.fetch_linear.next = self.fetch_linear.val();
         self.fetch.lookup_linear.next = self.fetch_lookup.val();
