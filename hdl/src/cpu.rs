@@ -668,6 +668,8 @@ impl Logic for Cpu {
         self.state.b.next = self.execute.b.val();
         self.state.register_b.next = self.execute.register_b.val();
         self.state.flags.next = self.execute.flags.val();
+        self.state.zero_flag_of_sum.next = self.execute.zero_flag_of_sum.val();
+        self.state.nonzero.next = self.execute.nonzero.val();
         self.state.next_eip.next = self.execute.next_eip.val();
         self.state.load_data.next = self.data.load_data.val();
         self.state.passes_code.next = self.check.passes_code.val();

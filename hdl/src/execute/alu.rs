@@ -20,9 +20,9 @@ pub struct Alu {
     pub condition_holds: Signal<In, Bit>,
     /// The result; bits beyond the width are not cleared.
     pub result: Signal<Out, Bits<32>>,
-    /// The result is zero within `counts`. Found beside the addition, not from its sum.
-    pub zero: Signal<Out, Bit>,
-    /// Bits of the result that count for `zero`.
+    /// Zero if the result is zero within `counts`: a bit for each four of it. Found beside the addition, not from its sum.
+    pub nonzero: Signal<Out, Bits<8>>,
+    /// Bits of the result that count for `nonzero`.
     pub counts: Signal<In, Bits<32>>,
     /// Carry or borrow out of the width (additions and subtractions only, as the next two).
     pub carry_out: Signal<Out, Bit>,
@@ -40,6 +40,7 @@ pub struct Alu {
     carries: Signal<Local, Bits<33>>,
     differs: Signal<Local, Bits<32>>,
     some: Signal<Local, Bits<33>>,
+    not_zero: Signal<Local, Bits<32>>,
     top_carry: Signal<Local, Bit>,
 }
 
@@ -85,8 +86,16 @@ impl Logic for Alu {
         self.differs.next = self.augend.val() ^ self.addend.val();
         self.some.next = (bit_cast::<33, 32>(self.augend.val() | self.addend.val()) << 1)
             | bit_cast::<33, 1>(self.carry_in.val().into());
-        self.zero.next =
-            !((self.differs.val() ^ self.some.val().get_bits::<32>(0)) & self.counts.val()).any();
+        self.not_zero.next =
+            (self.differs.val() ^ self.some.val().get_bits::<32>(0)) & self.counts.val();
+        self.nonzero.next = bit_cast::<8, 1>(self.not_zero.val().get_bits::<4>(0).any().into())
+            | (bit_cast::<8, 1>(self.not_zero.val().get_bits::<4>(4).any().into()) << 1)
+            | (bit_cast::<8, 1>(self.not_zero.val().get_bits::<4>(8).any().into()) << 2)
+            | (bit_cast::<8, 1>(self.not_zero.val().get_bits::<4>(12).any().into()) << 3)
+            | (bit_cast::<8, 1>(self.not_zero.val().get_bits::<4>(16).any().into()) << 4)
+            | (bit_cast::<8, 1>(self.not_zero.val().get_bits::<4>(20).any().into()) << 5)
+            | (bit_cast::<8, 1>(self.not_zero.val().get_bits::<4>(24).any().into()) << 6)
+            | (bit_cast::<8, 1>(self.not_zero.val().get_bits::<4>(28).any().into()) << 7);
         // Bit n is the carry into bit n of the sum, bit 32 the carry out of bit 31.
         self.carries.next = self.wide_sum.val().get_bits::<33>(1)
             ^ bit_cast::<33, 32>(self.augend.val() ^ self.addend.val());
@@ -126,7 +135,8 @@ mod tests {
         alu.counts.next = u64::from(truncate(u32::MAX, width)).into();
         settle(alu);
         let result = truncate(alu.result.val().to_u32(), width);
-        assert_eq!(alu.zero.val(), result == 0, "zero of {result:#x}");
+        let zero = !alu.nonzero.val().any();
+        assert_eq!(zero, result == 0, "zero of {result:#x}");
         (
             result,
             alu.carry_out.val(),

@@ -40,8 +40,8 @@ pub struct FlagsUnit {
     pub a: Signal<In, Bits<8>>,
     /// The operation's result, bits beyond the width zero.
     pub result: Signal<In, Bits<32>>,
-    /// It is zero.
-    pub result_zero: Signal<In, Bit>,
+    /// The shifter's is zero.
+    pub shifted_zero: Signal<In, Bit>,
     // from the adder
     pub sum_carry: Signal<In, Bit>,
     pub sum_auxiliary: Signal<In, Bit>,
@@ -55,6 +55,8 @@ pub struct FlagsUnit {
     pub scan_found_nothing: Signal<In, Bit>,
     // from the multiplier
     pub product_overflow: Signal<In, Bit>,
+    /// ZF is that of a sum or of bitwise logic, and not in `flags`.
+    pub zero_of_sum: Signal<Out, Bit>,
     /// EFLAGS after.
     pub flags: Signal<Out, Bits<32>>,
     // wires
@@ -114,6 +116,7 @@ impl Logic for FlagsUnit {
         }
         self.result_parity.next = !self.result.val().get_bits::<8>(0).xor();
 
+        self.zero_of_sum.next = false;
         self.carry.next = (self.eflags.val() >> CF).get_bit(0);
         self.parity.next = (self.eflags.val() >> PF).get_bit(0);
         self.auxiliary.next = (self.eflags.val() >> AF).get_bit(0);
@@ -124,7 +127,7 @@ impl Logic for FlagsUnit {
             FlagRule::Sum => {
                 self.overflow.next = self.sum_overflow.val();
                 self.sign.next = self.result_sign.val();
-                self.zero.next = self.result_zero.val();
+                self.zero_of_sum.next = true;
                 self.auxiliary.next = self.sum_auxiliary.val();
                 self.parity.next = self.result_parity.val();
                 if !self.keep_carry.val() {
@@ -134,7 +137,7 @@ impl Logic for FlagsUnit {
             FlagRule::Logic => {
                 self.overflow.next = false;
                 self.sign.next = self.result_sign.val();
-                self.zero.next = self.result_zero.val();
+                self.zero_of_sum.next = true;
                 self.auxiliary.next = false;
                 self.parity.next = self.result_parity.val();
                 self.carry.next = false;
@@ -143,7 +146,7 @@ impl Logic for FlagsUnit {
                 if self.shift_changes_flags.val() {
                     self.overflow.next = self.shift_overflow.val();
                     self.sign.next = self.result_sign.val();
-                    self.zero.next = self.result_zero.val();
+                    self.zero.next = self.shifted_zero.val();
                     self.parity.next = self.result_parity.val();
                     self.carry.next = self.shift_carry.val();
                 }

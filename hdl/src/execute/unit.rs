@@ -39,8 +39,11 @@ pub struct ExecuteUnit {
     pub eflags: Signal<In, Bits<32>>,
     /// Bits beyond the width are zero, except where [`ExecuteOp`] says otherwise.
     pub result: Signal<Out, Bits<32>>,
-    /// The result is zero; not of a copied system register or load.
-    pub result_zero: Signal<Out, Bit>,
+    /// Zero if the result is zero, not of a copied system register or load. Whoever needs to know looks at it in the next
+    /// clock.
+    pub nonzero: Signal<Out, Bits<8>>,
+    /// ZF after the micro-op is not in `flags`: it is set if `nonzero` is zero.
+    pub zero_flag_of_sum: Signal<Out, Bit>,
     /// EFLAGS after the micro-op.
     pub flags: Signal<Out, Bits<32>>,
     /// `condition` holds in `eflags`, whatever the operation.
@@ -187,11 +190,11 @@ impl Logic for ExecuteUnit {
         if self.prepared.val().from_load {
             self.in_width.next = self.load.val() & self.result_mask.val();
         }
-        self.result_zero.next = !self.others_in_width.val().any();
+        self.nonzero.next = bit_cast::<8, 1>(self.others_in_width.val().any().into());
         self.alu.counts.next = self.result_mask.val();
         if self.prepared.val().from_alu {
             self.in_width.next = self.alu.result.val() & self.result_mask.val();
-            self.result_zero.next = self.alu.zero.val();
+            self.nonzero.next = self.alu.nonzero.val();
         }
         self.result.next = self.in_width.val();
 
@@ -201,7 +204,8 @@ impl Logic for ExecuteUnit {
         self.flags_unit.eflags.next = self.eflags.val();
         self.flags_unit.a.next = self.a.val().get_bits::<8>(0);
         self.flags_unit.result.next = self.in_width.val();
-        self.flags_unit.result_zero.next = self.result_zero.val();
+        self.flags_unit.shifted_zero.next = !self.others_in_width.val().any();
+        self.zero_flag_of_sum.next = self.flags_unit.zero_of_sum.val();
         self.flags_unit.sum_carry.next = self.alu.carry_out.val();
         self.flags_unit.sum_auxiliary.next = self.alu.auxiliary_out.val();
         self.flags_unit.sum_overflow.next = self.alu.overflow_out.val();
@@ -268,8 +272,16 @@ mod tests {
         clocks
     }
 
+    fn flags_of(unit: &ExecuteUnit) -> u32 {
+        let zero = u32::from(!unit.nonzero.val().any()) << ZF;
+        match unit.zero_flag_of_sum.val() {
+            true => unit.flags.val().to_u32() & !(1 << ZF) | zero,
+            false => unit.flags.val().to_u32(),
+        }
+    }
+
     fn result_and_flags(unit: &ExecuteUnit) -> (u32, u32) {
-        (unit.result.val().to_u32(), unit.flags.val().to_u32())
+        (unit.result.val().to_u32(), flags_of(unit))
     }
 
     #[test]
@@ -345,7 +357,7 @@ mod tests {
             assert!(unit.ready.val(), "{case} is not ready");
             assert!(!unit.divide_error.val(), "{case}");
             assert_eq!(unit.result.val().to_u32(), *result, "result of {case}");
-            assert_eq!(unit.flags.val().to_u32(), eflags(after), "flags after {case}");
+            assert_eq!(flags_of(&unit), eflags(after), "flags after {case}");
         }
     }
 

@@ -16,6 +16,9 @@ pub struct State {
     /// What is written to a system register: operand b where it is a register or a constant.
     pub register_b: Signal<In, Bits<32>>,
     pub flags: Signal<In, Bits<32>>,
+    /// ZF is not in `flags`: it is set if `nonzero` is zero.
+    pub zero_flag_of_sum: Signal<In, Bit>,
+    pub nonzero: Signal<In, Bits<8>>,
     pub next_eip: Signal<In, Bits<32>>,
     pub load_data: Signal<In, Bits<64>>,
     // from the check unit
@@ -76,7 +79,10 @@ pub struct State {
     pub system_number: Signal<Out, Bits<8>>,
     pub system_data: Signal<Out, Bits<32>>,
     // registers
+    /// Without ZF.
     eflags_reg: DFF<Bits<32>>,
+    /// ZF is set if this is zero.
+    nonzero_reg: DFF<Bits<8>>,
     eip_reg: DFF<Bits<32>>,
     cpl_reg: DFF<Bits<2>>,
     descriptor_reg: DFF<Bits<64>>,
@@ -116,6 +122,9 @@ pub struct State {
     /// EFLAGS of a delivered event.
     entered: Signal<Local, Bits<32>>,
     flags_next: Signal<Local, Bits<32>>,
+    held_flags: Signal<Local, Bits<32>>,
+    /// After the micro-op, but for ZF of a sum.
+    settled_flags: Signal<Local, Bits<32>>,
     write_all: Signal<Local, Bit>,
     real_load: Signal<Local, Bit>,
     virtual_load: Signal<Local, Bit>,
@@ -135,6 +144,7 @@ impl Logic for State {
             self,
             clock,
             eflags_reg,
+            nonzero_reg,
             eip_reg,
             cpl_reg,
             descriptor_reg,
@@ -156,10 +166,14 @@ impl Logic for State {
             fs_keeps_reg,
             gs_keeps_reg
         );
-        self.eflags.next = self.eflags_reg.q.val();
+        self.held_flags.next = self.eflags_reg.q.val() & 0xFFFF_FFBF_u64;
+        if !self.nonzero_reg.q.val().any() {
+            self.held_flags.next = self.eflags_reg.q.val() | 0x40;
+        }
+        self.eflags.next = self.held_flags.val();
         self.eip.next = self.eip_reg.q.val();
         self.cpl.next = self.cpl_reg.q.val();
-        self.iopl.next = self.eflags_reg.q.val().get_bits::<2>(12);
+        self.iopl.next = self.held_flags.val().get_bits::<2>(12);
         self.descriptor.next = self.descriptor_reg.q.val();
         self.code_level.next = self.code_level_reg.q.val();
         self.new_stack_selector.next = self.stack_selector_reg.q.val();
@@ -186,7 +200,7 @@ impl Logic for State {
         // EFLAGS.
         self.pops.next = self.b.val();
         if self.op.val().operand16 {
-            self.pops.next = (self.eflags_reg.q.val() & 0xFFFF_0000_u64)
+            self.pops.next = (self.held_flags.val() & 0xFFFF_0000_u64)
                 | bit_cast::<32, 16>(self.b.val().get_bits::<16>(0));
         }
         // CF PF AF ZF SF TF DF OF NT, AC and ID; IF and IOPL as the level permits.
@@ -210,23 +224,23 @@ impl Logic for State {
         {
             self.may_change.next = 0x0027_7FD5.into();
         }
-        self.entered.next = self.eflags_reg.q.val() & 0xFFFC_BEFF_u64;
+        self.entered.next = self.held_flags.val() & 0xFFFC_BEFF_u64;
         if self.interrupt_gate_reg.q.val() | self.real_mode.val() {
-            self.entered.next = self.eflags_reg.q.val() & 0xFFFC_BCFF_u64;
+            self.entered.next = self.held_flags.val() & 0xFFFC_BCFF_u64;
         }
         self.flags_next.next = self.flags.val();
         match self.op.val().control {
             Control::PopFlags => {
                 self.flags_next.next = (self.pops.val() & self.may_change.val())
-                    | (self.eflags_reg.q.val() & (!self.may_change.val()) & 0xFFFE_FFFF_u64);
+                    | (self.held_flags.val() & (!self.may_change.val()) & 0xFFFE_FFFF_u64);
             }
             Control::ReturnFlags => {
                 self.flags_next.next = (self.pops.val() & self.may_change.val())
-                    | (self.eflags_reg.q.val() & !self.may_change.val());
+                    | (self.held_flags.val() & !self.may_change.val());
             }
             Control::CommitReturn => {
                 self.flags_next.next = (self.pops.val() & self.may_change.val())
-                    | (self.eflags_reg.q.val() & !self.may_change.val());
+                    | (self.held_flags.val() & !self.may_change.val());
             }
             Control::EnterFlags => {
                 self.flags_next.next = self.entered.val();
@@ -235,30 +249,43 @@ impl Logic for State {
                 self.flags_next.next = self.entered.val();
             }
             Control::ClearInterrupt => {
-                self.flags_next.next = self.eflags_reg.q.val() & 0xFFFF_FDFF_u64;
+                self.flags_next.next = self.held_flags.val() & 0xFFFF_FDFF_u64;
             }
             Control::SetInterrupt => {
-                self.flags_next.next = self.eflags_reg.q.val() | 0x200;
+                self.flags_next.next = self.held_flags.val() | 0x200;
             }
             Control::ClearDirection => {
-                self.flags_next.next = self.eflags_reg.q.val() & 0xFFFF_FBFF_u64;
+                self.flags_next.next = self.held_flags.val() & 0xFFFF_FBFF_u64;
             }
             Control::SetDirection => {
-                self.flags_next.next = self.eflags_reg.q.val() | 0x400;
+                self.flags_next.next = self.held_flags.val() | 0x400;
             }
             Control::Sysenter => {
-                self.flags_next.next = self.eflags_reg.q.val() & 0xFFFC_FDFF_u64;
+                self.flags_next.next = self.held_flags.val() & 0xFFFC_FDFF_u64;
             }
             _ => {}
         }
         // Bit 1 is one, bits 3, 5, 15 and 22 up are zero.
-        self.eflags_next.next = (self.flags_next.val() & 0x003F_7FD5) | 2;
+        self.settled_flags.next = (self.flags_next.val() & 0x003F_7FD5) | 2;
         if self.op.val().last & !self.returning_reg.q.val() {
             // The next instruction is not shielded by RF any more.
-            self.eflags_next.next = (self.flags_next.val() & 0x003E_7FD5) | 2;
+            self.settled_flags.next = (self.flags_next.val() & 0x003E_7FD5) | 2;
+        }
+        // ZF of a sum is kept as what it is found from: it comes last of all.
+        self.eflags_next.next = self.settled_flags.val();
+        if self.zero_flag_of_sum.val() {
+            self.eflags_next.next = self.settled_flags.val() & 0xFFFF_FFBF_u64;
+            if !self.nonzero.val().any() {
+                self.eflags_next.next = self.settled_flags.val() | 0x40;
+            }
         }
         if self.retires.val() {
-            self.eflags_reg.d.next = self.eflags_next.val();
+            self.eflags_reg.d.next = self.settled_flags.val();
+            self.nonzero_reg.d.next =
+                bit_cast::<8, 1>((!self.settled_flags.val().get_bit(6)).into());
+            if self.zero_flag_of_sum.val() {
+                self.nonzero_reg.d.next = self.nonzero.val();
+            }
             if self.op.val().last {
                 self.eip_reg.d.next = self.next_eip.val();
                 self.returning_reg.d.next = false;
@@ -336,7 +363,7 @@ impl Logic for State {
                 Control::LoadSegment => {
                     self.write_all.next = !self.real_segments.val();
                     self.real_load.next = self.real_segments.val();
-                    self.virtual_load.next = self.eflags_reg.q.val().get_bit(17);
+                    self.virtual_load.next = self.held_flags.val().get_bit(17);
                 }
                 Control::LoadVirtual => {
                     self.real_load.next = true;
@@ -368,7 +395,7 @@ impl Logic for State {
                 Control::LoadCode => {
                     self.write_all.next = !self.real_segments.val();
                     self.real_load.next = self.real_segments.val();
-                    self.virtual_load.next = self.eflags_reg.q.val().get_bit(17);
+                    self.virtual_load.next = self.held_flags.val().get_bit(17);
                     self.write_segment.next = 1.into();
                     self.chosen.next = self.code_reg.q.val();
                     if !self.real_segments.val() {
@@ -568,6 +595,8 @@ impl Logic for State {
             match self.number.val().into() {
                 EFLAGS => {
                     self.eflags_reg.d.next = (self.data.val() & 0x003F_7FD5) | 2;
+                    self.nonzero_reg.d.next =
+                        bit_cast::<8, 1>((!self.data.val().get_bit(6)).into());
                 }
                 CPL => {
                     self.cpl_reg.d.next = self.data.val().get_bits::<2>(0);
@@ -580,6 +609,7 @@ impl Logic for State {
         }
         if self.reset.val() {
             self.eflags_reg.d.next = 2.into();
+            self.nonzero_reg.d.next = 1.into();
             self.eip_reg.d.next = 0xFFF0.into();
             self.cpl_reg.d.next = 0.into();
             self.code_limit_reg.d.next = 0xFFFF.into();
