@@ -598,7 +598,7 @@ impl Logic for Issue {
         self.leaves.next = self.issue_valid.val() & self.advance.val();
         self.decode_advance.next =
             (!self.micro_valid.val()) | (self.leaves.val() & self.surely_last.val());
-        self.takes.next = self.found.val() & self.decode_advance.val();
+        self.takes.next = self.found.val() & self.decode_advance.val() & !self.flush.val();
         self.predicts.next =
             (self.leaves.val() & self.believed.val() & !self.agrees.val()) | self.miscut.val();
         self.may_predict.next =

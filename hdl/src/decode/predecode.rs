@@ -289,11 +289,10 @@ impl Logic for Predecode {
                 & (self.total_length.val() > 15)
                 & (bit_cast::<6, 4>(self.length.val()) <= self.window_bytes.val()))
             | (self.faults.val() & (self.bytes_there.val() > 14));
+        // In a clock that flushes, too: who takes it then drops it.
         self.found.next =
-            (self.complete.val() | self.faults.val() | self.too_long.val() | self.wrong.val())
-                & !self.flush.val();
-        self.take_prefix.next =
-            self.is_prefix.val() & !(self.too_long.val() | self.wrong.val() | self.flush.val());
+            self.complete.val() | self.faults.val() | self.too_long.val() | self.wrong.val();
+        self.take_prefix.next = self.is_prefix.val() & !(self.too_long.val() | self.wrong.val());
         self.finished.next = self.found.val() & self.advance.val();
         self.consume.next = self.take_prefix.val() | self.finished.val();
         self.consume_bytes.next = self.length.val();

@@ -174,8 +174,10 @@ pub struct Fetch {
     arrives: Signal<Local, Bit>,
     port_free: Signal<Local, Bit>,
     total_words: Signal<Local, Bits<3>>,
-    /// Where the word that arrives goes.
-    place: Signal<Local, Bits<3>>,
+    after0: Signal<Local, FetchedWord>,
+    after1: Signal<Local, FetchedWord>,
+    after2: Signal<Local, FetchedWord>,
+    after3: Signal<Local, FetchedWord>,
     wide: Signal<Local, Bits<160>>,
     wide_marks: Signal<Local, Bits<144>>,
     advance: Signal<Local, Bits<5>>,
@@ -303,19 +305,6 @@ impl Logic for Fetch {
             }
         }
         self.words.d.next = self.total_words.val() - bit_cast::<3, 2>(self.dropped.val());
-        if self.dropped.val() == 1 {
-            self.word0.d.next = self.word1.q.val();
-            self.word1.d.next = self.word2.q.val();
-            self.word2.d.next = self.word3.q.val();
-        }
-        if self.dropped.val() == 2 {
-            self.word0.d.next = self.word2.q.val();
-            self.word1.d.next = self.word3.q.val();
-        }
-        if self.dropped.val() == 3 {
-            self.word0.d.next = self.word3.q.val();
-        }
-
         // The word that was asked for in the last clock: is a branch in it predicted taken?
         self.targets.reset.next = self.reset.val();
         self.targets.train.next = self.train.val();
@@ -360,22 +349,52 @@ impl Logic for Fetch {
             | (bit_cast::<128, 16>(self.marks[6].row.val()) << 96)
             | (bit_cast::<128, 16>(self.marks[7].row.val()) << 112);
         self.expected.d.next = self.arriving.val();
-        // What lies behind the last word does not matter, so the word that would arrive is written unasked.
-        self.place.next = self.words.q.val() - bit_cast::<3, 2>(self.dropped.val());
-        match self.place.val().index() {
+        // The queue with the word that would arrive behind it, asked for or not: what lies behind the last word does not
+        // matter. How many words go is known last.
+        self.after0.next = self.word0.q.val();
+        self.after1.next = self.word1.q.val();
+        self.after2.next = self.word2.q.val();
+        self.after3.next = self.word3.q.val();
+        match self.words.q.val().index() {
             0 => {
-                self.word0.d.next = self.arriving.val();
+                self.after0.next = self.arriving.val();
             }
             1 => {
-                self.word1.d.next = self.arriving.val();
+                self.after1.next = self.arriving.val();
             }
             2 => {
-                self.word2.d.next = self.arriving.val();
+                self.after2.next = self.arriving.val();
             }
             3 => {
-                self.word3.d.next = self.arriving.val();
+                self.after3.next = self.arriving.val();
             }
             _ => {}
+        }
+        match self.dropped.val().index() {
+            0 => {
+                self.word0.d.next = self.after0.val();
+                self.word1.d.next = self.after1.val();
+                self.word2.d.next = self.after2.val();
+                self.word3.d.next = self.after3.val();
+            }
+            1 => {
+                self.word0.d.next = self.after1.val();
+                self.word1.d.next = self.after2.val();
+                self.word2.d.next = self.after3.val();
+                self.word3.d.next = self.arriving.val();
+            }
+            2 => {
+                self.word0.d.next = self.after2.val();
+                self.word1.d.next = self.after3.val();
+                self.word2.d.next = self.arriving.val();
+                self.word3.d.next = self.arriving.val();
+            }
+            _ => {
+                self.word0.d.next = self.after3.val();
+                self.word1.d.next = self.arriving.val();
+                self.word2.d.next = self.arriving.val();
+                self.word3.d.next = self.arriving.val();
+            }
         }
 
         // The port: one request may be on its way besides the words that are here, and has room.
