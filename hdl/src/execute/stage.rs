@@ -176,10 +176,6 @@ pub struct ExecuteStage {
     fault_length_reg: DFF<Bits<4>>,
     /// The micro-branch that was here in the last clock is taken.
     branch_reg: DFF<Bit>,
-    /// It is taken only if the result was zero, or was not.
-    branch_if_zero_reg: DFF<Bit>,
-    branch_if_nonzero_reg: DFF<Bit>,
-    branch_nonzero_reg: DFF<Bits<8>>,
     branch_target_reg: DFF<Bits<11>>,
     branch_esp_reg: DFF<Bits<32>>,
     branch_resizes_reg: DFF<Bit>,
@@ -208,7 +204,6 @@ pub struct ExecuteStage {
     loop_condition: Signal<Local, Bit>,
     is_null: Signal<Local, Bit>,
     condition_holds: Signal<Local, Bit>,
-    branches: Signal<Local, Bit>,
     done: Signal<Local, Bit>,
     moves: Signal<Local, Bit>,
     waits_for_late: Signal<Local, Bit>,
@@ -259,9 +254,6 @@ impl Logic for ExecuteStage {
             fault_bytes_reg,
             fault_length_reg,
             branch_reg,
-            branch_if_zero_reg,
-            branch_if_nonzero_reg,
-            branch_nonzero_reg,
             branch_target_reg,
             branch_esp_reg,
             branch_resizes_reg,
@@ -311,19 +303,17 @@ impl Logic for ExecuteStage {
         self.late_b.next = self.operands.late_b.val();
         self.register_b.next = self.operands.register_b.val();
 
-        self.branches.next = self.branch_reg.q.val()
-            & !((self.branch_if_zero_reg.q.val() & self.branch_nonzero_reg.q.val().any())
-                | (self.branch_if_nonzero_reg.q.val() & !self.branch_nonzero_reg.q.val().any()));
-        self.void.next = self.kill.val() | self.fault_reg.q.val() | self.branches.val();
+        self.void.next = self.kill.val() | self.fault_reg.q.val() | self.branch_reg.q.val();
 
         // The unit.
         self.unit.reset.next = self.reset.val();
         self.unit.flush.next = self.void.val();
         // A load that the ALU does not take needs one more clock; so does one for the ALU that has to be moved to the right
-        // place, and a target, for it has far to go.
+        // place, and a target or what a micro-branch looks at, for these have far to go.
         self.waits_for_late.next = (self.prepared_reg.q.val().takes_late
             | !(self.load_is_aligned.val() | self.prepared_reg.q.val().from_load)
-            | (self.op.val().control == Control::Jump))
+            | (self.op.val().control == Control::Jump)
+            | (self.op.val().control == Control::Branch))
             & ((self.op.val().a_source == ASource::Load)
                 | (self.op.val().b_source == BSource::Load))
             & !self.late_reg.q.val();
@@ -359,19 +349,13 @@ impl Logic for ExecuteStage {
         // Conditions.
         self.is_null.next = self.operands.late_a.val().get_bits::<14>(2) == 0;
         self.condition_holds.next = false;
-        self.branch_if_zero_reg.d.next = false;
-        self.branch_if_nonzero_reg.d.next = false;
-        self.branch_nonzero_reg.d.next = self.unit.nonzero.val();
         match self.op.val().condition {
             Condition::Never => {}
-            // Looked at when the micro-branch takes effect.
             Condition::Zero => {
-                self.condition_holds.next = true;
-                self.branch_if_zero_reg.d.next = true;
+                self.condition_holds.next = self.unit.late_zero.val();
             }
             Condition::NotZero => {
-                self.condition_holds.next = true;
-                self.branch_if_nonzero_reg.d.next = true;
+                self.condition_holds.next = !self.unit.late_zero.val();
             }
             Condition::NullSelector => {
                 self.condition_holds.next = self.is_null.val();
@@ -572,11 +556,12 @@ impl Logic for ExecuteStage {
         self.leaves.next = self.moves.val() & !self.void.val();
         self.unit.advance.next = self.moves.val();
         self.vacant.next = (!self.valid_reg.q.val()) | self.moves.val() | self.op.val().fault;
-        self.empty.next = !(self.valid_reg.q.val() | self.fault_reg.q.val() | self.branches.val());
+        self.empty.next =
+            !(self.valid_reg.q.val() | self.fault_reg.q.val() | self.branch_reg.q.val());
         self.interrupt_point.next = ((self.valid_reg.q.val()
             & (self.op.val().first | self.op.val().boundary))
             | ((!self.valid_reg.q.val()) & self.at_boundary.q.val()))
-            & !(self.fault_reg.q.val() | self.branches.val());
+            & !(self.fault_reg.q.val() | self.branch_reg.q.val());
         // A micro-branch takes effect one clock later, too.
         self.branch_reg.d.next = self.done.val()
             & (self.op.val().control == Control::Branch)
@@ -587,7 +572,7 @@ impl Logic for ExecuteStage {
         self.branch_operand16_reg.d.next = !self.descriptor.val().get_bit(43);
         self.micro_resizes.next = self.branch_resizes_reg.q.val();
         self.micro_operand16.next = self.branch_operand16_reg.q.val();
-        self.micro_redirect.next = self.branches.val();
+        self.micro_redirect.next = self.branch_reg.q.val();
         self.micro_esp.next = self.branch_esp_reg.q.val();
         self.micro_target.next = self.branch_target_reg.q.val();
         self.as_predicted.next =

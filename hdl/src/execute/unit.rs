@@ -39,9 +39,10 @@ pub struct ExecuteUnit {
     pub eflags: Signal<In, Bits<32>>,
     /// Bits beyond the width are zero, except where [`ExecuteOp`] says otherwise.
     pub result: Signal<Out, Bits<32>>,
-    /// Zero if the result is zero, not of a copied system register or load. Whoever needs to know looks at it in the next
-    /// clock.
+    /// Zero if the result is zero, not of a copied system register or load. ZF looks at it in the next clock.
     pub nonzero: Signal<Out, Bits<8>>,
+    /// The result is zero; of a load, a clock later.
+    pub late_zero: Signal<Out, Bit>,
     /// ZF after the micro-op is not in `flags`: it is set if `nonzero` is zero.
     pub zero_flag_of_sum: Signal<Out, Bit>,
     /// EFLAGS after the micro-op.
@@ -57,6 +58,8 @@ pub struct ExecuteUnit {
     high_reg: DFF<Bits<32>>,
     // units
     alu: Alu,
+    /// Finds zero only.
+    late_alu: Alu,
     shifter: Shifter,
     bit_unit: BitUnit,
     multiplier: Multiplier,
@@ -102,6 +105,14 @@ impl Logic for ExecuteUnit {
         self.alu.carry.next = self.carry.val();
         self.alu.direction.next = (self.eflags.val() >> DF).get_bit(0);
         self.alu.condition_holds.next = self.condition_unit.holds.val();
+
+        self.late_alu.prepared.next = self.prepared.val();
+        self.late_alu.width.next = self.width.val();
+        self.late_alu.a.next = self.late_a.val();
+        self.late_alu.b.next = self.late_b.val();
+        self.late_alu.carry.next = self.carry.val();
+        self.late_alu.direction.next = (self.eflags.val() >> DF).get_bit(0);
+        self.late_alu.condition_holds.next = self.condition_unit.holds.val();
 
         self.shifter.op.next = self.op.val();
         self.shifter.width.next = self.width.val();
@@ -192,9 +203,12 @@ impl Logic for ExecuteUnit {
         }
         self.nonzero.next = bit_cast::<8, 1>(self.others_in_width.val().any().into());
         self.alu.counts.next = self.result_mask.val();
+        self.late_alu.counts.next = self.result_mask.val();
+        self.late_zero.next = !self.others_in_width.val().any();
         if self.prepared.val().from_alu {
             self.in_width.next = self.alu.result.val() & self.result_mask.val();
             self.nonzero.next = self.alu.nonzero.val();
+            self.late_zero.next = !self.late_alu.nonzero.val().any();
         }
         self.result.next = self.in_width.val();
 
