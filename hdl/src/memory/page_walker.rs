@@ -9,7 +9,7 @@ pub enum WalkState {
     ReadDirectory,
     /// Waits for it.
     AwaitDirectory,
-    /// Looks at it; wants to read the page-table entry.
+    /// Wants to read the page-table entry, if there is one.
     ReadTable,
     /// Waits for it.
     AwaitTable,
@@ -89,6 +89,8 @@ pub struct PageWalker {
     user_reg: DFF<Bit>,
     fetch_reg: DFF<Bit>,
     directory_reg: DFF<Bits<32>>,
+    /// It is present, and not that of a large page.
+    has_table_reg: DFF<Bit>,
     table_reg: DFF<Bits<32>>,
     // wires
     directory_address: Signal<Local, Bits<32>>,
@@ -117,6 +119,7 @@ impl Logic for PageWalker {
             user_reg,
             fetch_reg,
             directory_reg,
+            has_table_reg,
             table_reg
         );
         self.busy.next = self.state_reg.q.val() != WalkState::Idle;
@@ -206,6 +209,8 @@ impl Logic for PageWalker {
                     self.read_half.next = self.port_read_data.val().get_bits::<32>(32);
                 }
                 self.directory_reg.d.next = self.read_half.val();
+                self.has_table_reg.d.next = self.read_half.val().get_bit(0)
+                    & !(self.read_half.val().get_bit(7) & self.page_size_extension.val());
                 if self.port_answered.val() {
                     self.state_reg.d.next = WalkState::ReadTable;
                 }
@@ -213,13 +218,13 @@ impl Logic for PageWalker {
             WalkState::ReadTable => {
                 self.port_address.next = self.table_address.val();
                 self.port_cacheable.next = !self.directory_reg.q.val().get_bit(4);
-                if !self.directory_reg.q.val().get_bit(0) | self.large_page.val() {
-                    self.state_reg.d.next = WalkState::Check;
-                } else {
+                if self.has_table_reg.q.val() {
                     self.port_request.next = true;
                     if self.port_accepted.val() {
                         self.state_reg.d.next = WalkState::AwaitTable;
                     }
+                } else {
+                    self.state_reg.d.next = WalkState::Check;
                 }
             }
             WalkState::AwaitTable => {

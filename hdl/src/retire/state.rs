@@ -112,6 +112,7 @@ pub struct State {
     keeps: Signal<Local, Bits<2>>,
     chosen: Signal<Local, Bits<64>>,
     chosen_base: Signal<Local, Bits<32>>,
+    far_base: Signal<Local, Bits<32>>,
     real_base: Signal<Local, Bits<32>>,
     expanded_limit: Signal<Local, Bits<32>>,
     raw_limit: Signal<Local, Bits<20>>,
@@ -182,8 +183,9 @@ impl Logic for State {
         self.switching.next = self.switching_reg.q.val();
         self.code_raw_limit.next = bit_cast::<20, 16>(self.code_reg.q.val().get_bits::<16>(0))
             | (bit_cast::<20, 4>(self.code_reg.q.val().get_bits::<4>(48)) << 16);
-        self.checked_code_base.next = bit_cast::<32, 24>(self.code_reg.q.val().get_bits::<24>(16))
+        self.far_base.next = bit_cast::<32, 24>(self.code_reg.q.val().get_bits::<24>(16))
             | (bit_cast::<32, 8>(self.code_reg.q.val().get_bits::<8>(56)) << 24);
+        self.checked_code_base.next = self.far_base.val();
         self.checked_code_limit.next = bit_cast::<32, 20>(self.code_raw_limit.val());
         if self.code_reg.q.val().get_bit(55) {
             self.checked_code_limit.next =
@@ -575,18 +577,29 @@ impl Logic for State {
         if (self.write_segment.val() == 7) & self.write_access.val() {
             self.task16_reg.d.next = !self.access.val().get_bit(3);
         }
-        // Only far transfers go on at another base in the same clock.
+        // Only far transfers go on at another base in the same clock. Whether they retire does not matter: what is fetched
+        // otherwise is dropped.
         self.code_base_next.next = self.code_base_reg.q.val();
-        if self.write_segment.val() == 1 {
-            if self.write_all.val() {
-                self.code_base_next.next = self.chosen_base.val();
+        match self.op.val().control {
+            Control::LoadCode => {
+                self.code_base_next.next = self.far_base.val();
+                if self.real_segments.val() {
+                    self.code_base_next.next = self.real_base.val();
+                }
             }
-            if self.real_load.val() {
-                self.code_base_next.next = self.real_base.val();
+            Control::EnterCode => {
+                self.code_base_next.next = self.far_base.val();
+                if self.real_mode.val() {
+                    self.code_base_next.next = self.real_base.val();
+                }
             }
-            if self.flat.val() {
+            Control::Sysenter => {
                 self.code_base_next.next = 0.into();
             }
+            Control::Sysexit => {
+                self.code_base_next.next = 0.into();
+            }
+            _ => {}
         }
         self.cpl_reg.d.next = self.level_loaded.val();
 
