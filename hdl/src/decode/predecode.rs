@@ -295,8 +295,9 @@ impl Logic for Predecode {
         self.take_prefix.next = self.is_prefix.val() & !(self.too_long.val() | self.wrong.val());
         self.finished.next = self.found.val() & self.advance.val();
         self.consume.next = self.take_prefix.val() | self.finished.val();
+        // A prefix that ends in a fault, or is cut, takes the rest with it anyway.
         self.consume_bytes.next = self.length.val();
-        if self.take_prefix.val() {
+        if self.is_prefix.val() {
             self.consume_bytes.next = 1.into();
         }
         self.consume_cut.next = self.reaches_cut.val();

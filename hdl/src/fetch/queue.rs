@@ -282,15 +282,15 @@ impl Logic for Fetch {
         self.head_eip.next = self.head_eip_reg.q.val();
 
         // What the decoder takes.
-        self.advance.next = bit_cast::<5, 3>(self.offset.q.val());
+        self.advance.next =
+            bit_cast::<5, 3>(self.offset.q.val()) + bit_cast::<5, 4>(self.consume_bytes.val());
+        self.dropped.next = 0.into();
         if self.consume.val() {
-            self.advance.next =
-                bit_cast::<5, 3>(self.offset.q.val()) + bit_cast::<5, 4>(self.consume_bytes.val());
+            self.dropped.next = self.advance.val().get_bits::<2>(3);
+            self.offset.d.next = self.advance.val().get_bits::<3>(0);
             self.head_eip_reg.d.next =
                 self.head_eip_reg.q.val() + bit_cast::<32, 4>(self.consume_bytes.val());
         }
-        self.dropped.next = self.advance.val().get_bits::<2>(3);
-        self.offset.d.next = self.advance.val().get_bits::<3>(0);
         self.passes_cut.next = self.consume.val() & self.consume_cut.val();
         if self.passes_cut.val() {
             self.head_eip_reg.d.next = self.target_eip.val();
