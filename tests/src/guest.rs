@@ -273,6 +273,11 @@ impl Guest {
     pub fn begin(&mut self, ring: u8) {
         self.machine.reset();
         self.machine.debug_halt().expect("halts after reset");
+        self.rebuild(ring);
+    }
+
+    /// The same of a halted machine without a reset: devices, and system registers that a ring has no value for, stay.
+    pub fn rebuild(&mut self, ring: u8) {
         self.machine
             .write_memory(0, &vec![0; RAM_BYTES as usize])
             .expect("RAM");

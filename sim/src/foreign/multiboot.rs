@@ -110,7 +110,7 @@ fn header(kernel: &Kernel) -> Result<usize, String> {
     };
     (0..searched).step_by(4).find(is_header).ok_or_else(|| {
         kernel.bad(
-            "is neither a Linux bzImage (`HdrS` at 202h) nor a multiboot kernel (1BADB002h with its checksum in the first 8 KB)",
+            "is none of these: a PE32 program (begins with `MZ`), a Linux bzImage (`HdrS` at 202h), a multiboot kernel (1BADB002h with its checksum in the first 8 KB); a ROM is run with --bios, a flat binary with --load",
         )
     })
 }

@@ -327,6 +327,7 @@ struct State {
     sg_texts texts{};  // as the model's ports show them
     Mainboard mainboard;
     bool unknown_port = false;  // a byte cycle of the access under way was for a port that no device has
+    uint16_t forced_lines = 0;  // interrupt lines that are held high from outside
 };
 static_assert(std::is_trivially_copyable_v<State>);
 
@@ -633,7 +634,7 @@ struct sg_machine : State {
             t.external_selected = 0;
         }
         if (tick >= mainboard.cmos.next_event) mainboard.cmos.event(tick);
-        t.external_lines = mainboard.lines();
+        t.external_lines = mainboard.lines() | forced_lines;
         if (has_answers) {
             has_answers = false;
             t.instruction_wait = answers.instruction_wait;
@@ -1068,6 +1069,8 @@ void sg_nmi(sg_machine* machine) {
     machine->top->nmi = 0;
     machine->clock();
 }
+
+void sg_lines(sg_machine* machine, uint16_t lines) { machine->forced_lines = lines; }
 
 uint8_t sg_trace_open(sg_machine* machine, const char* path) {
     machine->trace_close();
