@@ -275,6 +275,8 @@ struct Restorer final : VerilatedDeserialize {
         m_endp = m_cp;
     }
     void fill() override {
+        // Asked before each read near the end, too, when the buffer holds all there is.
+        if (left == 0) return;
         const size_t kept = m_endp - m_cp;
         std::memmove(m_bufp, m_cp, kept);
         const size_t count = std::min(left, bufferSize() - kept);

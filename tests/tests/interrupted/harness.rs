@@ -37,6 +37,8 @@ pub const REAL_MODE_HANDLER: u32 = 0xF500;
 pub const EFLAGS: u32 = flags::RESET | flags::IF | flags::IOPL;
 /// Undisturbed clocks that a scene may take.
 const LONGEST: u64 = 6_000;
+/// Clocks that an event and its handler take at least.
+const SOONEST: u64 = 40;
 /// Clocks between two snapshots of an undisturbed scene.
 const STRIDE: u64 = 64;
 /// Clocks within which the event must have been handled and the end reached.
@@ -325,6 +327,8 @@ impl Stage {
         if forced != Forced::Interrupt {
             machine.nmi();
         }
+        // No handler returns sooner.
+        machine.run(SOONEST);
         let mut wakes = 0;
         loop {
             let machine = self.guest.machine();

@@ -25,8 +25,19 @@ fn an_event_in_any_clock_of_any_instruction_changes_nothing_else() {
     );
 }
 
+/// The other handlers, both events in one clock, and memory that makes the processor wait: some minutes.
 #[test]
-#[ignore]
-fn list() {
-    check(&all(), &[(Forced::Nmi, Handler::Brief, None)], 100000);
+#[ignore = "takes minutes; an_event_in_any_clock... is the short form"]
+fn events_in_any_clock_change_nothing_whatever_handlers_do_and_memory_takes() {
+    let plans: Vec<_> = [None, Some(1), Some(0x5EED), Some(0xC0_FFEE)]
+        .into_iter()
+        .flat_map(|seed| {
+            [
+                (Forced::Interrupt, Handler::Brief, seed),
+                (Forced::Nmi, Handler::Thorough, seed),
+                (Forced::Both, Handler::Thorough, seed),
+            ]
+        })
+        .collect();
+    check(&all(), &plans, 1);
 }
