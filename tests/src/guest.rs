@@ -232,6 +232,19 @@ impl Guest {
         })
     }
 
+    /// Machines whose memory answers in one clock, and with random wait states of several seeds, which are printed.
+    ///
+    /// # Panics
+    /// A machine cannot be made.
+    pub fn of_every_timing() -> impl Iterator<Item = Self> {
+        [None, Some(1), Some(0x5EED), Some(0xC0_FFEE)]
+            .into_iter()
+            .map(|wait_seed| {
+                println!("wait seed {wait_seed:X?}");
+                Self::new(wait_seed)
+            })
+    }
+
     /// A machine whose RAM is SDRAM behind caches.
     ///
     /// # Panics
