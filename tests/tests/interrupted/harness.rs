@@ -456,11 +456,16 @@ fn row_of(bytes: &[u8]) -> Option<usize> {
     opcodes::all().position(|other| other == row)
 }
 
-/// The rows that a scene must execute: every instruction.
+/// The rows that a scene must execute: every instruction, the coprocessor's aside that raise #UD without one.
 pub fn instructions() -> impl Iterator<Item = (usize, &'static Opcode)> {
     opcodes::all()
         .enumerate()
-        .filter(|(_, row)| row.kind == Kind::Instruction)
+        .filter(|(_, row)| row.kind == Kind::Instruction || is_probe(row))
+}
+
+/// An instruction by which programs ask for a coprocessor.
+fn is_probe(row: &Opcode) -> bool {
+    row.kind == Kind::Coprocessor && row.mnemonic != "x87"
 }
 
 /// Handlers of exceptions that count, and of the forced events.

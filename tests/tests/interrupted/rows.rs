@@ -1,8 +1,8 @@
 //! Scenes made from the rows of the opcode map: whatever needs no operands of a certain meaning.
 
-use crate::harness::Scene;
+use crate::harness::{Scene, instructions};
 use iced_x86::code_asm::*;
-use spec::opcodes::{self, Form, Immediate, Kind, Map, Opcode, Operand};
+use spec::opcodes::{Form, Immediate, Map, Opcode, Operand};
 use tests::guest::*;
 
 /// Instructions that need more than registers and memory with any contents; their scenes are in `scenes.rs`.
@@ -129,8 +129,9 @@ fn restore(a: &mut CodeAssembler, row: &Opcode) -> Result<(), iced_x86::IcedErro
 
 /// One scene for some rows of the same name.
 pub fn scenes() -> Vec<Scene> {
-    let rows: Vec<&'static Opcode> = opcodes::all()
-        .filter(|row| row.kind == Kind::Instruction && !is_special(row))
+    let rows: Vec<&'static Opcode> = instructions()
+        .map(|(_, row)| row)
+        .filter(|row| !is_special(row))
         .collect();
     let mut scenes = Vec::new();
     for group in rows.chunk_by(|a, b| a.mnemonic == b.mnemonic) {
