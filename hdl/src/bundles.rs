@@ -554,6 +554,10 @@ pub enum CarryIn {
 pub struct Prepared {
     /// The ALU computes the result, whatever `result_from` says.
     pub from_alu: Bit,
+    /// The result is a system register.
+    pub from_system: Bit,
+    /// The result is a load, from wherever its bytes are.
+    pub from_load: Bit,
     pub result_from: ResultFrom,
     /// The part takes operands from registers only: a load is there for it a clock later.
     pub takes_late: Bit,

@@ -276,6 +276,7 @@ impl Logic for Cpu {
 
         // predecode
         self.predecode.window.next = self.fetch.window.val();
+        self.predecode.window_marks.next = self.fetch.window_marks.val();
         self.predecode.window_bytes.next = self.fetch.window_bytes.val();
         self.predecode.window_cut.next = self.fetch.window_cut.val();
         self.predecode.head_eip.next = self.fetch.head_eip.val();
@@ -434,6 +435,8 @@ impl Logic for Cpu {
         self.execute.memory_esp_after.next = self.memory.esp_after.val();
         self.execute.takes.next = self.hazard.execute_takes.val();
         self.execute.load_data.next = self.data.load_data.val();
+        self.execute.aligned_load.next = self.data.aligned_load.val();
+        self.execute.load_is_aligned.next = self.data.load_is_aligned.val();
         self.execute.load_ready.next = self.data.load_ready.val();
         self.execute.store_ready.next = self.data.store_ready.val();
         self.execute.base_register.next = self.address.base_register.val();
@@ -467,7 +470,7 @@ impl Logic for Cpu {
 
         // hazard
         self.hazard.issue_valid.next = self.issue.issue_valid.val();
-        self.hazard.issue_last.next = self.issue_op.val().last;
+        self.hazard.issue_last.next = self.issue.may_be_last.val();
         self.hazard.issue_predicts.next = self.issue.predicts.val();
         self.hazard.issue_may_predict.next = self.issue.may_predict.val();
         self.hazard.issue_predicted_eip.next = self.issue.predicted_eip.val();

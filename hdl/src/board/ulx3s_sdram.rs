@@ -152,9 +152,7 @@ impl Logic for Ulx3sSdram {
         self.chip.data_wait.next = self.memory.data_wait.val();
 
         // ROM: only the bits that it has count, and they are the same for the mirror
-        self.rom.read_select.next = true;
         self.rom.read_index.next = self.memory.instruction_rom_address.val().get_bits::<29>(3);
-        self.rom.data_select.next = true;
         self.rom.data_index.next = self.memory.data_rom_address.val().get_bits::<29>(3);
         self.rom.data_write.next = false;
         self.rom.data_byte_enable.next = 0.into();

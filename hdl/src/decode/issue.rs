@@ -44,6 +44,8 @@ pub struct Issue {
     pub decode_advance: Signal<Out, Bit>,
     // to the address stage
     pub issue_valid: Signal<Out, Bit>,
+    /// The micro-op is the last, or would be in another mode: it waits for micro-branches.
+    pub may_be_last: Signal<Out, Bit>,
     pub micro_op: Signal<Out, MicroOp>,
     pub bytes: Signal<Out, Bits<128>>,
     // to fetch: a branch is predicted taken, and fetch went on elsewhere
@@ -97,6 +99,8 @@ pub struct Issue {
     leaves: Signal<Local, Bit>,
     takes: Signal<Local, Bit>,
     last: Signal<Local, Bit>,
+    /// The last micro-op, and that is known early.
+    surely_last: Signal<Local, Bit>,
     relative_target: Signal<Local, Bits<32>>,
     undefined: Signal<Local, Bit>,
     faults: Signal<Local, Bit>,
@@ -209,6 +213,12 @@ impl Logic for Issue {
         self.left_out.next = self.static_taken.val() & !self.in_routine.q.val();
         // A micro-op that faults flushes what comes behind it, so nothing here waits to know whether it does.
         self.last.next = self.word.val().last & !self.static_taken.val();
+        // Predecode goes on in the clock in which the last one leaves; after the rare ones that look at the mode first, a
+        // clock later.
+        self.surely_last.next = self.word.val().last
+            & ((self.word.val().static_condition == StaticCondition::Never)
+                | ((self.word.val().static_condition == StaticCondition::OperandSize16)
+                    & !self.held.val().operand16));
         self.following.next = self.micro_address.q.val() + 1;
         self.next_address.next = self.following.val();
         if !self.in_routine.q.val() {
@@ -582,11 +592,12 @@ impl Logic for Issue {
         self.micro_valid.next = self.valid.q.val() | self.in_routine.q.val();
         self.miscut.next = self.valid.q.val() & self.miscut_reg.q.val() & !self.in_routine.q.val();
         self.cut_eip.next = self.held.val().displacement;
+        self.may_be_last.next = self.word.val().last;
         self.issue_valid.next = self.micro_valid.val() & !self.miscut.val();
         self.busy.next = self.micro_valid.val();
         self.leaves.next = self.issue_valid.val() & self.advance.val();
         self.decode_advance.next =
-            (!self.micro_valid.val()) | (self.leaves.val() & self.last.val());
+            (!self.micro_valid.val()) | (self.leaves.val() & self.surely_last.val());
         self.takes.next = self.found.val() & self.decode_advance.val();
         self.predicts.next =
             (self.leaves.val() & self.believed.val() & !self.agrees.val()) | self.miscut.val();
@@ -603,7 +614,6 @@ impl Logic for Issue {
             self.ends.val() & ((self.held.val().opcode == 0xC2) | (self.held.val().opcode == 0xC3));
         self.return_eip.next = self.held.val().next_eip;
 
-        // The tables go on only for what is taken: who takes is known later than what.
         self.rom_enable.next = (self.leaves.val() & !self.last.val())
             | self.micro_redirect.val()
             | self.event_begins.val();
@@ -666,9 +676,10 @@ impl Logic for Issue {
             self.in_routine.d.next = false;
             self.first.d.next = true;
         }
-        self.row_micro.enable.next = self.takes.val();
+        // What is read without an instruction does not matter: nothing is valid then.
+        self.row_micro.enable.next = self.decode_advance.val();
         self.row_micro.address.next = self.found_row_index.val();
-        self.row_decode.enable.next = self.takes.val();
+        self.row_decode.enable.next = self.decode_advance.val();
         self.row_decode.address.next = self.found_row_index.val();
         self.microcode.enable.next = self.rom_enable.val();
         self.microcode.address.next = self.rom_address.val();

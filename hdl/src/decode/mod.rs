@@ -1,6 +1,7 @@
 //! From bytes to micro-ops: lengths and fields in the first clock, micro-ops in the second.
 pub mod handover;
 pub mod issue;
+pub mod length;
 pub mod predecode;
 pub mod register_select;
 pub mod rom;

@@ -1,4 +1,5 @@
 //! First decode clock: cuts one instruction, or one prefix, from the bytes at the head of the fetch queue.
+use super::length::{Layout, Length};
 use super::rom::AsyncRom;
 use super::shape::{ImmediateKind, Shape, shapes};
 use crate::prelude::*;
@@ -11,6 +12,8 @@ pub struct Predecode {
     // from fetch
     /// The next twelve bytes, the first in the low bits.
     pub window: Signal<In, Bits<96>>,
+    /// Marks of the first two: see `length.rs`.
+    pub window_marks: Signal<In, Bits<32>>,
     /// How many of them are there (12 stands for more, too).
     pub window_bytes: Signal<In, Bits<6>>,
     /// The last of these is believed to be a branch's last.
@@ -55,6 +58,8 @@ pub struct Predecode {
     // units
     one_byte: AsyncRom<Shape, 8>,
     two_byte: AsyncRom<Shape, 8>,
+    short: Length,
+    long: Length,
     // wires
     byte0: Signal<Local, Bits<8>>,
     two_byte_map: Signal<Local, Bit>,
@@ -64,13 +69,8 @@ pub struct Predecode {
     shape: Signal<Local, Shape>,
     operand16: Signal<Local, Bit>,
     address16: Signal<Local, Bit>,
-    has_modrm: Signal<Local, Bit>,
-    has_sib: Signal<Local, Bit>,
-    sib_base_none: Signal<Local, Bit>,
-    mode: Signal<Local, Bits<2>>,
-    rm: Signal<Local, Bits<3>>,
     displacement_bytes: Signal<Local, Bits<3>>,
-    immediate_bytes: Signal<Local, Bits<3>>,
+    layout: Signal<Local, Layout>,
     head_bytes: Signal<Local, Bits<4>>,
     immediate_at: Signal<Local, Bits<4>>,
     length: Signal<Local, Bits<4>>,
@@ -142,86 +142,34 @@ impl Logic for Predecode {
         self.operand16.next = self.operand_prefix.q.val() == self.code32.val();
         self.address16.next = self.address_prefix.q.val() == self.code32.val();
 
-        // ModRM, SIB, displacement.
-        self.has_modrm.next = self.shape.val().has_modrm;
-        self.mode.next = self.modrm.val().get_bits::<2>(6);
-        if self.shape.val().ignores_mode {
-            self.mode.next = 3.into();
+        // The length in both maps, and then which map it is.
+        self.short.mark.next.has_modrm = self.window_marks.val().get_bit(0);
+        self.short.mark.next.ignores_mode = false;
+        self.short.mark.next.immediate_of_test = self.window_marks.val().get_bit(1);
+        self.short.mark.next.immediate = self.window_marks.val().get_bits::<3>(4);
+        self.short.opcode_bytes.next = 1.into();
+        self.short.modrm.next = self.window.val().get_bits::<8>(8);
+        self.short.sib.next = self.window.val().get_bits::<8>(16);
+        self.short.operand16.next = self.operand16.val();
+        self.short.address16.next = self.address16.val();
+        self.long.mark.next.has_modrm = self.window_marks.val().get_bit(24);
+        self.long.mark.next.ignores_mode = self.window_marks.val().get_bit(25);
+        self.long.mark.next.immediate_of_test = false;
+        self.long.mark.next.immediate = self.window_marks.val().get_bits::<3>(28);
+        self.long.opcode_bytes.next = 2.into();
+        self.long.modrm.next = self.window.val().get_bits::<8>(16);
+        self.long.sib.next = self.window.val().get_bits::<8>(24);
+        self.long.operand16.next = self.operand16.val();
+        self.long.address16.next = self.address16.val();
+        self.layout.next = self.short.layout.val();
+        if self.window_marks.val().get_bit(3) {
+            self.layout.next = self.long.layout.val();
         }
-        self.rm.next = self.modrm.val().get_bits::<3>(0);
-        self.register_form.next = self.has_modrm.val() & (self.mode.val() == 3);
-        self.has_sib.next = self.has_modrm.val()
-            & !self.address16.val()
-            & (self.mode.val() != 3)
-            & (self.rm.val() == 4);
-        self.sib_base_none.next = self.sib.val().get_bits::<3>(0) == 5;
-        self.displacement_bytes.next = 0.into();
-        if self.has_modrm.val() {
-            if self.mode.val() == 1 {
-                self.displacement_bytes.next = 1.into();
-            } else if self.mode.val() == 2 {
-                self.displacement_bytes.next = 4.into();
-                if self.address16.val() {
-                    self.displacement_bytes.next = 2.into();
-                }
-            } else if self.mode.val() == 0 {
-                if self.address16.val() {
-                    if self.rm.val() == 6 {
-                        self.displacement_bytes.next = 2.into();
-                    }
-                } else if (self.rm.val() == 5) | (self.has_sib.val() & self.sib_base_none.val()) {
-                    self.displacement_bytes.next = 4.into();
-                }
-            }
-        }
-
-        // Immediate.
-        self.immediate_bytes.next = 0.into();
-        match self.shape.val().immediate {
-            ImmediateKind::None => {}
-            ImmediateKind::Byte => {
-                self.immediate_bytes.next = 1.into();
-            }
-            ImmediateKind::SignedByte => {
-                self.immediate_bytes.next = 1.into();
-            }
-            ImmediateKind::Word => {
-                self.immediate_bytes.next = 2.into();
-            }
-            ImmediateKind::Operand => {
-                self.immediate_bytes.next = 4.into();
-                if self.operand16.val() {
-                    self.immediate_bytes.next = 2.into();
-                }
-            }
-            ImmediateKind::WordByte => {
-                self.immediate_bytes.next = 3.into();
-            }
-            ImmediateKind::FarPointer => {
-                self.immediate_bytes.next = 6.into();
-                if self.operand16.val() {
-                    self.immediate_bytes.next = 4.into();
-                }
-            }
-            ImmediateKind::Offset => {
-                self.immediate_bytes.next = 4.into();
-                if self.address16.val() {
-                    self.immediate_bytes.next = 2.into();
-                }
-            }
-        }
-        if self.shape.val().immediate_of_test & (self.modrm.val().get_bits::<2>(4) != 0) {
-            self.immediate_bytes.next = 0.into();
-        }
-
-        // Where things lie, and the length.
-        self.head_bytes.next = bit_cast::<4, 1>(self.two_byte_map.val().into())
-            + bit_cast::<4, 1>(self.has_modrm.val().into())
-            + bit_cast::<4, 1>(self.has_sib.val().into())
-            + 1;
-        self.immediate_at.next =
-            self.head_bytes.val() + bit_cast::<4, 3>(self.displacement_bytes.val());
-        self.length.next = self.immediate_at.val() + bit_cast::<4, 3>(self.immediate_bytes.val());
+        self.register_form.next = self.layout.val().register_form;
+        self.head_bytes.next = self.layout.val().head_bytes;
+        self.displacement_bytes.next = self.layout.val().displacement_bytes;
+        self.immediate_at.next = self.layout.val().immediate_at;
+        self.length.next = self.layout.val().length;
         self.total_length.next =
             bit_cast::<5, 4>(self.length.val()) + bit_cast::<5, 4>(self.prefix_bytes.q.val());
         self.displacement_raw.next = self.window.val().get_bits::<32>(16);
@@ -319,8 +267,7 @@ impl Logic for Predecode {
         self.bytes_there.next =
             self.window_bytes.val() + bit_cast::<6, 4>(self.prefix_bytes.q.val());
         // Is it all there? Garbage behind the last byte can only make the length larger than what is there.
-        self.is_prefix.next =
-            (self.window_bytes.val() != 0) & self.shape.val().prefix & !self.two_byte_map.val();
+        self.is_prefix.next = (self.window_bytes.val() != 0) & self.window_marks.val().get_bit(2);
         self.complete.next = (self.window_bytes.val() != 0)
             & !self.is_prefix.val()
             & (bit_cast::<6, 4>(self.length.val()) <= self.window_bytes.val());

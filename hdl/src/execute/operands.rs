@@ -9,11 +9,12 @@ pub struct Operands {
     pub a_value: Signal<In, Bits<32>>,
     pub b_value: Signal<In, Bits<32>>,
     pub c_value: Signal<In, Bits<32>>,
-    pub load_data: Signal<In, Bits<64>>,
+    /// The load in the clock in which it arrives, if its address is a multiple of four.
+    pub aligned_load: Signal<In, Bits<32>>,
+    pub load_is_aligned: Signal<In, Bit>,
     /// The load's low half one clock later, from a register.
     pub held_load: Signal<In, Bits<32>>,
     pub effective_address: Signal<In, Bits<32>>,
-    pub system_value: Signal<In, Bits<32>>,
     pub a: Signal<Out, Bits<32>>,
     pub b: Signal<Out, Bits<32>>,
     pub c: Signal<Out, Bits<32>>,
@@ -70,9 +71,8 @@ impl Logic for Operands {
             BSource::NextEip => {
                 self.b_settled.next = self.op.val().next_eip;
             }
-            BSource::System => {
-                self.b_settled.next = self.system_value.val();
-            }
+            // It passes the operands by.
+            BSource::System => {}
             BSource::SecondImmediate => {
                 self.b_settled.next = bit_cast::<32, 16>(self.op.val().second_immediate);
             }
@@ -117,12 +117,12 @@ impl Logic for Operands {
         self.late_a.next = self.a_settled.val() & self.a_mask.val();
         self.late_b.next = self.b_settled.val() & self.b_mask.val();
         self.a.next = self.late_a.val();
-        if self.op.val().a_source == ASource::Load {
-            self.a.next = self.load_data.val().get_bits::<32>(0) & self.a_mask.val();
+        if (self.op.val().a_source == ASource::Load) & self.load_is_aligned.val() {
+            self.a.next = self.aligned_load.val() & self.a_mask.val();
         }
         self.b.next = self.late_b.val();
-        if self.op.val().b_source == BSource::Load {
-            self.b.next = self.load_data.val().get_bits::<32>(0) & self.b_mask.val();
+        if (self.op.val().b_source == BSource::Load) & self.load_is_aligned.val() {
+            self.b.next = self.aligned_load.val() & self.b_mask.val();
         }
     }
 }

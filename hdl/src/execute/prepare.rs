@@ -6,6 +6,8 @@ use crate::prelude::*;
 pub struct Prepare {
     pub op: Signal<In, ExecuteOp>,
     pub width: Signal<In, Width>,
+    pub b_source: Signal<In, BSource>,
+    pub control: Signal<In, Control>,
     pub prepared: Signal<Out, Prepared>,
     // wires
     divides: Signal<Local, Bit>,
@@ -41,6 +43,8 @@ impl Logic for Prepare {
         self.prepared.next.subtract = false;
         self.prepared.next.steps = false;
         self.prepared.next.moves_if = false;
+        self.prepared.next.from_system = false;
+        self.prepared.next.from_load = false;
         match self.op.val() {
             ExecuteOp::PassB => {
                 self.prepared.next.augend = Augend::Zero;
@@ -202,6 +206,18 @@ impl Logic for Prepare {
                 self.prepared.next.result_from = ResultFrom::BitUnit;
                 self.prepared.next.takes_late = true;
             }
+        }
+        if self.b_source.val() == BSource::System {
+            self.prepared.next.from_alu = false;
+            self.prepared.next.from_system = true;
+        }
+        // A load that is only copied passes the ALU by, and need not be at a multiple of four.
+        if (self.b_source.val() == BSource::Load)
+            & (self.op.val() == ExecuteOp::PassB)
+            & (self.control.val() == Control::None)
+        {
+            self.prepared.next.from_alu = false;
+            self.prepared.next.from_load = true;
         }
     }
 }

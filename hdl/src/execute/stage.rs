@@ -19,6 +19,8 @@ pub struct ExecuteStage {
     pub takes: Signal<In, Bit>,
     // from the data unit
     pub load_data: Signal<In, Bits<64>>,
+    pub aligned_load: Signal<In, Bits<32>>,
+    pub load_is_aligned: Signal<In, Bit>,
     pub load_ready: Signal<In, Bit>,
     pub store_ready: Signal<In, Bit>,
     // from the address stage: register reads
@@ -153,6 +155,8 @@ pub struct ExecuteStage {
     far_linear_reg: DFF<Bits<32>>,
     far_known_reg: DFF<Bit>,
     goes_far_reg: DFF<Bit>,
+    /// The target of a relative jump lies beyond the limit of the code segment.
+    beyond_reg: DFF<Bit>,
     far_user_reg: DFF<Bit>,
     at_boundary: DFF<Bit>,
     held_load_reg: DFF<Bits<32>>,
@@ -189,6 +193,7 @@ pub struct ExecuteStage {
     execute_code: Signal<Local, Bits<16>>,
     target_fault: Signal<Local, Bit>,
     near_target: Signal<Local, Bits<32>>,
+    beyond_limit: Signal<Local, Bit>,
     jumps: Signal<Local, Bit>,
     far: Signal<Local, Bit>,
     conditional: Signal<Local, Bit>,
@@ -233,6 +238,7 @@ impl Logic for ExecuteStage {
             far_linear_reg,
             far_known_reg,
             goes_far_reg,
+            beyond_reg,
             far_user_reg,
             at_boundary,
             held_load_reg,
@@ -260,6 +266,8 @@ impl Logic for ExecuteStage {
 
         self.prepare.op.next = self.memory_micro_op.val().op;
         self.prepare.width.next = self.memory_micro_op.val().width;
+        self.prepare.b_source.next = self.memory_micro_op.val().b_source;
+        self.prepare.control.next = self.memory_micro_op.val().control;
 
         // Registers and operands.
         self.registers.base.next = self.base_register.val();
@@ -282,11 +290,11 @@ impl Logic for ExecuteStage {
         self.operands.a_value.next = self.registers.a_value.val();
         self.operands.b_value.next = self.registers.b_value.val();
         self.operands.c_value.next = self.registers.c_value.val();
-        self.operands.load_data.next = self.load_data.val();
+        self.operands.aligned_load.next = self.aligned_load.val();
+        self.operands.load_is_aligned.next = self.load_is_aligned.val();
         self.operands.held_load.next = self.held_load_reg.q.val();
         self.held_load_reg.d.next = self.load_data.val().get_bits::<32>(0);
         self.operands.effective_address.next = self.effective_reg.q.val();
-        self.operands.system_value.next = self.system_value.val();
         self.a.next = self.operands.late_a.val();
         self.b.next = self.operands.b.val();
         self.late_b.next = self.operands.late_b.val();
@@ -297,8 +305,10 @@ impl Logic for ExecuteStage {
         // The unit.
         self.unit.reset.next = self.reset.val();
         self.unit.flush.next = self.void.val();
-        // A load that the ALU does not take needs one more clock; so does a target, for it has far to go.
+        // A load that the ALU does not take needs one more clock; so does one for the ALU that has to be moved to the right
+        // place, and a target, for it has far to go.
         self.waits_for_late.next = (self.prepared_reg.q.val().takes_late
+            | !(self.load_is_aligned.val() | self.prepared_reg.q.val().from_load)
             | (self.op.val().control == Control::Jump))
             & ((self.op.val().a_source == ASource::Load)
                 | (self.op.val().b_source == BSource::Load))
@@ -315,6 +325,8 @@ impl Logic for ExecuteStage {
         self.unit.c.next = self.operands.c.val();
         self.unit.late_a.next = self.operands.late_a.val();
         self.unit.late_b.next = self.operands.late_b.val();
+        self.unit.system_value.next = self.system_value.val();
+        self.unit.load.next = self.load_data.val().get_bits::<32>(0);
         self.unit.factor.next = self.operands.factor.val();
         self.unit.condition.next = self.op.val().x86_condition;
         self.unit.eflags.next = self.eflags.val();
@@ -456,8 +468,12 @@ impl Logic for ExecuteStage {
         if self.jumps.val() {
             self.next_eip.next = self.near_target.val();
         }
-        self.target_fault.next =
-            self.jumps.val() & (!self.far.val()) & (self.near_target.val() > self.code_limit.val());
+        self.indirect.next = self.op.val().control == Control::Jump;
+        self.beyond_limit.next = self.beyond_reg.q.val();
+        if self.indirect.val() {
+            self.beyond_limit.next = self.operands.late_a.val() > self.code_limit.val();
+        }
+        self.target_fault.next = self.jumps.val() & (!self.far.val()) & self.beyond_limit.val();
 
         // Faults that only execution finds.
         self.early_fault.next = self.check_fault.val();
@@ -553,7 +569,6 @@ impl Logic for ExecuteStage {
         self.micro_redirect.next = self.branch_reg.q.val();
         self.micro_esp.next = self.branch_esp_reg.q.val();
         self.micro_target.next = self.branch_target_reg.q.val();
-        self.indirect.next = self.op.val().control == Control::Jump;
         self.as_predicted.next =
             self.op.val().predicted_taken & (self.operands.late_a.val() == self.op.val().immediate);
         self.redirect.next = self.moves.val()
@@ -588,12 +603,13 @@ impl Logic for ExecuteStage {
         self.goes_far.next = self.valid_reg.q.val() & self.goes_far_reg.q.val();
         self.far_user.next = self.far_user_reg.q.val();
         self.far_linear_reg.d.next = self.far_linear_reg.q.val();
-        if self.done.val() & (self.op.val().check == Check::CodeTarget) {
+        // A fault ends it, too: its delivery begins with none known.
+        if self.leaves.val() & (self.op.val().check == Check::CodeTarget) {
             self.far_linear_reg.d.next =
                 self.checked_code_base.val() + self.operands.register_b.val();
             self.far_known_reg.d.next = !self.real_segments.val();
         }
-        if self.done.val() & self.op.val().last {
+        if self.leaves.val() & self.op.val().last {
             self.far_known_reg.d.next = false;
         }
         self.other_eip.next = self.memory_micro_op.val().immediate;
@@ -659,6 +675,7 @@ impl Logic for ExecuteStage {
             self.segment_reg.d.next = self.memory_segment.val();
             self.esp_after_reg.d.next = self.memory_esp_after.val();
             self.other_linear_reg.d.next = self.code_base.val() + self.other_eip.val();
+            self.beyond_reg.d.next = self.memory_micro_op.val().immediate > self.code_limit.val();
             self.goes_far_reg.d.next = false;
             self.far_user_reg.d.next = self.code_level.val() == 3;
             match self.memory_micro_op.val().control {

@@ -29,13 +29,17 @@ pub struct ExecuteUnit {
     pub late_a: Signal<In, Bits<32>>,
     pub late_b: Signal<In, Bits<32>>,
     pub factor: Signal<In, Bits<32>>,
+    /// The system register that the micro-op copies. The longest way in, so it passes by everything else.
+    pub system_value: Signal<In, Bits<32>>,
+    /// The load that it copies.
+    pub load: Signal<In, Bits<32>>,
     /// The low four bits of a Jcc, SETcc or CMOVcc opcode.
     pub condition: Signal<In, Bits<4>>,
     /// EFLAGS before the micro-op.
     pub eflags: Signal<In, Bits<32>>,
     /// Bits beyond the width are zero, except where [`ExecuteOp`] says otherwise.
     pub result: Signal<Out, Bits<32>>,
-    /// The result is zero.
+    /// The result is zero; not of a copied system register or load.
     pub result_zero: Signal<Out, Bit>,
     /// EFLAGS after the micro-op.
     pub flags: Signal<Out, Bits<32>>,
@@ -177,6 +181,12 @@ impl Logic for ExecuteUnit {
         // The ALU may have a load that has just arrived; the others have their operands from registers.
         self.others_in_width.next = self.others.val() & self.result_mask.val();
         self.in_width.next = self.others_in_width.val();
+        if self.prepared.val().from_system {
+            self.in_width.next = self.system_value.val() & self.result_mask.val();
+        }
+        if self.prepared.val().from_load {
+            self.in_width.next = self.load.val() & self.result_mask.val();
+        }
         self.result_zero.next = !self.others_in_width.val().any();
         self.alu.counts.next = self.result_mask.val();
         if self.prepared.val().from_alu {

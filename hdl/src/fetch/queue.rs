@@ -12,12 +12,16 @@
 //! is the target's.
 use super::branch_targets::BranchTargets;
 use super::return_stack::ReturnStack;
+use crate::decode::length::{MARK_BITS, marks};
+use crate::decode::rom::AsyncRom;
 use crate::prelude::*;
 
 /// A word of the queue.
 #[derive(Copy, Clone, Debug, PartialEq, Default, LogicStruct)]
 pub struct FetchedWord {
     pub data: Bits<64>,
+    /// What each byte says about an instruction's length: see `decode/length.rs`.
+    pub marks: Bits<128>,
     /// A branch that ends in byte `end` is predicted taken: the next word is where it goes.
     pub cut: Bit,
     pub end: Bits<3>,
@@ -99,6 +103,8 @@ pub struct Fetch {
     pub translate_fault_code: Signal<In, Bits<3>>,
     // to predecode
     pub window: Signal<Out, Bits<96>>,
+    /// Marks of its first two bytes.
+    pub window_marks: Signal<Out, Bits<32>>,
     /// Up to a cut, if there is one.
     pub window_bytes: Signal<Out, Bits<6>>,
     /// Behind these bytes instructions go on at `target_eip`, as predicted.
@@ -110,8 +116,10 @@ pub struct Fetch {
     pub fetch_fault_linear: Signal<Out, Bits<32>>,
     // state
     running: DFF<Bit>,
-    /// The next word to ask for.
+    /// The next word to ask for, unless `goes_behind`.
     fetch_linear: DFF<Bits<32>>,
+    /// The next word to ask for is the one behind `asked_linear`.
+    goes_behind: DFF<Bit>,
     word0: DFF<FetchedWord>,
     word1: DFF<FetchedWord>,
     word2: DFF<FetchedWord>,
@@ -142,6 +150,7 @@ pub struct Fetch {
     // units
     targets: BranchTargets,
     returns: ReturnStack,
+    marks: [AsyncRom<Bits<MARK_BITS>, 8>; 8],
     // wires
     first: Signal<Local, FetchedWord>,
     second: Signal<Local, FetchedWord>,
@@ -168,6 +177,7 @@ pub struct Fetch {
     /// Where the word that arrives goes.
     place: Signal<Local, Bits<3>>,
     wide: Signal<Local, Bits<160>>,
+    wide_marks: Signal<Local, Bits<144>>,
     advance: Signal<Local, Bits<5>>,
     dropped: Signal<Local, Bits<2>>,
     room: Signal<Local, Bit>,
@@ -180,6 +190,7 @@ pub struct Fetch {
     accepted: Signal<Local, Bit>,
     goes_early: Signal<Local, Bit>,
     next_linear: Signal<Local, Bits<32>>,
+    here_linear: Signal<Local, Bits<32>>,
 }
 
 impl Fetch {
@@ -187,6 +198,7 @@ impl Fetch {
     pub fn new() -> Self {
         Self {
             targets: BranchTargets::new(),
+            marks: std::array::from_fn(|_| AsyncRom::new(marks())),
             ..Default::default()
         }
     }
@@ -200,6 +212,7 @@ impl Logic for Fetch {
             clock,
             running,
             fetch_linear,
+            goes_behind,
             word0,
             word1,
             word2,
@@ -241,6 +254,10 @@ impl Logic for Fetch {
             | (bit_cast::<160, 64>(self.third.val().data) << 128))
             >> bit_cast::<6, 6>(bit_cast::<6, 3>(self.offset.q.val()) << 3);
         self.window.next = self.wide.val().get_bits::<96>(0);
+        self.wide_marks.next = (bit_cast::<144, 128>(self.first.val().marks)
+            | (bit_cast::<144, 128>(self.second.val().marks) << 128))
+            >> bit_cast::<7, 7>(bit_cast::<7, 3>(self.offset.q.val()) << 4);
+        self.window_marks.next = self.wide_marks.val().get_bits::<32>(0);
         self.cut0.next = (self.words.q.val() != 0) & self.first.val().cut;
         self.cut1.next = (self.words.q.val() >= 2) & self.second.val().cut;
         self.cut2.next = (self.words.q.val() >= 3) & self.third.val().cut;
@@ -331,6 +348,17 @@ impl Logic for Fetch {
             self.arriving.next.target_offset = self.predicted_linear.val().get_bits::<3>(0);
         }
         self.arriving.next.data = self.instruction_data.val();
+        for i in 0..8 {
+            self.marks[i].address.next = self.instruction_data.val().get_bits::<8>(8 * i);
+        }
+        self.arriving.next.marks = bit_cast::<128, 16>(self.marks[0].row.val())
+            | (bit_cast::<128, 16>(self.marks[1].row.val()) << 16)
+            | (bit_cast::<128, 16>(self.marks[2].row.val()) << 32)
+            | (bit_cast::<128, 16>(self.marks[3].row.val()) << 48)
+            | (bit_cast::<128, 16>(self.marks[4].row.val()) << 64)
+            | (bit_cast::<128, 16>(self.marks[5].row.val()) << 80)
+            | (bit_cast::<128, 16>(self.marks[6].row.val()) << 96)
+            | (bit_cast::<128, 16>(self.marks[7].row.val()) << 112);
         self.expected.d.next = self.arriving.val();
         // What lies behind the last word does not matter, so the word that would arrive is written unasked.
         self.place.next = self.words.q.val() - bit_cast::<3, 2>(self.dropped.val());
@@ -351,7 +379,14 @@ impl Logic for Fetch {
         }
 
         // The port: one request may be on its way besides the words that are here, and has room.
-        self.lookup_linear.next = self.fetch_linear.q.val();
+        self.next_linear.next = (self.asked_linear.q.val() & 0xFFFF_FFF8_u64) + 8;
+        self.here_linear.next = self.fetch_linear.q.val();
+        if self.goes_behind.q.val() {
+            self.here_linear.next = self.next_linear.val();
+        }
+        self.fetch_linear.d.next = self.here_linear.val();
+        self.goes_behind.d.next = false;
+        self.lookup_linear.next = self.here_linear.val();
         if self.early.val() {
             self.lookup_linear.next = self.early_linear.val();
         }
@@ -370,7 +405,7 @@ impl Logic for Fetch {
                 self.unpredicted.d.next = self.unpredicted.q.val() + 1;
             }
         }
-        self.translate_linear.next = self.fetch_linear.q.val();
+        self.translate_linear.next = self.here_linear.val();
         if self.repeats.val() {
             self.translate_linear.next = self.asked_linear.q.val();
         }
@@ -405,7 +440,6 @@ impl Logic for Fetch {
         self.asked_frame.d.next = self.address.val().get_bits::<20>(12);
         self.accepted.next = (self.looks_up.val() | self.stays.val()) & self.port_free.val();
         self.asked.d.next = self.accepted.val();
-        self.next_linear.next = (self.asks_linear.val() & 0xFFFF_FFF8_u64) + 8;
         if self.answered.val() {
             self.outstanding.d.next = false;
             self.stale.d.next = false;
@@ -422,7 +456,7 @@ impl Logic for Fetch {
             // Asked for in vain, if no redirect follows.
             self.stale.d.next = self.early.val();
             if !self.early.val() {
-                self.fetch_linear.d.next = self.next_linear.val();
+                self.goes_behind.d.next = true;
                 self.fresh.d.next = true;
                 self.asked_unpredicted.d.next = self.unpredicted.q.val() != 0;
                 if self.unpredicted.q.val() != 0 {
@@ -456,6 +490,7 @@ impl Logic for Fetch {
         if self.redirect.val() | self.stop.val() {
             self.words.d.next = 0.into();
             self.running.d.next = self.redirect.val();
+            self.goes_behind.d.next = false;
             self.fetch_linear.d.next = self.redirect_linear.val();
             self.offset.d.next = self.redirect_linear.val().get_bits::<3>(0);
             self.untranslated.d.next = false;
@@ -469,7 +504,7 @@ impl Logic for Fetch {
             }
             self.fresh.d.next = false;
             if self.goes_early.val() {
-                self.fetch_linear.d.next = self.next_linear.val();
+                self.goes_behind.d.next = true;
                 self.fresh.d.next = true;
                 self.asked_unpredicted.d.next = self.redirect_unpredicted.val();
             }

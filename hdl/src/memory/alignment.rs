@@ -105,7 +105,8 @@ impl Logic for ByteRotation {
 
 /// Takes a right-aligned operand out of the lanes of its word or words, and out of the operand of the store before it.
 ///
-/// The word that arrives from memory passes as little logic as possible: one choice per lane, and the rotation.
+/// The word that arrives from memory passes as little logic as possible: the rotation, and what comes from elsewhere is
+/// added. The low half of an operand at a multiple of four passes one choice only.
 #[derive(LogicBlock, Default)]
 pub struct LoadAlignment {
     /// Address bits 2:0 of the first byte.
@@ -123,13 +124,21 @@ pub struct LoadAlignment {
     /// Bytes to the right from the store's operand to this one: the difference of their addresses.
     pub stored_distance: Signal<In, Bits<3>>,
     pub operand: Signal<Out, Bits<64>>,
+    /// Its low half, if `offset` is 0 or 4.
+    pub aligned_operand: Signal<Out, Bits<32>>,
     // units
     held_mask: ByteMask,
     stored_mask: ByteMask,
     rotation: ByteRotation,
+    held_rotation: ByteRotation,
     stored_rotation: ByteRotation,
     // wires
     stored_twice: Signal<Local, Bits<16>>,
+    arriving: Signal<Local, Bits<64>>,
+    /// What does not come from memory in this clock, in its place.
+    known: Signal<Local, Bits<64>>,
+    half: Signal<Local, Bits<32>>,
+    half_held: Signal<Local, Bits<32>>,
 }
 
 impl Logic for LoadAlignment {
@@ -137,16 +146,27 @@ impl Logic for LoadAlignment {
     fn update(&mut self) {
         self.held_mask.byte_enable.next = self.held_lanes.val();
         self.rotation.by.next = self.offset.val();
-        self.rotation.data.next = (self.arriving_data.val() & !self.held_mask.mask.val())
-            | (self.held_data.val() & self.held_mask.mask.val());
+        self.arriving.next = self.arriving_data.val() & !self.held_mask.mask.val();
+        self.rotation.data.next = self.arriving.val();
+        self.held_rotation.by.next = self.offset.val();
+        self.held_rotation.data.next = self.held_data.val() & self.held_mask.mask.val();
         self.stored_twice.next = (bit_cast::<16, 8>(self.stored_lanes.val())
             | (bit_cast::<16, 8>(self.stored_lanes.val()) << 8))
             >> self.offset.val();
         self.stored_mask.byte_enable.next = self.stored_twice.val().get_bits::<8>(0);
         self.stored_rotation.by.next = self.stored_distance.val();
         self.stored_rotation.data.next = self.stored_operand.val();
-        self.operand.next = self.rotation.rotated.val()
+        self.known.next = self.held_rotation.rotated.val()
             | (self.stored_rotation.rotated.val() & self.stored_mask.mask.val());
+        self.operand.next = self.rotation.rotated.val() | self.known.val();
+        self.half.next = self.arriving_data.val().get_bits::<32>(0);
+        self.half_held.next = self.held_mask.mask.val().get_bits::<32>(0);
+        if self.offset.val().get_bit(2) {
+            self.half.next = self.arriving_data.val().get_bits::<32>(32);
+            self.half_held.next = self.held_mask.mask.val().get_bits::<32>(32);
+        }
+        self.aligned_operand.next =
+            (self.half.val() & !self.half_held.val()) | self.known.val().get_bits::<32>(0);
     }
 }
 
@@ -243,6 +263,9 @@ mod tests {
                     operand & ((1 << (8 * size)) - 1)
                 };
                 assert_eq!(load.operand.val(), expected, "offset {offset} size {size}");
+                if offset % 4 == 0 {
+                    assert_eq!(load.aligned_operand.val(), expected & 0xFFFF_FFFF);
+                }
 
                 // The same operand again, from a store to any offset of the word; what memory has is old.
                 if crossing {
@@ -261,6 +284,9 @@ mod tests {
                         expected,
                         "{offset} {size} {store_offset}"
                     );
+                    if offset % 4 == 0 {
+                        assert_eq!(load.aligned_operand.val(), expected & 0xFFFF_FFFF);
+                    }
                 }
                 load.stored_lanes.next = 0.into();
             }

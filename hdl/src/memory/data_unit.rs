@@ -61,6 +61,9 @@ pub struct DataUnit {
     pub load_ready: Signal<Out, Bit>,
     /// Right-aligned, zero-extended.
     pub load_data: Signal<Out, Bits<64>>,
+    /// Its low half, earlier in the clock, if its address is a multiple of four.
+    pub aligned_load: Signal<Out, Bits<32>>,
+    pub load_is_aligned: Signal<Out, Bit>,
     /// An I/O access of the micro-op in memory or execute has begun, or a read begins in this clock: no interrupt may
     /// kill the micro-op any more. Does not depend on `store_valid`.
     pub committed: Signal<Out, Bit>,
@@ -245,6 +248,8 @@ impl Logic for DataUnit {
         self.store_ready.next = self.execute.store_ready.val();
         self.load_ready.next = self.execute.load_ready.val();
         self.load_data.next = self.execute.load_data.val();
+        self.aligned_load.next = self.execute.aligned_load.val();
+        self.load_is_aligned.next = self.execute.load_is_aligned.val();
         self.load_physical.next = self.execute.physical.val();
         self.store_physical.next = self.execute.physical.val();
         self.committed.next = self.memory.io_read_committed.val() | self.execute.io_committed.val();
@@ -324,6 +329,7 @@ impl Logic for DataUnit {
             | self.tlb_flush.val()
             | self.tlb_flush_local.val()
             | self.tlb_flush_linear.val();
+        self.fetch.changing.next = self.tlb_flush.val() | self.tlb_flush_local.val();
         self.fetch.fetch_valid.next = self.fetch_valid.val();
         self.fetch.fetch_linear.next = self.fetch_linear.val();
         self.fetch.lookup_linear.next = self.fetch_lookup.val();

@@ -51,6 +51,8 @@ pub struct ExecuteAccess {
     pub execute_empty: Signal<In, Bit>,
     pub load_ready: Signal<Out, Bit>,
     pub load_data: Signal<Out, Bits<64>>,
+    pub aligned_load: Signal<Out, Bits<32>>,
+    pub load_is_aligned: Signal<Out, Bit>,
     pub store_valid: Signal<In, Bit>,
     pub store_data: Signal<In, Bits<64>>,
     pub store_ready: Signal<Out, Bit>,
@@ -171,6 +173,8 @@ impl Logic for ExecuteAccess {
         self.load_alignment.stored_operand.next = self.store_data_reg.q.val();
         self.load_alignment.stored_distance.next = self.distance_reg.q.val();
         self.load_data.next = self.load_alignment.operand.val();
+        self.aligned_load.next = self.load_alignment.aligned_operand.val();
+        self.load_is_aligned.next = !self.access.val().offset.get_bits::<2>(0).any();
 
         // The same word in its lanes, to keep.
         self.new_mask.byte_enable.next = self.new_lanes.val();

@@ -8,6 +8,8 @@ pub struct FetchTranslation {
     pub reset: Signal<In, Bit>,
     /// The pipeline or the translations are flushed: a remembered fault is forgotten.
     pub forget: Signal<In, Bit>,
+    /// All translations go in this clock: none counts.
+    pub changing: Signal<In, Bit>,
     // to and from fetch: see `DataUnit`
     pub fetch_valid: Signal<In, Bit>,
     pub fetch_linear: Signal<In, Bits<32>>,
@@ -57,7 +59,9 @@ impl Logic for FetchTranslation {
             user_reg
         );
         self.fetch_hit.next = !self.paging.val()
-            | (self.tlb_hit.val() & (self.tlb_user.val() | !self.lookup_user.val()));
+            | (self.tlb_hit.val()
+                & (self.tlb_user.val() | !self.lookup_user.val())
+                & !self.changing.val());
         self.fetch_physical.next = self.lookup_linear.val();
         if self.paging.val() {
             self.fetch_physical.next = (bit_cast::<32, 20>(self.tlb_frame.val()) << 12)

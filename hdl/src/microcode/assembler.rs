@@ -249,6 +249,11 @@ impl Assembler {
             .steps
             .iter()
             .map(|step| resolve(step, &labels))
+            .inspect(|word: &MicroInstruction| {
+                let copies = word.op == ExecuteOp::PassB;
+                let copied = word.b_source != BSource::System || copies && !word.write_flags;
+                assert!(copied, "a system register can only be copied: {word:?}");
+            })
             .collect();
         Image { words, labels }
     }

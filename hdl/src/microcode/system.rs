@@ -51,9 +51,10 @@ pub fn add(routines: &mut Assembler) {
         routines.routine(
             &format!("store_{name}"),
             [
+                copy(T1).system(limit),
                 step(ExecuteOp::PackWords)
                     .a(T0)
-                    .system(limit)
+                    .b(T1)
                     .memory(MemoryOp::Store)
                     .operand(0),
                 step(ExecuteOp::HighWord)

@@ -55,9 +55,9 @@ pub struct SystemRegisters {
     pub sysenter_cs: Signal<Out, Bits<16>>,
     pub sysenter_eip: Signal<Out, Bits<32>>,
     pub tsc: Signal<Out, Bits<64>>,
-    /// CR0 or CR4 is written: translations are dropped.
+    /// CR0 or CR4 was written in the clock before: translations are dropped.
     pub flush_translations: Signal<Out, Bit>,
-    /// CR3 is written: those of global pages stay.
+    /// CR3 was: those of global pages stay.
     pub flush_local_translations: Signal<Out, Bit>,
     /// CR0.CD is clear: reads that miss may fill the caches.
     pub caches_fill: Signal<Out, Bit>,
@@ -82,6 +82,10 @@ pub struct SystemRegisters {
     tsc_high_reg: DFF<Bits<32>>,
     msr_select_reg: DFF<Bits<8>>,
     caches_flush_reg: DFF<Bit>,
+    /// CR3 is written a clock late, for it lies far away; nothing is translated meanwhile.
+    new_cr3_reg: DFF<Bits<32>>,
+    writes_cr3_reg: DFF<Bit>,
+    flush_reg: DFF<Bit>,
     msr_value_reg: DFF<Bits<32>>,
     selected_tsc_reg: DFF<Bit>,
     // wires
@@ -115,6 +119,9 @@ impl Logic for SystemRegisters {
             msr_select_reg,
             msr_value_reg,
             caches_flush_reg,
+            new_cr3_reg,
+            writes_cr3_reg,
+            flush_reg,
             selected_tsc_reg
         );
         self.cr0.next = self.cr0_reg.q.val();
@@ -328,24 +335,29 @@ impl Logic for SystemRegisters {
             }
         }
         self.tsc_reg.d.next = self.tsc_next.val();
-        self.flush_translations.next = false;
-        self.flush_local_translations.next = false;
+        self.flush_translations.next = self.flush_reg.q.val();
+        self.flush_local_translations.next = self.writes_cr3_reg.q.val();
+        self.flush_reg.d.next = false;
+        self.writes_cr3_reg.d.next = false;
+        self.new_cr3_reg.d.next = self.data.val() & 0xFFFF_F018_u64;
+        if self.writes_cr3_reg.q.val() {
+            self.cr3_reg.d.next = self.new_cr3_reg.q.val();
+        }
         if self.write.val() {
             match self.actual_write.val().into() {
                 CR0 => {
                     self.cr0_reg.d.next = (self.data.val() & 0xE005_002F_u64) | 0x10;
-                    self.flush_translations.next = true;
+                    self.flush_reg.d.next = true;
                 }
                 CR2 => {
                     self.cr2_reg.d.next = self.data.val();
                 }
                 CR3 => {
-                    self.cr3_reg.d.next = self.data.val() & 0xFFFF_F018_u64;
-                    self.flush_local_translations.next = true;
+                    self.writes_cr3_reg.d.next = true;
                 }
                 CR4 => {
                     self.cr4_reg.d.next = self.data.val();
-                    self.flush_translations.next = true;
+                    self.flush_reg.d.next = true;
                 }
                 DR0 => {
                     self.dr0_reg.d.next = self.data.val();

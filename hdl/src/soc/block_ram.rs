@@ -16,14 +16,10 @@ use spec::memory_map::{ROM_WORD_BYTES, rom_file};
 pub struct BlockRam {
     pub clock: Signal<In, Clock>,
     // the port that reads
-    /// The next clock's answer is a word, and otherwise zero.
-    pub read_select: Signal<In, Bit>,
     /// Address in words; the bits beyond the memory's size are ignored.
     pub read_index: Signal<In, Bits<29>>,
     pub read_data: Signal<Out, Bits<64>>,
     // the port that reads or writes
-    /// As `read_select`; nothing is written without it.
-    pub data_select: Signal<In, Bit>,
     pub data_index: Signal<In, Bits<29>>,
     pub data_write: Signal<In, Bit>,
     pub data_byte_enable: Signal<In, Bits<8>>,
@@ -68,10 +64,8 @@ impl BlockRam {
         }
         Self {
             clock: Default::default(),
-            read_select: Default::default(),
             read_index: Default::default(),
             read_data: Default::default(),
-            data_select: Default::default(),
             data_index: Default::default(),
             data_write: Default::default(),
             data_byte_enable: Default::default(),
@@ -94,13 +88,8 @@ impl Logic for BlockRam {
             let mask = self._words.len().next_power_of_two() - 1;
             let word = |index: usize| self._words.get(index).copied().unwrap_or(0);
             let index = self.data_index.val().index() & mask;
-            self.read_data.next = 0.into();
-            if self.read_select.val() {
-                self.read_data.next = word(self.read_index.val().index() & mask).into();
-            }
-            if !self.data_select.val() {
-                self.data_read_data.next = 0.into();
-            } else if !self.data_write.val() {
+            self.read_data.next = word(self.read_index.val().index() & mask).into();
+            if !self.data_write.val() {
                 self.data_read_data.next = word(index).into();
             } else if index < self._words.len() {
                 let enable = self.data_byte_enable.val().index();
@@ -141,13 +130,9 @@ impl Logic for BlockRam {
             text += &format!(
                 "\
 end
-always @(posedge clock)
-  if (!read_select) read_data[{bits}] <= 8'h0;
-  else read_data[{bits}] <= bytes{lane}[read_index[{high}:0]];
+always @(posedge clock) read_data[{bits}] <= bytes{lane}[read_index[{high}:0]];
 always @(posedge clock) begin
-  if (!data_select) begin
-    data_read_data[{bits}] <= 8'h0;
-  end else if (data_write) begin
+  if (data_write) begin
     if (data_byte_enable[{lane}]) bytes{lane}[data_index[{high}:0]] <= data_write_data[{bits}];
   end else begin
     data_read_data[{bits}] <= bytes{lane}[data_index[{high}:0]];
@@ -176,9 +161,11 @@ pub struct BoardMemory {
     pub data_write_data: Signal<In, Bits<64>>,
     pub data_read_data: Signal<Out, Bits<64>>,
     pub data_wait: Signal<Out, Bit>,
-    // state: neither memory answers
-    instruction_from_none_reg: DFF<Bit>,
-    data_from_none_reg: DFF<Bit>,
+    // state: which memory answers
+    instruction_from_rom_reg: DFF<Bit>,
+    instruction_from_ram_reg: DFF<Bit>,
+    data_from_rom_reg: DFF<Bit>,
+    data_from_ram_reg: DFF<Bit>,
     // units
     ram: BlockRam,
     rom: BlockRam,
@@ -192,6 +179,10 @@ pub struct BoardMemory {
     instruction_in_ram: Signal<Local, Bit>,
     data_in_rom: Signal<Local, Bit>,
     data_in_ram: Signal<Local, Bit>,
+    instruction_not_rom: Signal<Local, Bits<64>>,
+    instruction_not_ram: Signal<Local, Bits<64>>,
+    data_not_rom: Signal<Local, Bits<64>>,
+    data_not_ram: Signal<Local, Bits<64>>,
 }
 
 impl BoardMemory {
@@ -232,8 +223,10 @@ impl BoardMemory {
             data_write_data: Default::default(),
             data_read_data: Default::default(),
             data_wait: Default::default(),
-            instruction_from_none_reg: Default::default(),
-            data_from_none_reg: Default::default(),
+            instruction_from_rom_reg: Default::default(),
+            instruction_from_ram_reg: Default::default(),
+            data_from_rom_reg: Default::default(),
+            data_from_ram_reg: Default::default(),
             ram: BlockRam::new(ram_bytes, &[]),
             rom,
             ram_high: constant(!(ram_bytes - 1)),
@@ -244,6 +237,10 @@ impl BoardMemory {
             instruction_in_ram: Default::default(),
             data_in_rom: Default::default(),
             data_in_ram: Default::default(),
+            instruction_not_rom: Default::default(),
+            instruction_not_ram: Default::default(),
+            data_not_rom: Default::default(),
+            data_not_ram: Default::default(),
         }
     }
 }
@@ -251,7 +248,14 @@ impl BoardMemory {
 impl Logic for BoardMemory {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, instruction_from_none_reg, data_from_none_reg);
+        dff_setup!(
+            self,
+            clock,
+            instruction_from_rom_reg,
+            instruction_from_ram_reg,
+            data_from_rom_reg,
+            data_from_ram_reg
+        );
         clock!(self, clock, ram, rom);
         // The ROM covers RAM where both are.
         self.instruction_in_rom.next = ((self.instruction_address.val() & self.rom_base.val())
@@ -265,36 +269,47 @@ impl Logic for BoardMemory {
         self.instruction_in_ram.next = !((self.instruction_address.val() & self.ram_high.val())
             .any()
             | self.instruction_in_rom.val());
-        self.instruction_from_none_reg.d.next =
-            !(self.instruction_in_rom.val() | self.instruction_in_ram.val());
-        self.data_from_none_reg.d.next = !(self.data_in_rom.val() | self.data_in_ram.val());
+        self.instruction_from_rom_reg.d.next = self.instruction_in_rom.val();
+        self.instruction_from_ram_reg.d.next = self.instruction_in_ram.val();
+        self.data_from_rom_reg.d.next = self.data_in_rom.val();
+        self.data_from_ram_reg.d.next = self.data_in_ram.val();
 
-        self.ram.read_select.next = self.instruction_in_ram.val();
         self.ram.read_index.next = self.instruction_address.val().get_bits::<29>(3);
         self.ram.data_index.next = self.data_address.val().get_bits::<29>(3);
-        self.ram.data_select.next = self.data_in_ram.val();
-        self.ram.data_write.next = self.data_request.val() & self.data_write.val();
+        self.ram.data_write.next =
+            self.data_request.val() & self.data_write.val() & self.data_in_ram.val();
         self.ram.data_byte_enable.next = self.data_byte_enable.val();
         self.ram.data_write_data.next = self.data_write_data.val();
         // The address below the ROM's size, which the bits of the memory's index see to, for the mirror, too.
-        self.rom.read_select.next = self.instruction_in_rom.val();
-        self.rom.data_select.next = self.data_in_rom.val();
         self.rom.read_index.next = self.instruction_address.val().get_bits::<29>(3);
         self.rom.data_index.next = self.data_address.val().get_bits::<29>(3);
         self.rom.data_write.next = false;
         self.rom.data_byte_enable.next = 0.into();
         self.rom.data_write_data.next = 0.into();
 
+        // Both memories read; a register says whose word counts. A memory that is not meant gives ones.
+        self.instruction_not_rom.next = 0xFFFF_FFFF_FFFF_FFFF_u64.into();
+        if self.instruction_from_rom_reg.q.val() {
+            self.instruction_not_rom.next = 0.into();
+        }
+        self.instruction_not_ram.next = 0xFFFF_FFFF_FFFF_FFFF_u64.into();
+        if self.instruction_from_ram_reg.q.val() {
+            self.instruction_not_ram.next = 0.into();
+        }
         self.instruction_wait.next = false;
-        self.instruction_data.next = self.rom.read_data.val() | self.ram.read_data.val();
-        if self.instruction_from_none_reg.q.val() {
-            self.instruction_data.next = 0xFFFF_FFFF_FFFF_FFFF_u64.into();
+        self.instruction_data.next = (self.rom.read_data.val() | self.instruction_not_rom.val())
+            & (self.ram.read_data.val() | self.instruction_not_ram.val());
+        self.data_not_rom.next = 0xFFFF_FFFF_FFFF_FFFF_u64.into();
+        if self.data_from_rom_reg.q.val() {
+            self.data_not_rom.next = 0.into();
+        }
+        self.data_not_ram.next = 0xFFFF_FFFF_FFFF_FFFF_u64.into();
+        if self.data_from_ram_reg.q.val() {
+            self.data_not_ram.next = 0.into();
         }
         self.data_wait.next = false;
-        self.data_read_data.next = self.rom.data_read_data.val() | self.ram.data_read_data.val();
-        if self.data_from_none_reg.q.val() {
-            self.data_read_data.next = 0xFFFF_FFFF_FFFF_FFFF_u64.into();
-        }
+        self.data_read_data.next = (self.rom.data_read_data.val() | self.data_not_rom.val())
+            & (self.ram.data_read_data.val() | self.data_not_ram.val());
     }
 }
 

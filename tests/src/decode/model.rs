@@ -108,7 +108,13 @@ impl Model {
             bits <= 192,
             "the driver copies 24 bytes, Predecoded has {bits} bits"
         );
-        let driver = DRIVER.replace("WORDS", &bits.div_ceil(32).to_string());
+        let marks: Vec<_> = hdl::decode::length::marks()
+            .into_iter()
+            .map(|mark| mark.index().to_string())
+            .collect();
+        let driver = DRIVER
+            .replace("WORDS", &bits.div_ceil(32).to_string())
+            .replace("BYTE_MARKS", &marks.join(", "));
         fs::write(folder.join("driver.cpp"), driver).expect("the folder can be written");
         let program = verilator::build(&folder, "predecode", &["design.sv"], "driver.cpp");
         Model { program }
@@ -156,6 +162,7 @@ const DRIVER: &str = r#"#include "Vpredecode.h"
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+static const uint16_t MARKS[256] = {BYTE_MARKS};
 struct Question { uint8_t available, code32, unused[2], bytes[28]; };
 struct Answer { uint8_t found, steps; uint16_t row_index; uint32_t predecoded[6]; uint32_t unused; };
 static_assert(sizeof(Question) == 32 && sizeof(Answer) == 32, "as the other side has them");
@@ -186,6 +193,7 @@ int main() {
             memset(window, 0xA5, sizeof window);
             memcpy(window, question.bytes + at, left < 12 ? left : 12);
             memcpy(top.window.data(), window, sizeof window);
+            top.window_marks = MARKS[window[0]] | uint32_t{MARKS[window[1]]} << 16;
             top.window_bytes = left < 12 ? left : 12;
             top.fetch_fault = left < 12;
             top.head_eip = 0x1234 + at;
