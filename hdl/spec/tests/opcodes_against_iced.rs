@@ -360,6 +360,12 @@ const PENTIUM_II: &[CpuidFeature] = &[
     CpuidFeature::TSC,
 ];
 
+/// Counted there by iced-x86, but AMD's prefetches, which Intel's processors know as no-ops since those of 64 bits.
+const LATER: &[Code] = &[
+    Code::Reservednop_rm16_r16_0F0D,
+    Code::Reservednop_rm32_r32_0F0D,
+];
+
 #[test]
 fn every_instruction_of_a_pentium_ii_has_a_row() {
     let mut checked = 0;
@@ -370,6 +376,7 @@ fn every_instruction_of_a_pentium_ii_has_a_row() {
         let of_the_processor = info.encoding() == EncodingKind::Legacy
             && (info.mode16() || info.mode32())
             && info.is_instruction()
+            && !LATER.contains(&code)
             && features.iter().all(|feature| PENTIUM_II.contains(feature));
         if !of_the_processor {
             continue;

@@ -141,6 +141,19 @@ pub enum Handler {
     Thorough,
 }
 
+/// How all scenes are disturbed.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// What is forced.
+    pub forced: Forced,
+    /// What handles it.
+    pub handler: Handler,
+    /// Memory that makes the processor wait at random.
+    pub wait_seed: Option<u64>,
+    /// Every so many clocks an event is forced.
+    pub step: usize,
+}
+
 /// The end of a scene, as far as it may not depend on time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Outcome {
@@ -239,17 +252,17 @@ impl Stage {
         }
     }
 
-    /// Runs a scene undisturbed, then with `forced` in each clock in turn.
+    /// Runs a scene undisturbed, then with an event in each clock in turn.
     ///
     /// # Errors
     /// What differs, and in which clock the event was forced.
-    pub fn check(
-        &mut self,
-        scene: &Scene,
-        forced: Forced,
-        handler: Handler,
-        step: usize,
-    ) -> Result<(), String> {
+    pub fn check(&mut self, scene: &Scene, plan: &Plan) -> Result<(), String> {
+        let Plan {
+            forced,
+            handler,
+            step,
+            ..
+        } = *plan;
         let told = |problem: String| format!("{}: {problem}", scene.name);
         self.guest.machine().restore(&self.ready);
         self.guest.rebuild(scene.ring);
@@ -561,7 +574,7 @@ fn place_handlers(guest: &mut Guest, handler: Handler) {
 ///
 /// # Panics
 /// A scene ends otherwise when it is interrupted, or no scene executes a row of the opcode map.
-pub fn check(scenes: &[Scene], plans: &[(Forced, Handler, Option<u64>)], step: usize) {
+pub fn check(scenes: &[Scene], plans: &[Plan]) {
     let workers = std::thread::available_parallelism().map_or(1, |count| count.get());
     let next = std::sync::atomic::AtomicUsize::new(0);
     let work = |_| {
@@ -570,11 +583,13 @@ pub fn check(scenes: &[Scene], plans: &[(Forced, Handler, Option<u64>)], step: u
         loop {
             let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let Some(scene) = scenes.get(at) else { break };
-            for (forced, handler, seed) in plans {
-                let stage = stages.entry(*seed).or_insert_with(|| Stage::new(*seed));
-                if let Err(problem) = stage.check(scene, *forced, *handler, step) {
+            for plan in plans {
+                let seed = plan.wait_seed;
+                let stage = stages.entry(seed).or_insert_with(|| Stage::new(seed));
+                if let Err(problem) = stage.check(scene, plan) {
+                    let handler = plan.handler;
                     failures.push(format!(
-                        "{handler:?} handler, wait seed {seed:?}: {problem}"
+                        "{handler:?} handler, wait seed {seed:X?}: {problem}"
                     ));
                 }
             }
