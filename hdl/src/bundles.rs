@@ -446,6 +446,8 @@ pub enum Check {
     NoCounter,
     /// An x87 instruction: #NM with CR0.EM or TS set, else #UD.
     Coprocessor,
+    /// One by which programs ask for a coprocessor: #NM with CR0.EM or TS set, else nothing.
+    CoprocessorProbe,
     /// WAIT: #NM with CR0.MP and TS set.
     Wait,
     /// Bit 31 of operand a is clear, else #BR.

@@ -703,6 +703,13 @@ impl Machine {
         unsafe { raw::sg_nmi(self.raw.as_ptr()) }
     }
 
+    /// Holds these lines of the interrupt controllers high from the next clock on, one bit each, beside those that the
+    /// board's devices raise.
+    pub fn set_interrupt_lines(&mut self, lines: u16) {
+        // SAFETY: `raw` is a live machine.
+        unsafe { raw::sg_lines(self.raw.as_ptr(), lines) }
+    }
+
     /// Starts a waveform (FST). One clock cycle is 10 ns of its time, counted from the first reset.
     ///
     /// # Errors

@@ -411,6 +411,11 @@ fn files_that_are_no_programs_are_refused_with_a_reason() {
         ),
         ("short.exe", good[..0x300].to_vec(), "is truncated"),
         ("mz.exe", b"MZ".to_vec(), "is no PE32 file"),
+        (
+            "bad.exe",
+            b"no program of any kind".to_vec(),
+            "is none of these: a PE32 program (`MZ` at its beginning)",
+        ),
     ] {
         let output = run(&[], &folder.write(name, &bytes), &[], b"");
         let message = text(&output.stderr);

@@ -232,6 +232,19 @@ impl Guest {
         })
     }
 
+    /// Machines whose memory answers in one clock, and with random wait states of several seeds, which are printed.
+    ///
+    /// # Panics
+    /// A machine cannot be made.
+    pub fn of_every_timing() -> impl Iterator<Item = Self> {
+        [None, Some(1), Some(0x5EED), Some(0xC0_FFEE)]
+            .into_iter()
+            .map(|wait_seed| {
+                println!("wait seed {wait_seed:X?}");
+                Self::new(wait_seed)
+            })
+    }
+
     /// A machine whose RAM is SDRAM behind caches.
     ///
     /// # Panics
@@ -273,6 +286,11 @@ impl Guest {
     pub fn begin(&mut self, ring: u8) {
         self.machine.reset();
         self.machine.debug_halt().expect("halts after reset");
+        self.rebuild(ring);
+    }
+
+    /// The same of a halted machine without a reset: devices, and system registers that a ring has no value for, stay.
+    pub fn rebuild(&mut self, ring: u8) {
         self.machine
             .write_memory(0, &vec![0; RAM_BYTES as usize])
             .expect("RAM");

@@ -200,7 +200,7 @@ const CHECKS: &[Check] = {
     &[None, Ring0, InputOutput, PortBitmap, VirtualSensitive, PushFlags, DebugRegister, DataSegment, StackSegment, NewStack, ReturnStack, JumpCode, ReturnCode,
       GateCode, GateJump, EventGate, CallGate, LocalTable, TaskState, CodeTarget, NotNull, NotNullTask,
       PortPermitted, NestedTask, ShortTask, SysenterSet, SysexitAllowed, ControlRegister0, ControlRegister4,
-      Undefined, TimeStamp, NoCounter, Coprocessor, Wait, Bounds, AccessRights, SegmentLimit, Readable, Writable]
+      Undefined, TimeStamp, NoCounter, Coprocessor, CoprocessorProbe, Wait, Bounds, AccessRights, SegmentLimit, Readable, Writable]
 };
 
 #[test]

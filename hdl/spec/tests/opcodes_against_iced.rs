@@ -1,6 +1,9 @@
 //! The opcode map against iced-x86, an independent decoder: all opcodes, all ModRM, all sizes.
 
-use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpCodeOperandKind, OpKind};
+use iced_x86::{
+    Code, CpuidFeature, Decoder, DecoderOptions, EncodingKind, Instruction, Mnemonic,
+    OpCodeOperandKind, OpCodeTableKind, OpKind,
+};
 use spec::opcodes::{self, Form, Kind, Map, Opcode, Operand};
 use std::collections::HashSet;
 
@@ -338,4 +341,67 @@ fn every_row_is_reached() {
         .collect();
     let rows = opcodes::all().filter(|row| row.kind != Kind::Undefined);
     assert_eq!(reached.len(), rows.count());
+}
+
+/// What iced-x86 counts to the sets of a Pentium II, x87, MMX, FXSAVE and system management mode aside.
+const PENTIUM_II: &[CpuidFeature] = &[
+    CpuidFeature::INTEL8086,
+    CpuidFeature::INTEL186,
+    CpuidFeature::INTEL286,
+    CpuidFeature::INTEL386,
+    CpuidFeature::INTEL486,
+    CpuidFeature::CMOV,
+    CpuidFeature::CPUID,
+    CpuidFeature::CX8,
+    CpuidFeature::MSR,
+    CpuidFeature::MULTIBYTENOP,
+    CpuidFeature::RDPMC,
+    CpuidFeature::SEP,
+    CpuidFeature::TSC,
+];
+
+/// Counted there by iced-x86, but AMD's prefetches, which Intel's processors know as no-ops since those of 64 bits.
+const LATER: &[Code] = &[
+    Code::Reservednop_rm16_r16_0F0D,
+    Code::Reservednop_rm32_r32_0F0D,
+];
+
+#[test]
+fn every_instruction_of_a_pentium_ii_has_a_row() {
+    let mut checked = 0;
+    let mut missing = Vec::new();
+    for code in Code::values() {
+        let info = code.op_code();
+        let features = code.cpuid_features();
+        let of_the_processor = info.encoding() == EncodingKind::Legacy
+            && (info.mode16() || info.mode32())
+            && info.is_instruction()
+            && !LATER.contains(&code)
+            && features.iter().all(|feature| PENTIUM_II.contains(feature));
+        if !of_the_processor {
+            continue;
+        }
+        checked += 1;
+        let map = match info.table() {
+            OpCodeTableKind::Normal => Map::OneByte,
+            OpCodeTableKind::T0F => Map::TwoByte,
+            table => panic!("{code:?} is of the table {table:?}"),
+        };
+        let byte = info.op_code() as u8;
+        let members = match info.is_group() {
+            true => vec![info.group_index() as u8],
+            false => (0..8).collect(),
+        };
+        let is_row = |row: &Opcode| matches!(row.kind, Kind::Instruction | Kind::Prefix);
+        let found = members.iter().any(|reg| {
+            [false, true]
+                .iter()
+                .any(|form| opcodes::lookup(map, byte, *reg, *form).is_some_and(is_row))
+        });
+        if !found {
+            missing.push(format!("{code:?} {}", info.op_code_string()));
+        }
+    }
+    assert!(checked > 600, "{checked}");
+    assert!(missing.is_empty(), "{missing:#?}");
 }

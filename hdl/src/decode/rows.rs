@@ -233,7 +233,14 @@ fn row(opcode: &Opcode, reg: u8, register_form: bool) -> Option<Row> {
     use Operand::*;
     match opcode.kind {
         Kind::Instruction => {}
-        Kind::Coprocessor => return Some(nothing().check(Check::Coprocessor).last().into()),
+        // As on a processor of this family without one, what is to be stored there is not.
+        Kind::Coprocessor => {
+            let check = match opcode.mnemonic {
+                "x87" => Check::Coprocessor,
+                _ => Check::CoprocessorProbe,
+            };
+            return Some(nothing().check(check).last().into());
+        }
         _ => return Option::None,
     }
     let [first, second, third] = opcode.operands;

@@ -300,6 +300,11 @@ impl Logic for CheckUnit {
                 }
                 self.code.next = 0.into();
             }
+            Check::CoprocessorProbe => {
+                self.fails.next = self.status_word.val().get_bits::<2>(2).any();
+                self.fault_vector.next = 7.into();
+                self.code.next = 0.into();
+            }
             Check::Wait => {
                 self.fails.next =
                     self.status_word.val().get_bit(3) & self.status_word.val().get_bit(1);

@@ -109,9 +109,13 @@ fn header(kernel: &Kernel) -> Result<usize, String> {
         HEADER_MAGIC.wrapping_add(flags).wrapping_add(checksum) == 0
     };
     (0..searched).step_by(4).find(is_header).ok_or_else(|| {
-        kernel.bad(
-            "is neither a Linux bzImage (`HdrS` at 202h) nor a multiboot kernel (1BADB002h with its checksum in the first 8 KB)",
-        )
+        kernel.bad(match file.starts_with(b"MZ") {
+            true => "is a PE file and no kernel: a PE32 program is run without --kernel",
+            false => {
+                "is none of these: a PE32 program (`MZ` at its beginning), a Linux bzImage (`HdrS` at 202h), a multiboot kernel \
+                 (1BADB002h with its checksum in the first 8 KB); a ROM is run with --bios, a flat binary is placed with --load"
+            }
+        })
     })
 }
 

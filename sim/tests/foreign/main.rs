@@ -205,7 +205,13 @@ fn files_that_are_no_kernels_are_refused_with_a_reason() {
             "nothing",
             vec![1, 2, 3],
             &[][..],
-            "is neither a Linux bzImage",
+            "is none of these: a PE32 program",
+        ),
+        (
+            "program",
+            b"MZ and more".to_vec(),
+            &[],
+            "is a PE file and no kernel",
         ),
         (
             "short",
@@ -229,7 +235,7 @@ fn files_that_are_no_kernels_are_refused_with_a_reason() {
             "checksum",
             changed(52 + 32 + 8, 0),
             &[],
-            "is neither a Linux bzImage",
+            "is none of these: a PE32 program",
         ),
         (
             "ram",

@@ -275,6 +275,8 @@ struct Restorer final : VerilatedDeserialize {
         m_endp = m_cp;
     }
     void fill() override {
+        // Asked before each read near the end, too, when the buffer holds all there is.
+        if (left == 0) return;
         const size_t kept = m_endp - m_cp;
         std::memmove(m_bufp, m_cp, kept);
         const size_t count = std::min(left, bufferSize() - kept);
@@ -327,6 +329,7 @@ struct State {
     sg_texts texts{};  // as the model's ports show them
     Mainboard mainboard;
     bool unknown_port = false;  // a byte cycle of the access under way was for a port that no device has
+    uint16_t forced_lines = 0;  // interrupt lines that are held high from outside
 };
 static_assert(std::is_trivially_copyable_v<State>);
 
@@ -633,7 +636,7 @@ struct sg_machine : State {
             t.external_selected = 0;
         }
         if (tick >= mainboard.cmos.next_event) mainboard.cmos.event(tick);
-        t.external_lines = mainboard.lines();
+        t.external_lines = mainboard.lines() | forced_lines;
         if (has_answers) {
             has_answers = false;
             t.instruction_wait = answers.instruction_wait;
@@ -1068,6 +1071,8 @@ void sg_nmi(sg_machine* machine) {
     machine->top->nmi = 0;
     machine->clock();
 }
+
+void sg_lines(sg_machine* machine, uint16_t lines) { machine->forced_lines = lines; }
 
 uint8_t sg_trace_open(sg_machine* machine, const char* path) {
     machine->trace_close();

@@ -238,6 +238,7 @@ uint32_t sg_register_read(sg_machine* machine, uint8_t number);
 void sg_register_write(sg_machine* machine, uint8_t number, uint32_t data);
 void sg_invalidate(sg_machine* machine);
 void sg_nmi(sg_machine* machine);
+void sg_lines(sg_machine* machine, uint16_t lines);  // holds these interrupt lines high, one bit each
 uint8_t sg_trace_open(sg_machine* machine, const char* path);
 void sg_trace_close(sg_machine* machine);
 void sg_trace_pause(sg_machine* machine, uint8_t paused);  // leaves a gap in the waveform

@@ -489,6 +489,7 @@ mod functions {
         pub fn sg_register_write(machine: *mut RawMachine, number: u8, data: u32);
         pub fn sg_invalidate(machine: *mut RawMachine);
         pub fn sg_nmi(machine: *mut RawMachine);
+        pub fn sg_lines(machine: *mut RawMachine, lines: u16);
         pub fn sg_trace_open(machine: *mut RawMachine, path: *const c_char) -> bool;
         pub fn sg_trace_close(machine: *mut RawMachine);
         pub fn sg_trace_pause(machine: *mut RawMachine, paused: bool);

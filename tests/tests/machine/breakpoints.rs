@@ -56,83 +56,86 @@ fn counting_handler(guest: &mut Guest) {
 
 #[test]
 fn an_instruction_breakpoint_faults_before_the_instruction() {
-    let mut guest = Guest::new(None);
-    for ring in [0, 3] {
-        for index in 0..4u8 {
-            guest.begin(ring);
-            let program = guest.program(|a| {
-                a.nop()?;
-                a.inc(dword_ptr(ebx))?;
-                a.nop()
-            });
-            let at = program.addresses[1];
-            breakpoint(&mut guest, index, at, EXECUTE, 1);
-            if index == 3 {
-                // Globally instead of locally.
-                let control = guest.get(number::DR7);
-                guest.set(number::DR7, control << 1 & 0xFF | control & !0xFF);
+    for mut guest in Guest::of_every_timing() {
+        for ring in [0, 3] {
+            for index in 0..4u8 {
+                guest.begin(ring);
+                let program = guest.program(|a| {
+                    a.nop()?;
+                    a.inc(dword_ptr(ebx))?;
+                    a.nop()
+                });
+                let at = program.addresses[1];
+                breakpoint(&mut guest, index, at, EXECUTE, 1);
+                if index == 3 {
+                    // Globally instead of locally.
+                    let control = guest.get(number::DR7);
+                    guest.set(number::DR7, control << 1 & 0xFF | control & !0xFF);
+                }
+                step(&mut guest, 2);
+                assert_eq!(guest.get(number::EIP), Guest::handler(exceptions::DB));
+                assert_eq!(status(&mut guest), 1 << index);
+                assert_eq!(guest.get(number::EFLAGS) & flags::RF, 0);
+                assert_eq!(guest.run(), Stop::Halted);
+                let event = guest.event().expect("an event");
+                assert_eq!((event.vector, event.eip), (exceptions::DB, at));
+                assert_eq!(event.eflags, flags::RESET | flags::RF);
+                assert_eq!(guest.peek(DATA), 0, "nothing has happened");
+                assert!(guest.is_alive());
             }
-            step(&mut guest, 2);
-            assert_eq!(guest.get(number::EIP), Guest::handler(exceptions::DB));
-            assert_eq!(status(&mut guest), 1 << index);
-            assert_eq!(guest.get(number::EFLAGS) & flags::RF, 0);
-            assert_eq!(guest.run(), Stop::Halted);
-            let event = guest.event().expect("an event");
-            assert_eq!((event.vector, event.eip), (exceptions::DB, at));
-            assert_eq!(event.eflags, flags::RESET | flags::RF);
-            assert_eq!(guest.peek(DATA), 0, "nothing has happened");
-            assert!(guest.is_alive());
         }
     }
 }
 
 #[test]
 fn rf_lets_one_instruction_pass_its_breakpoint() {
-    let mut guest = Guest::new(None);
-    for ring in [0, 3] {
-        guest.begin(ring);
-        counting_handler(&mut guest);
-        let program = guest.program(|a| {
-            let mut again = a.create_label();
-            a.mov(ecx, 3)?;
-            a.set_label(&mut again)?;
-            a.inc(dword_ptr(ebx))?;
-            a.dec(ecx)?;
-            a.jne(again)
-        });
-        breakpoint(&mut guest, 0, program.addresses[1], EXECUTE, 1);
-        assert_eq!(guest.run(), Stop::Halted);
-        assert_eq!(guest.event().expect("an event").vector, vector::COMPLETED);
-        assert_eq!(guest.peek(DATA), 3);
-        assert_eq!(guest.peek(COUNT), 3, "ring {ring}");
+    for mut guest in Guest::of_every_timing() {
+        for ring in [0, 3] {
+            guest.begin(ring);
+            counting_handler(&mut guest);
+            let program = guest.program(|a| {
+                let mut again = a.create_label();
+                a.mov(ecx, 3)?;
+                a.set_label(&mut again)?;
+                a.inc(dword_ptr(ebx))?;
+                a.dec(ecx)?;
+                a.jne(again)
+            });
+            breakpoint(&mut guest, 0, program.addresses[1], EXECUTE, 1);
+            assert_eq!(guest.run(), Stop::Halted);
+            assert_eq!(guest.event().expect("an event").vector, vector::COMPLETED);
+            assert_eq!(guest.peek(DATA), 3);
+            assert_eq!(guest.peek(COUNT), 3, "ring {ring}");
+        }
     }
 }
 
 #[test]
 fn pushf_does_not_show_rf() {
-    let mut guest = Guest::new(None);
-    guest.begin(0);
-    let stack = guest.get(4);
-    // IRETD sets RF for the PUSHFD behind it.
-    let program = guest.place(CODE, 32, |a| {
-        a.push((flags::RESET | flags::RF | flags::CF) as i32)?;
-        a.push(i32::from(selector::CODE_0))?;
-        a.push((CODE + 0x10) as i32)?;
-        a.iretd()
-    });
-    assert!(program.end() <= CODE + 0x10);
-    guest.place(CODE + 0x10, 32, |a| {
-        a.pushfd()?;
-        a.nop()
-    });
-    step(&mut guest, 4);
-    assert_eq!(
-        guest.get(number::EFLAGS),
-        flags::RESET | flags::RF | flags::CF
-    );
-    step(&mut guest, 1);
-    assert_eq!(guest.peek(stack - 4), flags::RESET | flags::CF);
-    assert_eq!(guest.get(number::EFLAGS), flags::RESET | flags::CF);
+    for mut guest in Guest::of_every_timing() {
+        guest.begin(0);
+        let stack = guest.get(4);
+        // IRETD sets RF for the PUSHFD behind it.
+        let program = guest.place(CODE, 32, |a| {
+            a.push((flags::RESET | flags::RF | flags::CF) as i32)?;
+            a.push(i32::from(selector::CODE_0))?;
+            a.push((CODE + 0x10) as i32)?;
+            a.iretd()
+        });
+        assert!(program.end() <= CODE + 0x10);
+        guest.place(CODE + 0x10, 32, |a| {
+            a.pushfd()?;
+            a.nop()
+        });
+        step(&mut guest, 4);
+        assert_eq!(
+            guest.get(number::EFLAGS),
+            flags::RESET | flags::RF | flags::CF
+        );
+        step(&mut guest, 1);
+        assert_eq!(guest.peek(stack - 4), flags::RESET | flags::CF);
+        assert_eq!(guest.get(number::EFLAGS), flags::RESET | flags::CF);
+    }
 }
 
 #[test]
@@ -164,100 +167,105 @@ fn data_breakpoints_trap_behind_accesses_that_touch_them() {
         (PORT,   AT,     4, |a| a.mov(dword_ptr(ebx + 0x10), eax), false),
         (EXECUTE, AT,    1, |a| a.mov(byte_ptr(ebx + 0x10), al),   false),
     ];
-    let mut guest = Guest::new(None);
-    for (index, (kind, address, bytes, code, traps)) in rows.iter().enumerate() {
-        guest.begin(3);
-        let program = guest.program(*code);
-        breakpoint(&mut guest, index as u8 % 4, *address, *kind, *bytes);
-        // The instruction, and what comes next: its trap, or the one behind it.
-        step(&mut guest, 1);
-        let retired = guest.get(number::EIP);
-        assert_eq!(retired, program.addresses[1], "row {index}");
-        step(&mut guest, 1);
-        let found = guest.get(number::EIP) == Guest::handler(exceptions::DB);
-        assert_eq!(found, *traps, "row {index}");
-        if found {
-            assert_eq!(status(&mut guest), 1 << (index % 4), "row {index}");
-            guest.run();
-            let event = guest.event().expect("an event");
-            assert_eq!(event.eip, program.addresses[1], "row {index}");
-            assert_eq!(event.eflags & flags::RF, 0, "row {index}");
+    for mut guest in Guest::of_every_timing() {
+        for (index, (kind, address, bytes, code, traps)) in rows.iter().enumerate() {
+            guest.begin(3);
+            let program = guest.program(*code);
+            breakpoint(&mut guest, index as u8 % 4, *address, *kind, *bytes);
+            // The instruction, and what comes next: its trap, or the one behind it.
+            step(&mut guest, 1);
+            let retired = guest.get(number::EIP);
+            assert_eq!(retired, program.addresses[1], "row {index}");
+            step(&mut guest, 1);
+            let found = guest.get(number::EIP) == Guest::handler(exceptions::DB);
+            assert_eq!(found, *traps, "row {index}");
+            if found {
+                assert_eq!(status(&mut guest), 1 << (index % 4), "row {index}");
+                guest.run();
+                let event = guest.event().expect("an event");
+                assert_eq!(event.eip, program.addresses[1], "row {index}");
+                assert_eq!(event.eflags & flags::RF, 0, "row {index}");
+            }
         }
     }
 }
 
 #[test]
 fn dr6_tells_all_that_was_met_once_one_enabled_breakpoint_was() {
-    let mut guest = Guest::new(None);
-    guest.begin(3);
-    guest.program(|a| a.mov(dword_ptr(ebx), eax));
-    breakpoint(&mut guest, 0, DATA, WRITE, 4);
-    breakpoint(&mut guest, 1, DATA, ACCESS, 1);
-    breakpoint(&mut guest, 2, DATA + 4, WRITE, 4);
-    breakpoint(&mut guest, 3, DATA + 2, WRITE, 2);
-    // The last is met and not enabled.
-    let control = guest.get(number::DR7);
-    guest.set(number::DR7, control & !0xC0);
-    guest.set(number::EFLAGS, flags::RESET | flags::TF);
-    guest.set(number::DR6, DR6_BREAKPOINTS);
-    step(&mut guest, 2);
-    assert_eq!(guest.get(number::EIP), Guest::handler(exceptions::DB));
-    assert_eq!(status(&mut guest), DR6_BS | 0b1011);
+    for mut guest in Guest::of_every_timing() {
+        guest.begin(3);
+        guest.program(|a| a.mov(dword_ptr(ebx), eax));
+        breakpoint(&mut guest, 0, DATA, WRITE, 4);
+        breakpoint(&mut guest, 1, DATA, ACCESS, 1);
+        breakpoint(&mut guest, 2, DATA + 4, WRITE, 4);
+        breakpoint(&mut guest, 3, DATA + 2, WRITE, 2);
+        // The last is met and not enabled.
+        let control = guest.get(number::DR7);
+        guest.set(number::DR7, control & !0xC0);
+        guest.set(number::EFLAGS, flags::RESET | flags::TF);
+        guest.set(number::DR6, DR6_BREAKPOINTS);
+        step(&mut guest, 2);
+        assert_eq!(guest.get(number::EIP), Guest::handler(exceptions::DB));
+        assert_eq!(status(&mut guest), DR6_BS | 0b1011);
+    }
 }
 
 #[test]
 fn breakpoints_of_ports_need_cr4_de() {
-    let mut guest = Guest::new(None);
-    for extensions in [0, CR4_DE] {
-        guest.begin(0);
-        guest.set(number::CR4, extensions);
-        let program = guest.program(|a| {
-            a.out(0x80, al)?;
-            a.nop()
-        });
-        breakpoint(&mut guest, 2, 0x80, PORT, 1);
-        step(&mut guest, 2);
-        if extensions == 0 {
-            assert_eq!(guest.get(number::EIP), program.addresses[2]);
-        } else {
-            assert_eq!(guest.get(number::EIP), Guest::handler(exceptions::DB));
-            assert_eq!(status(&mut guest), 4);
+    for mut guest in Guest::of_every_timing() {
+        for extensions in [0, CR4_DE] {
+            guest.begin(0);
+            guest.set(number::CR4, extensions);
+            let program = guest.program(|a| {
+                a.out(0x80, al)?;
+                a.nop()
+            });
+            breakpoint(&mut guest, 2, 0x80, PORT, 1);
+            step(&mut guest, 2);
+            if extensions == 0 {
+                assert_eq!(guest.get(number::EIP), program.addresses[2]);
+            } else {
+                assert_eq!(guest.get(number::EIP), Guest::handler(exceptions::DB));
+                assert_eq!(status(&mut guest), 4);
+            }
         }
     }
 }
 
 #[test]
 fn a_string_instruction_traps_behind_the_repetition_that_meets_a_breakpoint() {
-    let mut guest = Guest::new(None);
-    guest.begin(3);
-    let program = guest.program(|a| a.rep().movsb());
-    guest.set(1, 5);
-    breakpoint(&mut guest, 0, DATA + 0x101, WRITE, 1);
-    guest.run();
-    let event = guest.event().expect("an event");
-    assert_eq!((event.vector, event.eip), (exceptions::DB, CODE));
-    assert_eq!(event.general[1], 3);
-    assert_eq!(event.general[7], DATA + 0x102);
-    assert_eq!(program.addresses[0], CODE);
+    for mut guest in Guest::of_every_timing() {
+        guest.begin(3);
+        let program = guest.program(|a| a.rep().movsb());
+        guest.set(1, 5);
+        breakpoint(&mut guest, 0, DATA + 0x101, WRITE, 1);
+        guest.run();
+        let event = guest.event().expect("an event");
+        assert_eq!((event.vector, event.eip), (exceptions::DB, CODE));
+        assert_eq!(event.general[1], 3);
+        assert_eq!(event.general[7], DATA + 0x102);
+        assert_eq!(program.addresses[0], CODE);
+    }
 }
 
 #[test]
 fn a_load_of_ss_holds_its_data_breakpoint_back_for_one_instruction() {
-    let mut guest = Guest::new(None);
-    guest.begin(3);
-    guest.poke(DATA, selector::DATA_3.into());
-    let program = guest.program(|a| {
-        a.mov(ss, word_ptr(ebx))?;
-        a.nop()?;
-        a.nop()
-    });
-    breakpoint(&mut guest, 0, DATA, ACCESS, 1);
-    guest.run();
-    let event = guest.event().expect("an event");
-    assert_eq!(
-        (event.vector, event.eip),
-        (exceptions::DB, program.addresses[2])
-    );
+    for mut guest in Guest::of_every_timing() {
+        guest.begin(3);
+        guest.poke(DATA, selector::DATA_3.into());
+        let program = guest.program(|a| {
+            a.mov(ss, word_ptr(ebx))?;
+            a.nop()?;
+            a.nop()
+        });
+        breakpoint(&mut guest, 0, DATA, ACCESS, 1);
+        guest.run();
+        let event = guest.event().expect("an event");
+        assert_eq!(
+            (event.vector, event.eip),
+            (exceptions::DB, program.addresses[2])
+        );
+    }
 }
 
 #[test]
@@ -274,8 +282,9 @@ fn general_detect_guards_the_debug_registers() {
         saved: Saved::Fault,
         cr2: None,
     };
-    #[rustfmt::skip]
-    check(&[
+    for mut guest in Guest::of_every_timing() {
+        #[rustfmt::skip]
+    check_on(&mut guest, &[
         prepared("read",                 0, detect,     |a| a.mov(eax, dr0), db()),
         prepared("write",                0, detect,     |a| a.mov(dr7, eax), db()),
         prepared("ring 3",               3, detect,     |a| a.mov(eax, dr0), gp(0)),
@@ -287,23 +296,24 @@ fn general_detect_guards_the_debug_registers() {
         prepared("alias in ring 3",      3, extensions, |a| a.mov(dr5, eax), ud()),
         prepared("DR6 with DE",          0, extensions, |a| a.mov(eax, dr6), completes()),
     ]);
-    let mut guest = Guest::new(None);
-    guest.begin(0);
-    detect(&mut guest);
-    guest.program(|a| a.mov(eax, dr0));
-    step(&mut guest, 1);
-    assert_eq!(guest.get(number::EIP), Guest::handler(exceptions::DB));
-    assert_eq!(status(&mut guest), DR6_BD);
-    assert_eq!(guest.get(number::DR7), 0x400, "the handler may look");
+        guest.begin(0);
+        detect(&mut guest);
+        guest.program(|a| a.mov(eax, dr0));
+        step(&mut guest, 1);
+        assert_eq!(guest.get(number::EIP), Guest::handler(exceptions::DB));
+        assert_eq!(status(&mut guest), DR6_BD);
+        assert_eq!(guest.get(number::DR7), 0x400, "the handler may look");
+    }
 }
 
 #[test]
 fn an_instruction_breakpoint_comes_before_the_fault_of_fetching_it() {
-    let mut guest = Guest::new(None);
-    guest.begin(3);
-    guest.set(number::EIP, ABSENT_PAGE);
-    breakpoint(&mut guest, 1, ABSENT_PAGE, EXECUTE, 1);
-    step(&mut guest, 1);
-    assert_eq!(guest.get(number::EIP), Guest::handler(exceptions::DB));
-    assert_eq!(status(&mut guest), 2);
+    for mut guest in Guest::of_every_timing() {
+        guest.begin(3);
+        guest.set(number::EIP, ABSENT_PAGE);
+        breakpoint(&mut guest, 1, ABSENT_PAGE, EXECUTE, 1);
+        step(&mut guest, 1);
+        assert_eq!(guest.get(number::EIP), Guest::handler(exceptions::DB));
+        assert_eq!(status(&mut guest), 2);
+    }
 }

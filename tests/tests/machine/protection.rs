@@ -284,11 +284,16 @@ fn numeric_instructions_raise_nm_or_ud_and_wait_nm_or_nothing() {
     }
     #[rustfmt::skip]
     check(&[
-        row("fninit", 3, |a| a.fninit(), ud()),
+        row("fninit", 3, |a| a.fninit(), completes()),
+        prepared("fnstsw writes nothing", 3, |g| g.set(3, ABSENT_PAGE), |a| a.fnstsw(word_ptr(ebx)), completes()),
+        prepared("fnstsw with TS", 3, |g| cr0(g, CR0_TS), |a| a.fnstsw(ax), nm()),
+        prepared("fnstcw with EM", 3, |g| cr0(g, CR0_EM), |a| a.fnstcw(word_ptr(ebx)), nm()),
+        row("fnstenv", 3, |a| a.fnstenv(ptr(ebx)), ud()),
+        row("lock fnstcw", 3, |a| a.db(&[0xF0, 0xD9, 0x3B]), ud()),
         row("fld", 0, |a| a.fld(dword_ptr(ebx)), ud()),
         prepared("fninit with EM", 3, |g| cr0(g, CR0_EM), |a| a.fninit(), nm()),
         prepared("fninit with TS", 3, |g| cr0(g, CR0_TS), |a| a.fninit(), nm()),
-        prepared("fninit with MP", 3, |g| cr0(g, CR0_MP), |a| a.fninit(), ud()),
+        prepared("fninit with MP", 3, |g| cr0(g, CR0_MP), |a| a.fninit(), completes()),
         prepared("fst with EM does not write", 3, |g| { cr0(g, CR0_EM); g.set(3, ABSENT_PAGE) }, |a| a.fst(dword_ptr(ebx)), nm()),
         prepared("lock fld with EM", 3, |g| cr0(g, CR0_EM), |a| a.db(&[0xF0, 0xD9, 0x03]), ud()),
         row("wait", 3, |a| a.wait(), completes()),

@@ -209,88 +209,90 @@ fn assert_new_task(guest: &mut Guest, kind: Kind, eflags: u32, frame: u32) {
 
 #[test]
 fn a_far_jump_to_a_tss_leaves_one_task_for_another() {
-    let mut guest = Guest::new(None);
-    for kind in [WIDE, NARROW] {
-        guest.begin(0);
-        new_task(&mut guest, kind);
-        let before: Vec<u32> = (0..8).map(|register| guest.get(register)).collect();
-        let eflags = flags::RESET | flags::ZF | flags::IF;
-        guest.set(number::EFLAGS, eflags);
-        let program = guest.program(|a| a.db(&far(JUMP, selector::SECOND_TSS)));
-        step(&mut guest, 1);
-        let new = flags::RESET | flags::CF | flags::DF;
-        assert_new_task(&mut guest, kind, new, 0);
-        // The old task.
-        assert!(!busy(&guest, selector::TSS) && busy(&guest, selector::SECOND_TSS));
-        assert_eq!(guest.peek(TSS + 0x20), program.end());
-        assert_eq!(guest.peek(TSS + 0x24), eflags);
-        for (index, value) in (0..).zip(before) {
-            assert_eq!(guest.peek(TSS + 0x28 + 4 * index), value);
+    for mut guest in Guest::of_every_timing() {
+        for kind in [WIDE, NARROW] {
+            guest.begin(0);
+            new_task(&mut guest, kind);
+            let before: Vec<u32> = (0..8).map(|register| guest.get(register)).collect();
+            let eflags = flags::RESET | flags::ZF | flags::IF;
+            guest.set(number::EFLAGS, eflags);
+            let program = guest.program(|a| a.db(&far(JUMP, selector::SECOND_TSS)));
+            step(&mut guest, 1);
+            let new = flags::RESET | flags::CF | flags::DF;
+            assert_new_task(&mut guest, kind, new, 0);
+            // The old task.
+            assert!(!busy(&guest, selector::TSS) && busy(&guest, selector::SECOND_TSS));
+            assert_eq!(guest.peek(TSS + 0x20), program.end());
+            assert_eq!(guest.peek(TSS + 0x24), eflags);
+            for (index, value) in (0..).zip(before) {
+                assert_eq!(guest.peek(TSS + 0x28 + 4 * index), value);
+            }
+            let (code, data) = (u32::from(selector::CODE_0), u32::from(selector::DATA_0));
+            for (index, value) in (0..).zip([data, code, data, data, data, data]) {
+                assert_eq!(guest.peek(TSS + 0x48 + 4 * index) & 0xFFFF, value);
+            }
+            assert_eq!(guest.peek(NEW) & 0xFFFF, 0, "no link");
+            step(&mut guest, 1);
         }
-        let (code, data) = (u32::from(selector::CODE_0), u32::from(selector::DATA_0));
-        for (index, value) in (0..).zip([data, code, data, data, data, data]) {
-            assert_eq!(guest.peek(TSS + 0x48 + 4 * index) & 0xFFFF, value);
-        }
-        assert_eq!(guest.peek(NEW) & 0xFFFF, 0, "no link");
-        step(&mut guest, 1);
     }
 }
 
 #[test]
 fn a_call_nests_and_iret_returns_with_all_that_was() {
-    let mut guest = Guest::new(None);
-    for kind in [WIDE, NARROW] {
-        guest.begin(3);
-        new_task(&mut guest, kind);
-        // Open to ring 3.
-        let task = guest.read_descriptor(selector::SECOND_TSS);
-        guest.descriptor(selector::SECOND_TSS, task | 0x60 << 40);
-        let before: Vec<u32> = (0..8).map(|register| guest.get(register)).collect();
-        let eflags = flags::RESET | flags::ZF | flags::IF;
-        guest.set(number::EFLAGS, eflags);
-        let bits = if kind.wide { 32 } else { 16 };
-        guest.place(THERE, bits, |a| {
-            if kind.wide {
-                a.iretd()?;
-            } else {
-                a.iret()?;
-            }
-            a.nop()
-        });
-        let program = guest.program(|a| {
-            a.db(&far(CALL, selector::SECOND_TSS | 3))?;
-            a.nop()
-        });
-        guest.poke(TSS + segments::TSS_CR3, PAGE_DIRECTORY);
-        guest.poke(TSS + segments::TSS_LDT, selector::LDT.into());
-        step(&mut guest, 1);
-        assert_eq!(
-            guest.get(number::EFLAGS),
-            flags::RESET | flags::CF | flags::DF | flags::NT
-        );
-        assert_eq!(guest.get(number::CPL), 0);
-        assert_eq!(guest.peek(NEW) & 0xFFFF, u32::from(selector::TSS));
-        assert!(busy(&guest, selector::TSS) && busy(&guest, selector::SECOND_TSS));
-        step(&mut guest, 1);
-        // Back, and the new task's state is kept behind its IRET.
-        assert!(busy(&guest, selector::TSS) && !busy(&guest, selector::SECOND_TSS));
-        assert_eq!(guest.get(number::EIP), program.addresses[1]);
-        assert_eq!(guest.get(number::EFLAGS), eflags);
-        assert_eq!(guest.get(number::CPL), 3);
-        let after: Vec<u32> = (0..8).map(|register| guest.get(register)).collect();
-        assert_eq!(after, before);
-        assert_eq!(
-            guest.get(number::SELECTOR + number::TR),
-            u32::from(selector::TSS)
-        );
-        assert_eq!(guest.get(number::ACCESS + number::CS), 0xC0FB);
-        let saved = kind.field(&guest, NEW + kind.eip());
-        let begin = if kind.wide { THERE } else { THERE - CODE };
-        assert_eq!(saved, begin + 1);
-        let saved = kind.field(&guest, NEW + kind.eip() + kind.bytes());
-        assert_eq!(saved, flags::RESET | flags::CF | flags::DF, "NT is clear");
-        step(&mut guest, 1);
-        assert_eq!(guest.get(number::EIP), program.addresses[2]);
+    for mut guest in Guest::of_every_timing() {
+        for kind in [WIDE, NARROW] {
+            guest.begin(3);
+            new_task(&mut guest, kind);
+            // Open to ring 3.
+            let task = guest.read_descriptor(selector::SECOND_TSS);
+            guest.descriptor(selector::SECOND_TSS, task | 0x60 << 40);
+            let before: Vec<u32> = (0..8).map(|register| guest.get(register)).collect();
+            let eflags = flags::RESET | flags::ZF | flags::IF;
+            guest.set(number::EFLAGS, eflags);
+            let bits = if kind.wide { 32 } else { 16 };
+            guest.place(THERE, bits, |a| {
+                if kind.wide {
+                    a.iretd()?;
+                } else {
+                    a.iret()?;
+                }
+                a.nop()
+            });
+            let program = guest.program(|a| {
+                a.db(&far(CALL, selector::SECOND_TSS | 3))?;
+                a.nop()
+            });
+            guest.poke(TSS + segments::TSS_CR3, PAGE_DIRECTORY);
+            guest.poke(TSS + segments::TSS_LDT, selector::LDT.into());
+            step(&mut guest, 1);
+            assert_eq!(
+                guest.get(number::EFLAGS),
+                flags::RESET | flags::CF | flags::DF | flags::NT
+            );
+            assert_eq!(guest.get(number::CPL), 0);
+            assert_eq!(guest.peek(NEW) & 0xFFFF, u32::from(selector::TSS));
+            assert!(busy(&guest, selector::TSS) && busy(&guest, selector::SECOND_TSS));
+            step(&mut guest, 1);
+            // Back, and the new task's state is kept behind its IRET.
+            assert!(busy(&guest, selector::TSS) && !busy(&guest, selector::SECOND_TSS));
+            assert_eq!(guest.get(number::EIP), program.addresses[1]);
+            assert_eq!(guest.get(number::EFLAGS), eflags);
+            assert_eq!(guest.get(number::CPL), 3);
+            let after: Vec<u32> = (0..8).map(|register| guest.get(register)).collect();
+            assert_eq!(after, before);
+            assert_eq!(
+                guest.get(number::SELECTOR + number::TR),
+                u32::from(selector::TSS)
+            );
+            assert_eq!(guest.get(number::ACCESS + number::CS), 0xC0FB);
+            let saved = kind.field(&guest, NEW + kind.eip());
+            let begin = if kind.wide { THERE } else { THERE - CODE };
+            assert_eq!(saved, begin + 1);
+            let saved = kind.field(&guest, NEW + kind.eip() + kind.bytes());
+            assert_eq!(saved, flags::RESET | flags::CF | flags::DF, "NT is clear");
+            step(&mut guest, 1);
+            assert_eq!(guest.get(number::EIP), program.addresses[2]);
+        }
     }
 }
 
@@ -304,143 +306,148 @@ const GATE: u64 = segments::gate(
 
 #[test]
 fn task_gates_are_for_jumps_calls_and_software_interrupts() {
-    let mut guest = Guest::new(None);
-    for kind in [WIDE, NARROW] {
-        for way in 0..4 {
-            guest.begin(3);
-            new_task(&mut guest, kind);
-            guest.gate(vector::USER, GATE);
-            guest.descriptor(selector::CALL_GATE, GATE);
-            guest.descriptor(selector::LOCAL_EMPTY, GATE);
-            let program = guest.program(|a| match way {
-                0 => a.db(&far(JUMP, selector::CALL_GATE)),
-                1 => a.db(&far(CALL, selector::CALL_GATE)),
-                2 => a.db(&far(CALL, selector::LOCAL_EMPTY)),
-                _ => a.int(i32::from(vector::USER)),
-            });
-            step(&mut guest, 1);
-            let nested = if way == 0 { 0 } else { flags::NT };
-            let eflags = flags::RESET | flags::CF | flags::DF | nested;
-            assert_new_task(&mut guest, kind, eflags, 0);
-            assert_eq!(guest.peek(TSS + 0x20), program.end());
-            assert_eq!(guest.peek(TSS + 0x24), flags::RESET);
-            assert_eq!(busy(&guest, selector::TSS), way != 0);
+    for mut guest in Guest::of_every_timing() {
+        for kind in [WIDE, NARROW] {
+            for way in 0..4 {
+                guest.begin(3);
+                new_task(&mut guest, kind);
+                guest.gate(vector::USER, GATE);
+                guest.descriptor(selector::CALL_GATE, GATE);
+                guest.descriptor(selector::LOCAL_EMPTY, GATE);
+                let program = guest.program(|a| match way {
+                    0 => a.db(&far(JUMP, selector::CALL_GATE)),
+                    1 => a.db(&far(CALL, selector::CALL_GATE)),
+                    2 => a.db(&far(CALL, selector::LOCAL_EMPTY)),
+                    _ => a.int(i32::from(vector::USER)),
+                });
+                step(&mut guest, 1);
+                let nested = if way == 0 { 0 } else { flags::NT };
+                let eflags = flags::RESET | flags::CF | flags::DF | nested;
+                assert_new_task(&mut guest, kind, eflags, 0);
+                assert_eq!(guest.peek(TSS + 0x20), program.end());
+                assert_eq!(guest.peek(TSS + 0x24), flags::RESET);
+                assert_eq!(busy(&guest, selector::TSS), way != 0);
+            }
         }
     }
 }
 
 #[test]
 fn an_exception_through_a_task_gate_pushes_its_error_code_on_the_new_stack() {
-    let mut guest = Guest::new(None);
-    for kind in [WIDE, NARROW] {
-        guest.begin(3);
-        new_task(&mut guest, kind);
-        guest.gate(GP, GATE & !(0x60 << 40));
-        guest.program(|a| a.db(&[0xCD, vector::RING_0_ONLY]));
-        step(&mut guest, 1);
-        let eflags = flags::RESET | flags::CF | flags::DF | flags::NT;
-        assert_new_task(&mut guest, kind, eflags, kind.bytes());
-        let top = GENERAL[4] - kind.bytes();
-        let code = u32::from(vector::RING_0_ONLY) << 3 | 2;
-        assert_eq!(kind.field(&guest, top), code);
-        assert_eq!(guest.peek(TSS + 0x20), CODE);
-        assert_eq!(guest.peek(TSS + 0x24), flags::RESET | flags::RF);
-        // One without an error code.
-        guest.begin(3);
-        new_task(&mut guest, kind);
-        guest.gate(UD, GATE & !(0x60 << 40));
-        guest.program(|a| a.ud2());
-        step(&mut guest, 1);
-        assert_new_task(&mut guest, kind, eflags, 0);
+    for mut guest in Guest::of_every_timing() {
+        for kind in [WIDE, NARROW] {
+            guest.begin(3);
+            new_task(&mut guest, kind);
+            guest.gate(GP, GATE & !(0x60 << 40));
+            guest.program(|a| a.db(&[0xCD, vector::RING_0_ONLY]));
+            step(&mut guest, 1);
+            let eflags = flags::RESET | flags::CF | flags::DF | flags::NT;
+            assert_new_task(&mut guest, kind, eflags, kind.bytes());
+            let top = GENERAL[4] - kind.bytes();
+            let code = u32::from(vector::RING_0_ONLY) << 3 | 2;
+            assert_eq!(kind.field(&guest, top), code);
+            assert_eq!(guest.peek(TSS + 0x20), CODE);
+            assert_eq!(guest.peek(TSS + 0x24), flags::RESET | flags::RF);
+            // One without an error code.
+            guest.begin(3);
+            new_task(&mut guest, kind);
+            guest.gate(UD, GATE & !(0x60 << 40));
+            guest.program(|a| a.ud2());
+            step(&mut guest, 1);
+            assert_new_task(&mut guest, kind, eflags, 0);
+        }
     }
 }
 
 #[test]
 fn a_task_may_be_of_level_3_or_of_virtual_8086_mode() {
-    let mut guest = Guest::new(None);
-    for (opcode, nested) in [(JUMP, 0), (CALL, flags::NT)] {
-        guest.begin(0);
-        new_task(&mut guest, WIDE);
-        for s in 0..6 {
-            set_selector(&mut guest, s, selector::DATA_3);
-        }
-        set_selector(&mut guest, number::CS, selector::CODE_3);
-        set_selector(&mut guest, number::GS, 0);
-        guest.program(|a| a.db(&far(opcode, selector::SECOND_TSS)));
-        step(&mut guest, 1);
-        assert_eq!(guest.get(number::CPL), 3);
-        assert_eq!(guest.get(number::EIP), THERE);
-        assert_eq!(guest.get(number::SELECTOR + number::GS), 0);
-        assert_eq!(guest.get(number::ACCESS + number::SS), 0xC0F3);
+    for mut guest in Guest::of_every_timing() {
+        for (opcode, nested) in [(JUMP, 0), (CALL, flags::NT)] {
+            guest.begin(0);
+            new_task(&mut guest, WIDE);
+            for s in 0..6 {
+                set_selector(&mut guest, s, selector::DATA_3);
+            }
+            set_selector(&mut guest, number::CS, selector::CODE_3);
+            set_selector(&mut guest, number::GS, 0);
+            guest.program(|a| a.db(&far(opcode, selector::SECOND_TSS)));
+            step(&mut guest, 1);
+            assert_eq!(guest.get(number::CPL), 3);
+            assert_eq!(guest.get(number::EIP), THERE);
+            assert_eq!(guest.get(number::SELECTOR + number::GS), 0);
+            assert_eq!(guest.get(number::ACCESS + number::SS), 0xC0F3);
 
-        guest.begin(0);
-        new_task(&mut guest, WIDE);
-        let eflags = flags::RESET | flags::VM | flags::IOPL;
-        guest.poke(NEW + 0x24, eflags);
-        guest.poke(NEW + 0x20, 0x800);
-        for s in 0..6u8 {
-            set_selector(&mut guest, s, 0x2000 + 0x10 * u16::from(s));
+            guest.begin(0);
+            new_task(&mut guest, WIDE);
+            let eflags = flags::RESET | flags::VM | flags::IOPL;
+            guest.poke(NEW + 0x24, eflags);
+            guest.poke(NEW + 0x20, 0x800);
+            for s in 0..6u8 {
+                set_selector(&mut guest, s, 0x2000 + 0x10 * u16::from(s));
+            }
+            set_selector(&mut guest, number::CS, (CODE >> 4) as u16);
+            guest.program(|a| a.db(&far(opcode, selector::SECOND_TSS)));
+            step(&mut guest, 1);
+            assert_eq!(guest.get(number::CPL), 3);
+            assert_eq!(guest.get(number::EFLAGS), eflags | nested);
+            for s in 0..6u8 {
+                let value = guest.get(number::SELECTOR + s);
+                assert_eq!(guest.get(number::BASE + s), value << 4);
+                assert_eq!(guest.get(number::LIMIT + s), 0xFFFF);
+                assert_eq!(guest.get(number::ACCESS + s), 0xF3);
+            }
+            step(&mut guest, 1);
+            assert_eq!(guest.get(number::EIP), 0x801);
         }
-        set_selector(&mut guest, number::CS, (CODE >> 4) as u16);
-        guest.program(|a| a.db(&far(opcode, selector::SECOND_TSS)));
-        step(&mut guest, 1);
-        assert_eq!(guest.get(number::CPL), 3);
-        assert_eq!(guest.get(number::EFLAGS), eflags | nested);
-        for s in 0..6u8 {
-            let value = guest.get(number::SELECTOR + s);
-            assert_eq!(guest.get(number::BASE + s), value << 4);
-            assert_eq!(guest.get(number::LIMIT + s), 0xFFFF);
-            assert_eq!(guest.get(number::ACCESS + s), 0xF3);
-        }
-        step(&mut guest, 1);
-        assert_eq!(guest.get(number::EIP), 0x801);
     }
 }
 
 #[test]
 fn a_new_task_has_its_own_pages() {
-    let mut guest = Guest::new(None);
-    guest.begin(0);
-    new_task(&mut guest, WIDE);
-    // The same page table, and one page of data elsewhere.
-    let (directory, table) = (0x5_0000, 0x5_1000);
-    guest.poke(NEW + segments::TSS_CR3, directory);
-    let rights = paging::PRESENT | paging::WRITABLE | paging::USER;
-    guest.poke(directory, table | rights);
-    for page in 0..0x80 {
-        guest.poke(table + 4 * page, page << 12 | rights);
+    for mut guest in Guest::of_every_timing() {
+        guest.begin(0);
+        new_task(&mut guest, WIDE);
+        // The same page table, and one page of data elsewhere.
+        let (directory, table) = (0x5_0000, 0x5_1000);
+        guest.poke(NEW + segments::TSS_CR3, directory);
+        let rights = paging::PRESENT | paging::WRITABLE | paging::USER;
+        guest.poke(directory, table | rights);
+        for page in 0..0x80 {
+            guest.poke(table + 4 * page, page << 12 | rights);
+        }
+        guest.poke(table + 4 * (DATA >> 12), 0x6_0000 | rights);
+        guest.poke(0x6_0000, 0x1234_5678);
+        guest.place(THERE, 32, |a| a.mov(eax, dword_ptr(DATA)));
+        // It is translated before.
+        guest.program(|a| {
+            a.mov(eax, dword_ptr(DATA))?;
+            a.db(&far(JUMP, selector::SECOND_TSS))
+        });
+        step(&mut guest, 3);
+        assert_eq!(guest.get(0), 0x1234_5678);
+        assert_eq!(guest.get(number::CR3), directory);
     }
-    guest.poke(table + 4 * (DATA >> 12), 0x6_0000 | rights);
-    guest.poke(0x6_0000, 0x1234_5678);
-    guest.place(THERE, 32, |a| a.mov(eax, dword_ptr(DATA)));
-    // It is translated before.
-    guest.program(|a| {
-        a.mov(eax, dword_ptr(DATA))?;
-        a.db(&far(JUMP, selector::SECOND_TSS))
-    });
-    step(&mut guest, 3);
-    assert_eq!(guest.get(0), 0x1234_5678);
-    assert_eq!(guest.get(number::CR3), directory);
 }
 
 #[test]
 fn the_t_bit_traps_before_the_first_instruction_of_the_task() {
-    let mut guest = Guest::new(None);
-    guest.begin(0);
-    new_task(&mut guest, WIDE);
-    guest.poke(NEW + 0x64, 0x68_0001);
-    // Breakpoints that are local to a task end with it.
-    guest.set(number::DR7, 0x400 | 0b1001);
-    guest.set(number::DR0, THERE);
-    guest.program(|a| a.db(&far(JUMP, selector::SECOND_TSS)));
-    step(&mut guest, 1);
-    assert_eq!(guest.get(number::EIP), THERE);
-    assert_eq!(guest.get(number::DR7), 0x400 | 0b1000);
-    step(&mut guest, 1);
-    assert_eq!(guest.get(number::EIP), Guest::handler(exceptions::DB));
-    assert_eq!(guest.get(number::DR6) & 0xE00F, DR6_BT);
-    assert_eq!(guest.run(), Stop::Halted);
-    assert_eq!(guest.event().expect("an event").eip, THERE);
+    for mut guest in Guest::of_every_timing() {
+        guest.begin(0);
+        new_task(&mut guest, WIDE);
+        guest.poke(NEW + 0x64, 0x68_0001);
+        // Breakpoints that are local to a task end with it.
+        guest.set(number::DR7, 0x400 | 0b1001);
+        guest.set(number::DR0, THERE);
+        guest.program(|a| a.db(&far(JUMP, selector::SECOND_TSS)));
+        step(&mut guest, 1);
+        assert_eq!(guest.get(number::EIP), THERE);
+        assert_eq!(guest.get(number::DR7), 0x400 | 0b1000);
+        step(&mut guest, 1);
+        assert_eq!(guest.get(number::EIP), Guest::handler(exceptions::DB));
+        assert_eq!(guest.get(number::DR6) & 0xE00F, DR6_BT);
+        assert_eq!(guest.run(), Stop::Halted);
+        assert_eq!(guest.event().expect("an event").eip, THERE);
+    }
 }
 
 /// What is wrong, the vector and error code, and whether the old task has it.
@@ -476,78 +483,82 @@ fn what_is_wrong_with_a_new_task_is_found_in_the_old_or_in_the_new_one() {
         ("FS not present",       |g| set_selector(g, number::FS, DATA_ABSENT_0), NP, DATA_ABSENT_0, false),
         ("EIP beyond the limit", |g| { set_selector(g, number::CS, selector::CODE_16_RING_0); g.poke(NEW + 0x20, 0x1_0000) }, GP, 0, false),
     ];
-    let mut guest = Guest::new(None);
-    for opcode in [JUMP, CALL] {
-        for (name, spoil, vector, code, old) in rows {
-            guest.begin(0);
-            new_task(&mut guest, WIDE);
-            spoil(&mut guest);
-            guest.program(|a| a.db(&far(opcode, selector::SECOND_TSS)));
-            guest.machine().drain_retired();
-            guest.machine().invalidate();
-            let stepped = guest.machine().step();
-            let records = guest.machine().drain_retired();
-            let fault = records
-                .iter()
-                .find(|record| record.exception)
-                .unwrap_or_else(|| panic!("{name}: no fault; {stepped:?}"));
-            assert_eq!((fault.vector, fault.error_code), (*vector, *code), "{name}");
-            let place = guest.peek(NEW + 0x20);
-            let expected = if *old { CODE } else { place };
-            assert_eq!(fault.eip, expected, "{name}");
+    for mut guest in Guest::of_every_timing() {
+        for opcode in [JUMP, CALL] {
+            for (name, spoil, vector, code, old) in rows {
+                guest.begin(0);
+                new_task(&mut guest, WIDE);
+                spoil(&mut guest);
+                guest.program(|a| a.db(&far(opcode, selector::SECOND_TSS)));
+                guest.machine().drain_retired();
+                guest.machine().invalidate();
+                let stepped = guest.machine().step();
+                let records = guest.machine().drain_retired();
+                let fault = records
+                    .iter()
+                    .find(|record| record.exception)
+                    .unwrap_or_else(|| panic!("{name}: no fault; {stepped:?}"));
+                assert_eq!((fault.vector, fault.error_code), (*vector, *code), "{name}");
+                let place = guest.peek(NEW + 0x20);
+                let expected = if *old { CODE } else { place };
+                assert_eq!(fault.eip, expected, "{name}");
+            }
         }
     }
 }
 
 #[test]
 fn a_return_to_a_task_that_is_not_busy_is_an_invalid_tss() {
-    let mut guest = Guest::new(None);
-    for (link, code) in [
-        (selector::SECOND_TSS, selector::SECOND_TSS),
-        (selector::NULL, 0),
-        (selector::DATA_0, selector::DATA_0),
-        (selector::BEYOND & !3, selector::BEYOND & !3),
-        (selector::LOCAL_DATA & !3, selector::LOCAL_DATA & !3),
-    ] {
-        guest.begin(0);
-        new_task(&mut guest, WIDE);
-        guest.poke(TSS, link.into());
-        guest.set(number::EFLAGS, flags::RESET | flags::NT);
-        guest.program(|a| a.iretd());
-        guest.run();
-        let event = guest.event().expect("an event");
-        assert_eq!((event.vector, event.error_code), (TS, Some(code)));
-        assert_eq!(event.eip, CODE);
-        assert!(guest.is_alive());
+    for mut guest in Guest::of_every_timing() {
+        for (link, code) in [
+            (selector::SECOND_TSS, selector::SECOND_TSS),
+            (selector::NULL, 0),
+            (selector::DATA_0, selector::DATA_0),
+            (selector::BEYOND & !3, selector::BEYOND & !3),
+            (selector::LOCAL_DATA & !3, selector::LOCAL_DATA & !3),
+        ] {
+            guest.begin(0);
+            new_task(&mut guest, WIDE);
+            guest.poke(TSS, link.into());
+            guest.set(number::EFLAGS, flags::RESET | flags::NT);
+            guest.program(|a| a.iretd());
+            guest.run();
+            let event = guest.event().expect("an event");
+            assert_eq!((event.vector, event.error_code), (TS, Some(code)));
+            assert_eq!(event.eip, CODE);
+            assert!(guest.is_alive());
+        }
     }
 }
 
 #[test]
 fn gates_and_tss_of_level_0_are_not_for_level_3() {
-    let mut guest = Guest::new(None);
-    for target in [selector::SECOND_TSS, selector::CALL_GATE_RING_0] {
-        guest.begin(3);
-        new_task(&mut guest, WIDE);
-        guest.descriptor(selector::CALL_GATE_RING_0, GATE & !(0x60 << 40));
-        guest.program(|a| a.db(&far(CALL, target)));
-        guest.run();
-        let event = guest.event().expect("an event");
-        assert_eq!((event.vector, event.error_code), (GP, Some(target & !3)));
+    for mut guest in Guest::of_every_timing() {
+        for target in [selector::SECOND_TSS, selector::CALL_GATE_RING_0] {
+            guest.begin(3);
+            new_task(&mut guest, WIDE);
+            guest.descriptor(selector::CALL_GATE_RING_0, GATE & !(0x60 << 40));
+            guest.program(|a| a.db(&far(CALL, target)));
+            guest.run();
+            let event = guest.event().expect("an event");
+            assert_eq!((event.vector, event.error_code), (GP, Some(target & !3)));
+        }
     }
 }
 
 #[test]
 fn a_double_fault_through_a_task_gate_has_a_stack_when_nobody_else_has() {
-    let mut guest = Guest::new(None);
-    guest.begin(0);
-    new_task(&mut guest, WIDE);
-    guest.gate(exceptions::DF, GATE & !(0x60 << 40));
-    // Every push faults.
-    guest.set(4, ABSENT_PAGE + 0x100);
-    guest.set(number::ACCESS + number::SS, 0);
-    guest.program(|a| a.push(eax));
-    step(&mut guest, 1);
-    let eflags = flags::RESET | flags::CF | flags::DF | flags::NT;
-    assert_new_task(&mut guest, WIDE, eflags, 4);
-    assert_eq!(guest.peek(GENERAL[4] - 4), 0);
+    for mut guest in Guest::of_every_timing() {
+        guest.begin(0);
+        new_task(&mut guest, WIDE);
+        guest.gate(exceptions::DF, GATE & !(0x60 << 40));
+        // Every push faults.
+        guest.set(4, ABSENT_PAGE + 0x100);
+        guest.set(number::ACCESS + number::SS, 0);
+        guest.program(|a| a.push(eax));
+        step(&mut guest, 1);
+        let eflags = flags::RESET | flags::CF | flags::DF | flags::NT;
+        assert_new_task(&mut guest, WIDE, eflags, 4);
+        assert_eq!(guest.peek(GENERAL[4] - 4), 0);
+    }
 }

@@ -64,117 +64,123 @@ fn selectors(guest: &mut Guest) -> [u32; 6] {
 
 #[test]
 fn iretd_of_level_0_enters_virtual_8086_mode() {
-    let mut guest = Guest::new(None);
-    let eflags = VIRTUAL | flags::IF | IOPL_3 | flags::NT | flags::CF;
-    begin(&mut guest, 0x123, eflags);
-    step(&mut guest, 1);
-    assert_eq!(guest.get(number::EFLAGS), eflags);
-    assert_eq!(guest.get(number::CPL), 3);
-    assert_eq!(guest.get(number::EIP), 0x123);
-    assert_eq!(guest.get(4), SP);
-    assert_eq!(selectors(&mut guest), [ES, CS, SS, DS, FS, GS]);
-    for s in 0..6 {
-        assert_eq!(
-            guest.get(number::BASE + s),
-            guest.get(number::SELECTOR + s) << 4
-        );
-        assert_eq!(guest.get(number::LIMIT + s), 0xFFFF, "segment {s}");
-        assert_eq!(guest.get(number::ACCESS + s), 0xF3, "segment {s}");
+    for mut guest in Guest::of_every_timing() {
+        let eflags = VIRTUAL | flags::IF | IOPL_3 | flags::NT | flags::CF;
+        begin(&mut guest, 0x123, eflags);
+        step(&mut guest, 1);
+        assert_eq!(guest.get(number::EFLAGS), eflags);
+        assert_eq!(guest.get(number::CPL), 3);
+        assert_eq!(guest.get(number::EIP), 0x123);
+        assert_eq!(guest.get(4), SP);
+        assert_eq!(selectors(&mut guest), [ES, CS, SS, DS, FS, GS]);
+        for s in 0..6 {
+            assert_eq!(
+                guest.get(number::BASE + s),
+                guest.get(number::SELECTOR + s) << 4
+            );
+            assert_eq!(guest.get(number::LIMIT + s), 0xFFFF, "segment {s}");
+            assert_eq!(guest.get(number::ACCESS + s), 0xF3, "segment {s}");
+        }
     }
 }
 
 #[test]
 fn only_level_0_enters_virtual_8086_mode() {
-    let mut guest = Guest::new(None);
-    guest.begin(3);
-    guest.program(|a| {
-        a.push((flags::RESET | flags::VM) as i32)?;
-        a.push(i32::from(selector::CODE_3))?;
-        a.push((CODE + 0x20) as i32)?;
-        a.iretd()
-    });
-    step(&mut guest, 4);
-    assert_eq!(guest.get(number::EIP), CODE + 0x20);
-    assert_eq!(guest.get(number::EFLAGS), flags::RESET);
+    for mut guest in Guest::of_every_timing() {
+        guest.begin(3);
+        guest.program(|a| {
+            a.push((flags::RESET | flags::VM) as i32)?;
+            a.push(i32::from(selector::CODE_3))?;
+            a.push((CODE + 0x20) as i32)?;
+            a.iretd()
+        });
+        step(&mut guest, 4);
+        assert_eq!(guest.get(number::EIP), CODE + 0x20);
+        assert_eq!(guest.get(number::EFLAGS), flags::RESET);
+    }
 }
 
 #[test]
 fn iretd_to_an_address_beyond_64_kb_faults_in_protected_mode() {
-    let mut guest = Guest::new(None);
-    begin(&mut guest, 0x1_0000, VIRTUAL);
-    let stack = guest.get(4);
-    guest.run();
-    let event = guest.event().expect("an event");
-    assert_eq!((event.vector, event.error_code), (GP, Some(0)));
-    assert_eq!((event.eip, event.cs), (RETURN, selector::CODE_0));
-    assert_eq!(event.esp, stack);
+    for mut guest in Guest::of_every_timing() {
+        begin(&mut guest, 0x1_0000, VIRTUAL);
+        let stack = guest.get(4);
+        guest.run();
+        let event = guest.event().expect("an event");
+        assert_eq!((event.vector, event.error_code), (GP, Some(0)));
+        assert_eq!((event.eip, event.cs), (RETURN, selector::CODE_0));
+        assert_eq!(event.esp, stack);
+    }
 }
 
 #[test]
 fn an_interrupt_saves_and_clears_the_data_segments_and_iretd_brings_all_back() {
-    let mut guest = Guest::new(None);
-    let before = VIRTUAL | flags::IF | IOPL_3 | flags::CF | flags::NT;
-    let program = enter(&mut guest, before, |a| {
-        a.int(i32::from(vector::USER))?;
-        a.nop()
-    });
-    let target = guest.gate_target();
-    guest.place(target, 32, |a| a.iretd());
-    let gate = segments::gate(selector::CODE_0, target, 0xE0 | INTERRUPT_GATE_32, 0);
-    guest.gate(vector::USER, gate);
-    step(&mut guest, 1);
-    assert_eq!(guest.get(number::EIP), target);
-    assert_eq!(guest.get(number::CPL), 0);
-    assert_eq!(guest.get(number::EFLAGS), flags::RESET | IOPL_3 | flags::CF);
-    let (code, data) = (selector::CODE_0.into(), selector::DATA_0.into());
-    assert_eq!(selectors(&mut guest), [0, code, data, 0, 0, 0]);
-    for s in [number::ES, number::DS, number::FS, number::GS] {
-        assert_eq!(guest.get(number::ACCESS + s), 0, "null");
+    for mut guest in Guest::of_every_timing() {
+        let before = VIRTUAL | flags::IF | IOPL_3 | flags::CF | flags::NT;
+        let program = enter(&mut guest, before, |a| {
+            a.int(i32::from(vector::USER))?;
+            a.nop()
+        });
+        let target = guest.gate_target();
+        guest.place(target, 32, |a| a.iretd());
+        let gate = segments::gate(selector::CODE_0, target, 0xE0 | INTERRUPT_GATE_32, 0);
+        guest.gate(vector::USER, gate);
+        step(&mut guest, 1);
+        assert_eq!(guest.get(number::EIP), target);
+        assert_eq!(guest.get(number::CPL), 0);
+        assert_eq!(guest.get(number::EFLAGS), flags::RESET | IOPL_3 | flags::CF);
+        let (code, data) = (selector::CODE_0.into(), selector::DATA_0.into());
+        assert_eq!(selectors(&mut guest), [0, code, data, 0, 0, 0]);
+        for s in [number::ES, number::DS, number::FS, number::GS] {
+            assert_eq!(guest.get(number::ACCESS + s), 0, "null");
+        }
+        let top = STACK_TOP[0] - 36;
+        assert_eq!(guest.get(4), top);
+        let next = program.addresses[1] - CODE;
+        let frame: Vec<u32> = (0..9).map(|index| guest.peek(top + 4 * index)).collect();
+        assert_eq!(frame, [next, CS, before, SP, SS, ES, DS, FS, GS]);
+        step(&mut guest, 1);
+        assert_eq!(guest.get(number::EFLAGS), before);
+        assert_eq!((guest.get(number::EIP), guest.get(4)), (next, SP));
+        assert_eq!(selectors(&mut guest), [ES, CS, SS, DS, FS, GS]);
+        step(&mut guest, 1);
+        assert_eq!(guest.get(number::EIP), next + 1);
     }
-    let top = STACK_TOP[0] - 36;
-    assert_eq!(guest.get(4), top);
-    let next = program.addresses[1] - CODE;
-    let frame: Vec<u32> = (0..9).map(|index| guest.peek(top + 4 * index)).collect();
-    assert_eq!(frame, [next, CS, before, SP, SS, ES, DS, FS, GS]);
-    step(&mut guest, 1);
-    assert_eq!(guest.get(number::EFLAGS), before);
-    assert_eq!((guest.get(number::EIP), guest.get(4)), (next, SP));
-    assert_eq!(selectors(&mut guest), [ES, CS, SS, DS, FS, GS]);
-    step(&mut guest, 1);
-    assert_eq!(guest.get(number::EIP), next + 1);
 }
 
 #[test]
 fn a_fault_pushes_its_error_code_below_that_frame() {
-    let mut guest = Guest::new(None);
-    enter(&mut guest, VIRTUAL, |a| a.hlt());
-    step(&mut guest, 1);
-    assert_eq!(guest.get(number::EIP), Guest::handler(GP));
-    let top = STACK_TOP[0] - 40;
-    assert_eq!(guest.get(4), top);
-    let frame: Vec<u32> = (0..10).map(|index| guest.peek(top + 4 * index)).collect();
-    let saved = VIRTUAL | flags::RF;
-    assert_eq!(frame, [0, 0, CS, saved, SP, SS, ES, DS, FS, GS]);
-    assert_eq!(guest.run(), Stop::Halted);
-    assert!(guest.is_alive());
+    for mut guest in Guest::of_every_timing() {
+        enter(&mut guest, VIRTUAL, |a| a.hlt());
+        step(&mut guest, 1);
+        assert_eq!(guest.get(number::EIP), Guest::handler(GP));
+        let top = STACK_TOP[0] - 40;
+        assert_eq!(guest.get(4), top);
+        let frame: Vec<u32> = (0..10).map(|index| guest.peek(top + 4 * index)).collect();
+        let saved = VIRTUAL | flags::RF;
+        assert_eq!(frame, [0, 0, CS, saved, SP, SS, ES, DS, FS, GS]);
+        assert_eq!(guest.run(), Stop::Halted);
+        assert!(guest.is_alive());
+    }
 }
 
 #[test]
 fn a_gate_of_16_bits_takes_words_of_all_segments() {
-    let mut guest = Guest::new(None);
-    let before = VIRTUAL | IOPL_3;
-    enter(&mut guest, before, |a| a.int(i32::from(vector::USER)));
-    let target = guest.gate_target();
-    let gate = segments::gate(selector::CODE_0, target, 0xE0 | INTERRUPT_GATE_16, 0);
-    guest.gate(vector::USER, gate);
-    step(&mut guest, 1);
-    let top = STACK_TOP[0] - 18;
-    assert_eq!((guest.get(number::EIP), guest.get(4)), (target, top));
-    let frame: Vec<u32> = (0..9)
-        .map(|index| guest.peek(top + 2 * index) & 0xFFFF)
-        .collect();
-    assert_eq!(frame, [2, CS, before & 0xFFFF, SP, SS, ES, DS, FS, GS]);
-    assert_eq!(guest.get(number::EFLAGS) & flags::VM, 0);
+    for mut guest in Guest::of_every_timing() {
+        let before = VIRTUAL | IOPL_3;
+        enter(&mut guest, before, |a| a.int(i32::from(vector::USER)));
+        let target = guest.gate_target();
+        let gate = segments::gate(selector::CODE_0, target, 0xE0 | INTERRUPT_GATE_16, 0);
+        guest.gate(vector::USER, gate);
+        step(&mut guest, 1);
+        let top = STACK_TOP[0] - 18;
+        assert_eq!((guest.get(number::EIP), guest.get(4)), (target, top));
+        let frame: Vec<u32> = (0..9)
+            .map(|index| guest.peek(top + 2 * index) & 0xFFFF)
+            .collect();
+        assert_eq!(frame, [2, CS, before & 0xFFFF, SP, SS, ES, DS, FS, GS]);
+        assert_eq!(guest.get(number::EFLAGS) & flags::VM, 0);
+    }
 }
 
 /// What an instruction does: the vector and error code of its fault, or nothing.
@@ -215,28 +221,29 @@ fn instructions_that_iopl_guards_fault_below_3_and_work_at_3() {
         &[0x66, 0x9C], // PUSHFD
         &[0x66, 0x9D], // POPFD
     ];
-    let mut guest = Guest::new(None);
-    for code in codes {
-        for iopl in 0..4 {
-            let found = outcome(&mut guest, VIRTUAL | iopl << 12, code);
-            let expected = (iopl < 3).then_some((GP, Some(0)));
-            assert_eq!(found, expected, "{code:02X?} with IOPL {iopl}");
+    for mut guest in Guest::of_every_timing() {
+        for code in codes {
+            for iopl in 0..4 {
+                let found = outcome(&mut guest, VIRTUAL | iopl << 12, code);
+                let expected = (iopl < 3).then_some((GP, Some(0)));
+                assert_eq!(found, expected, "{code:02X?} with IOPL {iopl}");
+            }
         }
-    }
-    for iopl in 0..4 {
-        let eflags = VIRTUAL | iopl << 12;
-        let found = outcome(&mut guest, eflags, &[0xCD, vector::USER]);
-        let vector = if iopl < 3 {
-            (GP, Some(0))
-        } else {
-            (vector::USER, None)
-        };
-        assert_eq!(found, Some(vector), "INT with IOPL {iopl}");
-        // Not guarded.
-        let found = outcome(&mut guest, eflags, &[0xCC]);
-        assert_eq!(found, Some((exceptions::BP, None)), "INT3 with IOPL {iopl}");
-        let found = outcome(&mut guest, eflags | flags::OF, &[0xCE]);
-        assert_eq!(found, Some((exceptions::OF, None)), "INTO with IOPL {iopl}");
+        for iopl in 0..4 {
+            let eflags = VIRTUAL | iopl << 12;
+            let found = outcome(&mut guest, eflags, &[0xCD, vector::USER]);
+            let vector = if iopl < 3 {
+                (GP, Some(0))
+            } else {
+                (vector::USER, None)
+            };
+            assert_eq!(found, Some(vector), "INT with IOPL {iopl}");
+            // Not guarded.
+            let found = outcome(&mut guest, eflags, &[0xCC]);
+            assert_eq!(found, Some((exceptions::BP, None)), "INT3 with IOPL {iopl}");
+            let found = outcome(&mut guest, eflags | flags::OF, &[0xCE]);
+            assert_eq!(found, Some((exceptions::OF, None)), "INTO with IOPL {iopl}");
+        }
     }
 }
 
@@ -269,153 +276,160 @@ fn instructions_of_protected_mode_and_of_level_0_fault() {
         (&[0x0F, 0x32],       GP), // RDMSR
         (&[0x0F, 0x35],       GP), // SYSEXIT
     ];
-    let mut guest = Guest::new(None);
-    for (code, vector) in rows {
-        let expected = (*vector, (*vector == GP).then_some(0));
-        for iopl in [0, IOPL_3] {
-            let found = outcome(&mut guest, VIRTUAL | iopl, code);
-            assert_eq!(found, Some(expected), "{code:02X?}");
+    for mut guest in Guest::of_every_timing() {
+        for (code, vector) in rows {
+            let expected = (*vector, (*vector == GP).then_some(0));
+            for iopl in [0, IOPL_3] {
+                let found = outcome(&mut guest, VIRTUAL | iopl, code);
+                assert_eq!(found, Some(expected), "{code:02X?}");
+            }
         }
-    }
-    // Not guarded: SMSW, SGDT, SIDT.
-    for code in [[0x0F, 0x01, 0xE0], [0x0F, 0x01, 0x07], [0x0F, 0x01, 0x0F]] {
-        assert_eq!(outcome(&mut guest, VIRTUAL, &code), None, "{code:02X?}");
+        // Not guarded: SMSW, SGDT, SIDT.
+        for code in [[0x0F, 0x01, 0xE0], [0x0F, 0x01, 0x07], [0x0F, 0x01, 0x0F]] {
+            assert_eq!(outcome(&mut guest, VIRTUAL, &code), None, "{code:02X?}");
+        }
     }
 }
 
 #[test]
 fn ports_are_asked_of_the_bitmap_whatever_iopl_is() {
-    let mut guest = Guest::new(None);
-    for eflags in [VIRTUAL, VIRTUAL | IOPL_3] {
-        // The guest's bitmap admits no port.
-        for code in [
-            &[0xE6u8, 0x80][..],
-            &[0xE4, 0x80],
-            &[0xEE],
-            &[0x6E],
-            &[0x6C],
-        ] {
-            let found = outcome(&mut guest, eflags, code);
-            assert_eq!(found, Some((GP, Some(0))), "{code:02X?}");
+    for mut guest in Guest::of_every_timing() {
+        for eflags in [VIRTUAL, VIRTUAL | IOPL_3] {
+            // The guest's bitmap admits no port.
+            for code in [
+                &[0xE6u8, 0x80][..],
+                &[0xE4, 0x80],
+                &[0xEE],
+                &[0x6E],
+                &[0x6C],
+            ] {
+                let found = outcome(&mut guest, eflags, code);
+                assert_eq!(found, Some((GP, Some(0))), "{code:02X?}");
+            }
+            enter(&mut guest, eflags, |a| a.out(0x80, al));
+            guest.poke_bytes(TSS + 0x68 + 0x10, &[0xFE]);
+            step(&mut guest, 1);
+            assert_eq!(guest.get(number::EIP), 2);
         }
-        enter(&mut guest, eflags, |a| a.out(0x80, al));
-        guest.poke_bytes(TSS + 0x68 + 0x10, &[0xFE]);
-        step(&mut guest, 1);
-        assert_eq!(guest.get(number::EIP), 2);
     }
 }
 
 #[test]
 fn selectors_are_sixteenths_of_bases_and_segments_have_64_kb() {
-    let mut guest = Guest::new(None);
-    let there = CODE + 0x2000;
-    enter(&mut guest, VIRTUAL, |a| {
-        a.mov(eax, (DS + 1) as i32)?;
-        a.mov(ds, ax)?;
-        a.mov(dword_ptr(0x10), eax)?;
-        a.push(ds)?;
-        a.pop(es)?;
-        a.db(&[0x9A, 0x00, 0x00, (there >> 4) as u8, (there >> 12) as u8])?;
-        a.mov(ax, word_ptr(0xFFFF))
-    });
-    guest.place(there, 16, |a| {
-        // Through CS, which is data as well.
-        a.mov(byte_ptr(0x100).cs(), al)?;
-        a.retf()
-    });
-    step(&mut guest, 5);
-    let loaded = selectors(&mut guest);
-    assert_eq!((loaded[0], loaded[3]), (DS + 1, DS + 1));
-    assert_eq!(guest.peek(DATA + 0x20), DS + 1);
-    assert_eq!(guest.get(number::BASE + number::ES), (DS + 1) << 4);
-    step(&mut guest, 1);
-    assert_eq!(guest.get(number::SELECTOR + number::CS), there >> 4);
-    assert_eq!((guest.get(number::EIP), guest.get(4)), (0, SP - 4));
-    assert_eq!(guest.get(number::CPL), 3);
-    step(&mut guest, 2);
-    assert_eq!(guest.peek(there + 0x100) & 0xFF, (DS + 1) & 0xFF);
-    assert_eq!(guest.get(number::SELECTOR + number::CS), CS);
-    step(&mut guest, 1);
-    assert_eq!(guest.get(number::EIP), Guest::handler(GP));
+    for mut guest in Guest::of_every_timing() {
+        let there = CODE + 0x2000;
+        enter(&mut guest, VIRTUAL, |a| {
+            a.mov(eax, (DS + 1) as i32)?;
+            a.mov(ds, ax)?;
+            a.mov(dword_ptr(0x10), eax)?;
+            a.push(ds)?;
+            a.pop(es)?;
+            a.db(&[0x9A, 0x00, 0x00, (there >> 4) as u8, (there >> 12) as u8])?;
+            a.mov(ax, word_ptr(0xFFFF))
+        });
+        guest.place(there, 16, |a| {
+            // Through CS, which is data as well.
+            a.mov(byte_ptr(0x100).cs(), al)?;
+            a.retf()
+        });
+        step(&mut guest, 5);
+        let loaded = selectors(&mut guest);
+        assert_eq!((loaded[0], loaded[3]), (DS + 1, DS + 1));
+        assert_eq!(guest.peek(DATA + 0x20), DS + 1);
+        assert_eq!(guest.get(number::BASE + number::ES), (DS + 1) << 4);
+        step(&mut guest, 1);
+        assert_eq!(guest.get(number::SELECTOR + number::CS), there >> 4);
+        assert_eq!((guest.get(number::EIP), guest.get(4)), (0, SP - 4));
+        assert_eq!(guest.get(number::CPL), 3);
+        step(&mut guest, 2);
+        assert_eq!(guest.peek(there + 0x100) & 0xFF, (DS + 1) & 0xFF);
+        assert_eq!(guest.get(number::SELECTOR + number::CS), CS);
+        step(&mut guest, 1);
+        assert_eq!(guest.get(number::EIP), Guest::handler(GP));
+    }
 }
 
 #[test]
 fn pushfd_hides_vm_and_popfd_and_iret_keep_it_and_iopl() {
-    let mut guest = Guest::new(None);
-    let before = VIRTUAL | IOPL_3;
-    enter(&mut guest, before, |a| {
-        a.pushfd()?;
-        a.push(0)?;
-        a.popf()?;
-        let all = (flags::DEFINED & !flags::TF).to_le_bytes();
-        a.db(&[0x66, 0x68, all[0], all[1], all[2], all[3]])?;
-        a.popfd()?;
-        a.pushf()?;
-        a.push(CS as i32)?;
-        a.push(0x200)?;
-        a.iret()
-    });
-    step(&mut guest, 1);
-    assert_eq!(guest.peek((SS << 4) + SP - 4), flags::RESET | IOPL_3);
-    step(&mut guest, 2);
-    assert_eq!(guest.get(number::EFLAGS), before);
-    step(&mut guest, 2);
-    let most = flags::STATUS | flags::IF | flags::DF | flags::NT | flags::AC | flags::ID;
-    assert_eq!(guest.get(number::EFLAGS), before | most);
-    step(&mut guest, 4);
-    assert_eq!(guest.get(number::EIP), 0x200);
-    assert_eq!(guest.get(number::EFLAGS), before | most);
+    for mut guest in Guest::of_every_timing() {
+        let before = VIRTUAL | IOPL_3;
+        enter(&mut guest, before, |a| {
+            a.pushfd()?;
+            a.push(0)?;
+            a.popf()?;
+            let all = (flags::DEFINED & !flags::TF).to_le_bytes();
+            a.db(&[0x66, 0x68, all[0], all[1], all[2], all[3]])?;
+            a.popfd()?;
+            a.pushf()?;
+            a.push(CS as i32)?;
+            a.push(0x200)?;
+            a.iret()
+        });
+        step(&mut guest, 1);
+        assert_eq!(guest.peek((SS << 4) + SP - 4), flags::RESET | IOPL_3);
+        step(&mut guest, 2);
+        assert_eq!(guest.get(number::EFLAGS), before);
+        step(&mut guest, 2);
+        let most = flags::STATUS | flags::IF | flags::DF | flags::NT | flags::AC | flags::ID;
+        assert_eq!(guest.get(number::EFLAGS), before | most);
+        step(&mut guest, 4);
+        assert_eq!(guest.get(number::EIP), 0x200);
+        assert_eq!(guest.get(number::EFLAGS), before | most);
+    }
 }
 
 #[test]
 fn gates_lead_to_level_0_only() {
-    let mut guest = Guest::new(None);
-    for (gate, code) in [
-        (vector::RING_1, selector::CODE_1 & !3),
-        (vector::CONFORMING, selector::CONFORMING),
-        (vector::RING_0_ONLY, u16::from(vector::RING_0_ONLY) << 3 | 2),
-    ] {
-        let found = outcome(&mut guest, VIRTUAL | IOPL_3, &[0xCD, gate]);
-        assert_eq!(found, Some((GP, Some(code))), "{gate:X}");
+    for mut guest in Guest::of_every_timing() {
+        for (gate, code) in [
+            (vector::RING_1, selector::CODE_1 & !3),
+            (vector::CONFORMING, selector::CONFORMING),
+            (vector::RING_0_ONLY, u16::from(vector::RING_0_ONLY) << 3 | 2),
+        ] {
+            let found = outcome(&mut guest, VIRTUAL | IOPL_3, &[0xCD, gate]);
+            assert_eq!(found, Some((GP, Some(code))), "{gate:X}");
+        }
     }
 }
 
 #[test]
 fn sysenter_leaves_virtual_8086_mode() {
-    let mut guest = Guest::new(None);
-    enter(&mut guest, VIRTUAL | flags::IF | IOPL_3, |a| {
-        a.db(&[0x0F, 0x34])
-    });
-    step(&mut guest, 1);
-    assert_eq!(guest.get(number::EFLAGS), flags::RESET | IOPL_3);
-    assert_eq!(guest.get(number::CPL), 0);
-    assert_eq!(guest.get(4), STACK_TOP[0]);
-    let code = selector::CODE_0.into();
-    assert_eq!(
-        selectors(&mut guest),
-        [ES, code, selector::DATA_0.into(), DS, FS, GS]
-    );
+    for mut guest in Guest::of_every_timing() {
+        enter(&mut guest, VIRTUAL | flags::IF | IOPL_3, |a| {
+            a.db(&[0x0F, 0x34])
+        });
+        step(&mut guest, 1);
+        assert_eq!(guest.get(number::EFLAGS), flags::RESET | IOPL_3);
+        assert_eq!(guest.get(number::CPL), 0);
+        assert_eq!(guest.get(4), STACK_TOP[0]);
+        let code = selector::CODE_0.into();
+        assert_eq!(
+            selectors(&mut guest),
+            [ES, code, selector::DATA_0.into(), DS, FS, GS]
+        );
+    }
 }
 
 #[test]
 fn single_step_and_breakpoints_work_in_virtual_8086_mode() {
-    let mut guest = Guest::new(None);
-    enter(&mut guest, VIRTUAL | flags::TF, |a| {
-        a.nop()?;
-        a.nop()
-    });
-    step(&mut guest, 2);
-    assert_eq!(guest.get(number::EIP), Guest::handler(exceptions::DB));
-    assert_eq!(guest.peek(STACK_TOP[0] - 36), 1);
-    assert_eq!(guest.peek(STACK_TOP[0] - 28), VIRTUAL | flags::TF);
+    for mut guest in Guest::of_every_timing() {
+        enter(&mut guest, VIRTUAL | flags::TF, |a| {
+            a.nop()?;
+            a.nop()
+        });
+        step(&mut guest, 2);
+        assert_eq!(guest.get(number::EIP), Guest::handler(exceptions::DB));
+        assert_eq!(guest.peek(STACK_TOP[0] - 36), 1);
+        assert_eq!(guest.peek(STACK_TOP[0] - 28), VIRTUAL | flags::TF);
 
-    enter(&mut guest, VIRTUAL, |a| {
-        a.nop()?;
-        a.nop()
-    });
-    guest.set(number::DR0, CODE + 1);
-    guest.set(number::DR7, 0x401);
-    step(&mut guest, 2);
-    assert_eq!(guest.get(number::EIP), Guest::handler(exceptions::DB));
-    assert_eq!(guest.peek(STACK_TOP[0] - 28), VIRTUAL | flags::RF);
+        enter(&mut guest, VIRTUAL, |a| {
+            a.nop()?;
+            a.nop()
+        });
+        guest.set(number::DR0, CODE + 1);
+        guest.set(number::DR7, 0x401);
+        step(&mut guest, 2);
+        assert_eq!(guest.get(number::EIP), Guest::handler(exceptions::DB));
+        assert_eq!(guest.peek(STACK_TOP[0] - 28), VIRTUAL | flags::RF);
+    }
 }
