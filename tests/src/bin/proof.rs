@@ -3,9 +3,12 @@
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use tests::bochs;
+use tests::campaign::{self, Case, Oracle, Report, Settings, Shard};
 use tests::decode::{self, model::Model};
 use tests::random::Random;
 use tests::silicon::machine::{Simulated, replay_on_all_cores};
@@ -38,6 +41,36 @@ enum Command {
         /// Instead of random cases, the permission matrix of segments
         #[arg(long, conflicts_with_all = ["per_encoding", "encoding"])]
         protection: bool,
+    },
+    /// All random oracles for as long as one likes; exits with 1 if anything differs, with 130 if it was interrupted
+    Campaign {
+        /// What all cases are drawn from
+        #[arg(long)]
+        seed: u64,
+        /// Which part: case n belongs to shard n modulo N
+        #[arg(long, value_name = "I/N", default_value = "0/1")]
+        shard: Shard,
+        /// Begins no case after this time
+        #[arg(long, value_parser = minutes)]
+        minutes: Option<Duration>,
+        /// Ends after so many cases of this shard
+        #[arg(long)]
+        cases: Option<u64>,
+        /// Only the cases of this oracle
+        #[arg(long)]
+        only: Option<Oracle>,
+        /// Only the case of this number: what a difference names
+        #[arg(long, conflicts_with_all = ["shard", "minutes", "cases", "only", "out"])]
+        case: Option<u64>,
+        /// Writes a report (JSON) for `merge`, whole or not at all
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Adds the reports of a campaign's shards; exits with 1 if anything differs or a shard is missing
+    Merge {
+        /// The reports
+        #[arg(required = true)]
+        reports: Vec<PathBuf>,
     },
     /// Whole-system programs on Bochs (Debian: bochs, bochs-term)
     Bochs {
@@ -186,6 +219,79 @@ fn run_bochs(command: BochsCommand) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// Set by Ctrl-C, SIGTERM and SIGHUP.
+static STOP: AtomicBool = AtomicBool::new(false);
+/// The exit code then.
+const INTERRUPTED: u8 = 130;
+/// Between two lines of progress.
+const PROGRESS: Duration = Duration::from_secs(10);
+
+fn minutes(text: &str) -> Result<Duration, String> {
+    let minutes: f64 = text.parse().map_err(|_| "expected a number of minutes")?;
+    Duration::try_from_secs_f64(minutes * 60.0).map_err(|error| error.to_string())
+}
+
+fn run_campaign(
+    settings: &Settings,
+    case: Option<u64>,
+    out: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
+    if let Some(folder) = out.and_then(Path::parent)
+        && !folder.as_os_str().is_empty()
+        && !folder.is_dir()
+    {
+        bail!(
+            "{} is no folder: a report could not be written",
+            folder.display()
+        );
+    }
+    // The first lets the report be written; a second does not wait for it.
+    ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED.into());
+        }
+    })?;
+    let mut told = Instant::now();
+    let mut broken_pipe = None;
+    let tell = |report: &Report, difference: Option<&campaign::Difference>| {
+        if let Some(difference) = difference
+            && let Err(error) = writeln!(std::io::stdout(), "{difference}")
+        {
+            broken_pipe.get_or_insert(error);
+        } else if told.elapsed() >= PROGRESS {
+            told = Instant::now();
+            eprintln!("{}", report.summary());
+        }
+    };
+    let report = match case {
+        Some(number) => {
+            let one = Case::of(settings.seed, number);
+            let what = one
+                .program()
+                .unwrap_or_else(|| format!("seed {}", one.seed));
+            writeln!(std::io::stdout(), "case {number}: {}, {what}", one.oracle)?;
+            campaign::run_one(settings.seed, number, &STOP, tell)?
+        }
+        None => campaign::run(settings, &STOP, tell)?,
+    };
+    if let Some(out) = out {
+        report.write(out)?;
+    }
+    if let Some(error) = broken_pipe {
+        return Err(error).context("cannot print a difference");
+    }
+    let mut print = std::io::stdout().lock();
+    for (why, count) in &report.skipped {
+        writeln!(print, "{count} skipped: {why}")?;
+    }
+    writeln!(print, "{}", report.summary())?;
+    Ok(match (report.differs(), report.end) {
+        (true, _) => ExitCode::FAILURE,
+        (false, campaign::End::Interrupted) => ExitCode::from(INTERRUPTED),
+        (false, _) => ExitCode::SUCCESS,
+    })
+}
+
 fn main() -> ExitCode {
     run(Arguments::parse().command).unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
@@ -205,6 +311,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             if per_encoding == 0 {
                 bail!("--per-encoding 0 would record no case");
             }
+            println!("seed {seed:#x}");
             let recording = if protection {
                 record::record_protection(seed)?
             } else {
@@ -218,6 +325,33 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let mut print = std::io::stdout().lock();
             recording.print(&mut print)?;
             writeln!(print, "{bytes} bytes in {}", out.display())?;
+        }
+        Command::Campaign {
+            seed,
+            shard,
+            minutes,
+            cases,
+            only,
+            case,
+            out,
+        } => {
+            let settings = Settings {
+                seed,
+                shard,
+                only,
+                time: minutes,
+                cases,
+            };
+            return run_campaign(&settings, case, out.as_deref());
+        }
+        Command::Merge { reports } => {
+            let read = |path: &PathBuf| Ok((path.display().to_string(), Report::read(path)?));
+            let reports: Vec<_> = reports.iter().map(read).collect::<anyhow::Result<_>>()?;
+            let merged = campaign::merge(&reports)?;
+            merged.print(&mut std::io::stdout().lock())?;
+            if !merged.is_good() {
+                return Ok(ExitCode::FAILURE);
+            }
         }
         Command::Bochs { command } => return run_bochs(command),
         Command::Decode { count, seed } => {

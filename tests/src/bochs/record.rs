@@ -30,19 +30,39 @@ const FLAGS: [(&str, u32); 15] = [
     ("pf", 2),
 ];
 
+/// What this host lacks to run Bochs, if anything.
+pub fn missing() -> Option<String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there =
+        |name: &str| std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
+    let lacks = [("bochs", "bochs bochs-term"), ("script", "bsdutils")];
+    let (name, packages) = lacks.into_iter().find(|(name, _)| !is_there(name))?;
+    Some(format!(
+        "no `{name}` in PATH (Debian: apt-get install {packages})"
+    ))
+}
+
 /// Bochs's rows from the program's start to its end.
 ///
 /// # Errors
 /// No Bochs, or a run that does not come to the end.
 pub fn record(program: &Program) -> anyhow::Result<Vec<Row>> {
+    record_until(program, || false)
+}
+
+/// The same, as long as nothing asks to stop.
+///
+/// # Errors
+/// As [`record`], and when it was asked to stop.
+pub fn record_until(program: &Program, stop: impl Fn() -> bool) -> anyhow::Result<Vec<Row>> {
     let folder = std::env::temp_dir().join(format!("sysgate-bochs-{}", std::process::id()));
     std::fs::create_dir_all(&folder).context("cannot create a folder for Bochs")?;
-    let result = run(program, &folder);
+    let result = run(program, &folder, stop);
     let _ = std::fs::remove_dir_all(&folder);
     rows(&result?, program)
 }
 
-fn run(program: &Program, folder: &Path) -> anyhow::Result<String> {
+fn run(program: &Program, folder: &Path, stop: impl Fn() -> bool) -> anyhow::Result<String> {
     let file = |name: &str| folder.join(name);
     std::fs::write(file("rom.bin"), &program.rom)?;
     // The processor is the first with SYSENTER. Nothing may depend on the host's time.
@@ -70,12 +90,17 @@ fn run(program: &Program, folder: &Path) -> anyhow::Result<String> {
         file("bochsrc").display(),
         file("commands").display()
     );
-    let mut script = Command::new("script")
+    let mut script = Command::new("script");
+    script
         .args(["-q", "-c", &bochs])
         .arg(file("output"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::null());
+    // Ctrl-C is for us: it is `stop` that ends Bochs.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut script, 0);
+    let mut script = script
         .spawn()
         .context("cannot start `script`, in whose terminal Bochs runs (Debian: bsdutils)")?;
     let begin = Instant::now();
@@ -83,10 +108,12 @@ fn run(program: &Program, folder: &Path) -> anyhow::Result<String> {
         if let Some(status) = script.try_wait()? {
             break status;
         }
-        if begin.elapsed() > LONGEST {
+        let stopped = stop();
+        if stopped || begin.elapsed() > LONGEST {
             // Bochs goes with its terminal.
             script.kill()?;
             script.wait()?;
+            ensure!(!stopped, "stopped before Bochs was at the end");
             bail!(
                 "Bochs has not come to the end of the program in {} s",
                 LONGEST.as_secs()

@@ -4,7 +4,7 @@ use super::system::{Program, RAM_BYTES};
 use super::trace::Row;
 use iced_x86::{Decoder, DecoderOptions, Mnemonic, Register};
 use sim::machine::{Machine, MachineConfig, Stop};
-use sim::trace::{Instructions, Write, disassemble};
+use sim::trace::{Instruction, Instructions, Write, disassemble};
 
 /// EFLAGS that are compared: all that the processor has but RF, which lives between two instructions only.
 const COMPARED: u32 = 0x0026_7FD5;
@@ -24,14 +24,7 @@ pub struct Report {
 /// # Panics
 /// If there is no machine.
 pub fn replay(program: &Program, rows: &[Row], wait_seed: Option<u64>) -> Report {
-    let mut machine = Machine::new(MachineConfig {
-        ram_bytes: RAM_BYTES,
-        rom: program.rom.clone(),
-        wait_seed,
-        keep_ports: false,
-        ..MachineConfig::default()
-    })
-    .expect("a machine");
+    let mut machine = machine(program, wait_seed);
     let mut instructions = Instructions::default();
     let mut state = Row::default();
     // Bits of EFLAGS that the last instruction to write them left undefined.
@@ -62,9 +55,7 @@ pub fn replay(program: &Program, rows: &[Row], wait_seed: Option<u64>) -> Report
                     difference: None,
                 };
             };
-            state.eip = own.eip;
-            state.cs = instruction.cs.into();
-            state.eflags = instruction.eflags_before;
+            before(&mut state, &instruction);
             started |= own.eip == program.start;
             let at_it = (state.eip, state.cs) == (row.eip, row.cs);
             // The record of an exception or interrupt is that of an instruction only if this one faulted.
@@ -91,21 +82,7 @@ pub fn replay(program: &Program, rows: &[Row], wait_seed: Option<u64>) -> Report
                     .delivered
                     .map_or(String::new(), |event| format!(", which raises {event:x?}"))
             );
-            let mut written: Vec<(u8, u32)> = Vec::new();
-            for write in &instruction.writes {
-                if let Write::Register(register, data) = *write {
-                    written.push((register & 7, data));
-                }
-            }
-            // Of POP ESP the trace has the value before the increment, which it replaces.
-            if pops_esp(&own.bytes[..length])
-                && let Some(popped) = written.iter().position(|row| row.0 == 4)
-            {
-                written.truncate(popped + 1);
-            }
-            for (register, data) in written {
-                state.general[usize::from(register)] = data;
-            }
+            after(&mut state, &instruction);
             if started && is_repeated(&own.bytes[..length]) {
                 repeated = Some((state.cs, state.eip));
             }
@@ -125,6 +102,80 @@ pub fn replay(program: &Program, rows: &[Row], wait_seed: Option<u64>) -> Report
                 }),
             };
         }
+    }
+}
+
+/// The state before every instruction and event of a program, as the machine has it without wait states.
+///
+/// # Errors
+/// How it ended, if not at the program's end.
+///
+/// # Panics
+/// If there is no machine.
+pub fn rows_of_machine(program: &Program) -> Result<Vec<Row>, String> {
+    let mut machine = machine(program, None);
+    let mut instructions = Instructions::default();
+    let mut state = Row::default();
+    let mut rows = Vec::new();
+    loop {
+        let stop = machine.run(CYCLES);
+        for retired in machine.drain_retired() {
+            let Some(instruction) = instructions.push(&retired) else {
+                continue;
+            };
+            before(&mut state, &instruction);
+            if !rows.is_empty() || state.eip == program.start {
+                rows.push(state);
+            }
+            if state.eip == program.end - 1 {
+                return Ok(rows);
+            }
+            after(&mut state, &instruction);
+        }
+        if stop != Stop::Cycles {
+            return Err(format!(
+                "the machine stopped ({stop:?}) at {:x}:{:08x}",
+                state.cs, state.eip
+            ));
+        }
+    }
+}
+
+fn machine(program: &Program, wait_seed: Option<u64>) -> Machine {
+    Machine::new(MachineConfig {
+        ram_bytes: RAM_BYTES,
+        rom: program.rom.clone(),
+        wait_seed,
+        keep_ports: false,
+        ..MachineConfig::default()
+    })
+    .expect("a machine")
+}
+
+/// What is known before an instruction besides its general registers.
+fn before(state: &mut Row, instruction: &Instruction) {
+    state.eip = instruction.retired.eip;
+    state.cs = instruction.cs.into();
+    state.eflags = instruction.eflags_before;
+}
+
+/// The general registers behind an instruction.
+fn after(state: &mut Row, instruction: &Instruction) {
+    let own = &instruction.retired;
+    let mut written: Vec<(u8, u32)> = Vec::new();
+    for write in &instruction.writes {
+        if let Write::Register(register, data) = *write {
+            written.push((register & 7, data));
+        }
+    }
+    // Of POP ESP the trace has the value before the increment, which it replaces.
+    if pops_esp(&own.bytes[..usize::from(own.length).min(15)])
+        && let Some(popped) = written.iter().position(|row| row.0 == 4)
+    {
+        written.truncate(popped + 1);
+    }
+    for (register, data) in written {
+        state.general[usize::from(register)] = data;
     }
 }
 
