@@ -5,6 +5,7 @@
 
 use crate::bochs::record as bochs_record;
 use crate::bochs::replay::{replay, rows_of_machine};
+use crate::bochs::system::Program;
 use crate::bochs::trace::Row;
 use crate::decode::{self, model::Model};
 use crate::random::Random;
@@ -136,6 +137,13 @@ impl Case {
     /// The name of the program that it runs, if it is one of whole programs.
     pub fn program(&self) -> Option<String> {
         matches!(self.oracle, Oracle::Bochs | Oracle::Wait).then(|| format!("random-{}", self.seed))
+    }
+
+    /// That program.
+    fn make(&self) -> (String, Program) {
+        let name = self.program().expect("a case of programs");
+        let program = crate::bochs::programs::named(&name).expect("a seed");
+        (name, program)
     }
 }
 
@@ -380,10 +388,10 @@ impl Oracles<'_> {
         if let Some(missing) = bochs_record::missing() {
             return Outcome::Skipped(missing);
         }
-        let program = crate::bochs::random::program(case.seed);
+        let (name, program) = case.make();
         match bochs_record::record_until(&program, || self.stop.load(Ordering::Relaxed)) {
-            Ok(rows) => compared(case, &rows, None),
-            Err(error) => Outcome::Skipped(format!("random-{}: {error:#}", case.seed)),
+            Ok(rows) => compared(&name, &program, &rows, None),
+            Err(error) => Outcome::Skipped(format!("{name}: {error:#}")),
         }
     }
 }
@@ -411,14 +419,14 @@ fn silicon(case: &Case) -> Outcome {
 }
 
 fn wait(case: &Case) -> Outcome {
-    let program = crate::bochs::random::program(case.seed);
+    let (name, program) = case.make();
     let rows = match rows_of_machine(&program) {
         Ok(rows) => rows,
-        Err(error) => return Outcome::Differs(0, format!("random-{}: {error}", case.seed)),
+        Err(error) => return Outcome::Differs(0, format!("{name}: {error}")),
     };
     let mut equal = 0;
     for run in 1..=WAIT_RUNS {
-        match compared(case, &rows, Some(case.seed ^ run)) {
+        match compared(&name, &program, &rows, Some(case.seed ^ run)) {
             Outcome::Equal(more) => equal += more,
             other => return other,
         }
@@ -426,19 +434,17 @@ fn wait(case: &Case) -> Outcome {
     Outcome::Equal(equal)
 }
 
-/// The case's program on the machine against these rows.
-fn compared(case: &Case, rows: &[Row], wait_seed: Option<u64>) -> Outcome {
-    let program = crate::bochs::random::program(case.seed);
-    let report = replay(&program, rows, wait_seed);
+/// The program on the machine against these rows.
+fn compared(name: &str, program: &Program, rows: &[Row], wait_seed: Option<u64>) -> Outcome {
+    let report = replay(program, rows, wait_seed);
     let equal = report.equal as u64;
     match report.difference {
         None => Outcome::Equal(equal),
         Some(difference) => {
             let waits = wait_seed.map_or(String::new(), |seed| format!(", wait seed {seed}"));
-            let name = case.seed;
             Outcome::Differs(
                 equal,
-                format!("random-{name}{waits}: {equal} instructions equal, then {difference}"),
+                format!("{name}{waits}: {equal} instructions equal, then {difference}"),
             )
         }
     }
