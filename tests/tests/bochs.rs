@@ -50,7 +50,8 @@ fn a_change_of_any_number_of_a_recording_is_found() {
         let row = &mut changed[rows.len() / 2 + field];
         match field {
             0..8 => row.general[field] ^= 0x100,
-            8 => row.eflags ^= 0x40,
+            // IF, which no instruction leaves undefined.
+            8 => row.eflags ^= 0x200,
             9 => row.cs ^= 8,
             _ => row.eip ^= 1,
         }
