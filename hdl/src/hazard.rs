@@ -183,7 +183,9 @@ impl Logic for Hazard {
         self.index.next = self.address_op.val().index;
         self.needs_base.next = self.address_op.val().base_valid;
         self.needs_index.next = self.address_op.val().index_valid;
-        self.needs_esp.next = self.address_op.val().stack;
+        // A micro-branch that is taken goes on with the ESP that ran ahead of it.
+        self.needs_esp.next =
+            self.address_op.val().stack | (self.address_op.val().control == Control::Branch);
         self.address_stall_on_register.next = (self.memory_writes.val()
             & ((self.needs_base.val() & (self.memory_destination.val() == self.base.val()))
                 | (self.needs_index.val() & (self.memory_destination.val() == self.index.val()))

@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod bochs;
 pub mod boot_rom;
+pub mod campaign;
 pub mod decode;
 pub mod differential;
 pub mod guest;

@@ -80,6 +80,7 @@ pub struct Predecode {
     displacement: Signal<Local, Bits<32>>,
     immediate: Signal<Local, Bits<32>>,
     second_immediate: Signal<Local, Bits<16>>,
+    lengths: Signal<Local, Bits<16>>,
     complete: Signal<Local, Bit>,
     is_prefix: Signal<Local, Bit>,
     too_long: Signal<Local, Bit>,
@@ -268,9 +269,15 @@ impl Logic for Predecode {
             self.window_bytes.val() + bit_cast::<6, 4>(self.prefix_bytes.q.val());
         // Is it all there? Garbage behind the last byte can only make the length larger than what is there.
         self.is_prefix.next = (self.window_bytes.val() != 0) & self.window_marks.val().get_bit(2);
+        // Bit n: n bytes are there, so that a length only has to choose a bit.
+        self.lengths.next = 0xFFFF.into();
+        if self.window_bytes.val() < 15 {
+            self.lengths.next =
+                !(bit_cast::<16, 16>(0xFFFE.into()) << self.window_bytes.val().get_bits::<4>(0));
+        }
         self.complete.next = (self.window_bytes.val() != 0)
             & !self.is_prefix.val()
-            & (bit_cast::<6, 4>(self.length.val()) <= self.window_bytes.val());
+            & (self.lengths.val() >> self.length.val()).get_bit(0);
         self.faults.next = self.fetch_fault.val()
             & !(self.complete.val() | self.is_prefix.val() | self.window_cut.val());
 
@@ -292,9 +299,12 @@ impl Logic for Predecode {
         // In a clock that flushes, too: who takes it then drops it.
         self.found.next =
             self.complete.val() | self.faults.val() | self.too_long.val() | self.wrong.val();
-        self.take_prefix.next = self.is_prefix.val() & !(self.too_long.val() | self.wrong.val());
+        self.take_prefix.next = self.is_prefix.val()
+            & !((self.prefix_bytes.q.val() == 15)
+                | (self.window_cut.val() & (self.window_bytes.val() == 1)));
         self.finished.next = self.found.val() & self.advance.val();
-        self.consume.next = self.take_prefix.val() | self.finished.val();
+        // What is found otherwise is the last thing found until fetch begins anew.
+        self.consume.next = self.take_prefix.val() | (self.complete.val() & self.advance.val());
         // A prefix that ends in a fault, or is cut, takes the rest with it anyway.
         self.consume_bytes.next = self.length.val();
         if self.is_prefix.val() {

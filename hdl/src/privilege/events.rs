@@ -383,9 +383,11 @@ impl Logic for Events {
             self.step_reg.d.next = false;
             self.stepping.d.next = false;
             self.halted_reg.d.next = false;
-            // SDM Vol. 3B, "Instruction-Breakpoint Exception Condition": faults save RF set, and whatever comes
-            // between two repetitions.
-            self.resume_flag_reg.d.next = self.takes_fault.val() | self.boundary.val();
+            // SDM Vol. 3B, "Instruction-Breakpoint Exception Condition": faults save RF set, but for that of an
+            // instruction breakpoint, and so does whatever comes between two repetitions.
+            self.resume_flag_reg.d.next = (self.takes_fault.val()
+                & !(self.debug_fault.val() & self.code_hits.val().any()))
+                | self.boundary.val();
         }
         if self.takes_nmi.val() {
             self.nmi_pending.d.next = false;

@@ -3,9 +3,12 @@
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use tests::bochs;
+use tests::campaign::{self, Case, Oracle, Report, Settings, Shard};
 use tests::decode::{self, model::Model};
 use tests::random::Random;
 use tests::silicon::machine::{Simulated, replay_on_all_cores};
@@ -38,6 +41,36 @@ enum Command {
         /// Instead of random cases, the permission matrix of segments
         #[arg(long, conflicts_with_all = ["per_encoding", "encoding"])]
         protection: bool,
+    },
+    /// All random oracles for as long as one likes; exits with 1 if anything differs, with 130 if it was interrupted
+    Campaign {
+        /// What all cases are drawn from
+        #[arg(long)]
+        seed: u64,
+        /// Which part: case n belongs to shard n modulo N
+        #[arg(long, value_name = "I/N", default_value = "0/1")]
+        shard: Shard,
+        /// Begins no case after this time
+        #[arg(long, value_parser = minutes)]
+        minutes: Option<Duration>,
+        /// Ends after so many cases of this shard
+        #[arg(long)]
+        cases: Option<u64>,
+        /// Only the cases of this oracle
+        #[arg(long)]
+        only: Option<Oracle>,
+        /// Only the case of this number: what a difference names
+        #[arg(long, conflicts_with_all = ["shard", "minutes", "cases", "only", "out"])]
+        case: Option<u64>,
+        /// Writes a report (JSON) for `merge`, whole or not at all
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Adds the reports of a campaign's shards; exits with 1 if anything differs or a shard is missing
+    Merge {
+        /// The reports
+        #[arg(required = true)]
+        reports: Vec<PathBuf>,
     },
     /// Whole-system programs on Bochs (Debian: bochs, bochs-term)
     Bochs {
@@ -93,6 +126,11 @@ enum BochsCommand {
         #[arg(long, default_value = "tests/vectors/bochs")]
         out: PathBuf,
     },
+    /// Runs programs on the machine alone; exits with 1 if one does not come to its end
+    Run {
+        /// The programs, or none for all
+        programs: Vec<String>,
+    },
     /// Writes the ROM of a program, for a look at it with `sysgate run --bios` or `sysgate debug --bios`
     Rom {
         /// The program
@@ -103,7 +141,7 @@ enum BochsCommand {
     },
     /// Compares the machine with recordings; exits with 1 if it differs
     Replay {
-        /// The programs, or none for all
+        /// The programs, or none for all that are recorded
         programs: Vec<String>,
         /// The folder with the recordings
         #[arg(long, default_value = "tests/vectors/bochs")]
@@ -129,7 +167,7 @@ fn bochs_programs(names: &[String]) -> anyhow::Result<Vec<(String, bochs::system
         };
         let program = program.with_context(|| {
             format!(
-                "no program `{name}`; there are {}, and random-N for any N",
+                "no program `{name}`; there are {}, and random-N and mixed-N for any N",
                 known()
             )
         })?;
@@ -152,6 +190,17 @@ fn run_bochs(command: BochsCommand) -> anyhow::Result<ExitCode> {
                 writeln!(print, "{name}: {} instructions, {bytes} bytes", rows.len())?;
             }
         }
+        BochsCommand::Run { programs } => {
+            for (name, program) in bochs_programs(&programs)? {
+                match bochs::replay::rows_of_machine(&program) {
+                    Ok(rows) => writeln!(print, "{name}: {} instructions", rows.len())?,
+                    Err(error) => {
+                        failed = true;
+                        writeln!(print, "{name}: {error}")?;
+                    }
+                }
+            }
+        }
         BochsCommand::Rom { program, out } => {
             let (_, program) = bochs_programs(&[program])?.remove(0);
             std::fs::write(&out, program.rom)
@@ -162,10 +211,21 @@ fn run_bochs(command: BochsCommand) -> anyhow::Result<ExitCode> {
             from,
             wait_seed,
         } => {
+            let programs = if programs.is_empty() {
+                bochs::programs::recorded(&from)
+                    .with_context(|| format!("cannot read {}", from.display()))?
+            } else {
+                programs
+            };
             for (name, program) in bochs_programs(&programs)? {
                 let rows = bochs::trace::read(&from.join(format!("{name}.xz")), &program.rom)?;
                 let report = bochs::replay::replay(&program, &rows, wait_seed);
                 match report.difference {
+                    None if report.is_cut => writeln!(
+                        print,
+                        "{name}: {} instructions, all equal up to a store to the ROM",
+                        report.equal
+                    )?,
                     None => writeln!(print, "{name}: {} instructions, all equal", report.equal)?,
                     Some(difference) => {
                         failed = true;
@@ -183,6 +243,79 @@ fn run_bochs(command: BochsCommand) -> anyhow::Result<ExitCode> {
         ExitCode::from(1)
     } else {
         ExitCode::SUCCESS
+    })
+}
+
+/// Set by Ctrl-C, SIGTERM and SIGHUP.
+static STOP: AtomicBool = AtomicBool::new(false);
+/// The exit code then.
+const INTERRUPTED: u8 = 130;
+/// Between two lines of progress.
+const PROGRESS: Duration = Duration::from_secs(10);
+
+fn minutes(text: &str) -> Result<Duration, String> {
+    let minutes: f64 = text.parse().map_err(|_| "expected a number of minutes")?;
+    Duration::try_from_secs_f64(minutes * 60.0).map_err(|error| error.to_string())
+}
+
+fn run_campaign(
+    settings: &Settings,
+    case: Option<u64>,
+    out: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
+    if let Some(folder) = out.and_then(Path::parent)
+        && !folder.as_os_str().is_empty()
+        && !folder.is_dir()
+    {
+        bail!(
+            "{} is no folder: a report could not be written",
+            folder.display()
+        );
+    }
+    // The first lets the report be written; a second does not wait for it.
+    ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED.into());
+        }
+    })?;
+    let mut told = Instant::now();
+    let mut broken_pipe = None;
+    let tell = |report: &Report, difference: Option<&campaign::Difference>| {
+        if let Some(difference) = difference
+            && let Err(error) = writeln!(std::io::stdout(), "{difference}")
+        {
+            broken_pipe.get_or_insert(error);
+        } else if told.elapsed() >= PROGRESS {
+            told = Instant::now();
+            eprintln!("{}", report.summary());
+        }
+    };
+    let report = match case {
+        Some(number) => {
+            let one = Case::of(settings.seed, number);
+            let what = one
+                .program()
+                .unwrap_or_else(|| format!("seed {}", one.seed));
+            writeln!(std::io::stdout(), "case {number}: {}, {what}", one.oracle)?;
+            campaign::run_one(settings.seed, number, &STOP, tell)?
+        }
+        None => campaign::run(settings, &STOP, tell)?,
+    };
+    if let Some(out) = out {
+        report.write(out)?;
+    }
+    if let Some(error) = broken_pipe {
+        return Err(error).context("cannot print a difference");
+    }
+    let mut print = std::io::stdout().lock();
+    for (why, count) in &report.skipped {
+        writeln!(print, "{count} skipped: {why}")?;
+    }
+    writeln!(print, "{}", report.summary())?;
+    Ok(match (report.differs(), report.end) {
+        (true, _) => ExitCode::FAILURE,
+        (false, campaign::End::Interrupted) => ExitCode::from(INTERRUPTED),
+        (false, _) => ExitCode::SUCCESS,
     })
 }
 
@@ -205,6 +338,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             if per_encoding == 0 {
                 bail!("--per-encoding 0 would record no case");
             }
+            println!("seed {seed:#x}");
             let recording = if protection {
                 record::record_protection(seed)?
             } else {
@@ -218,6 +352,33 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let mut print = std::io::stdout().lock();
             recording.print(&mut print)?;
             writeln!(print, "{bytes} bytes in {}", out.display())?;
+        }
+        Command::Campaign {
+            seed,
+            shard,
+            minutes,
+            cases,
+            only,
+            case,
+            out,
+        } => {
+            let settings = Settings {
+                seed,
+                shard,
+                only,
+                time: minutes,
+                cases,
+            };
+            return run_campaign(&settings, case, out.as_deref());
+        }
+        Command::Merge { reports } => {
+            let read = |path: &PathBuf| Ok((path.display().to_string(), Report::read(path)?));
+            let reports: Vec<_> = reports.iter().map(read).collect::<anyhow::Result<_>>()?;
+            let merged = campaign::merge(&reports)?;
+            merged.print(&mut std::io::stdout().lock())?;
+            if !merged.is_good() {
+                return Ok(ExitCode::FAILURE);
+            }
         }
         Command::Bochs { command } => return run_bochs(command),
         Command::Decode { count, seed } => {

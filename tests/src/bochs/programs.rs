@@ -4,23 +4,35 @@ use super::system::*;
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 use spec::paging::{PRESENT, USER, WRITABLE};
+use std::io;
+use std::path::Path;
 
 /// A program's name and what makes it.
 pub type Row = (&'static str, fn() -> Program);
 
 /// All of them.
 pub const PROGRAMS: &[Row] = &[
+    ("accesses", super::accesses::accesses),
+    ("accesses-read-only", super::accesses::accesses_read_only),
+    ("breakpoints", super::breakpoints::breakpoints),
+    ("breakpoints-code", super::breakpoints::breakpoints_of_code),
+    ("every-step", super::accesses::every_step),
     ("gates", gates),
     ("pages", pages),
     ("privileged", privileged),
     ("segments", segments),
     ("steps", steps),
     ("sysenter", sysenter),
+    ("sysenter-odd", super::words::sysenter_odd),
+    ("tasks", super::tasks::tasks),
+    ("task-faults", super::tasks::task_faults),
+    ("virtual", super::virtual_mode::virtual_mode),
+    ("words", super::words::words),
 ];
 
-/// Seeds of the random programs that are recorded beside the hand-written ones. That of 0 is not among them: it stores to the ROM
-/// and loads the same bytes at once, which the core takes from its store buffer.
-pub const RANDOM_SEEDS: std::ops::RangeInclusive<u64> = 1..=12;
+/// Seeds of the random programs that are recorded beside the hand-written ones. Those of 0 and 7 are not among them: they store to
+/// the ROM and load the same bytes at once, which the core takes from its store buffer.
+pub const RANDOM_SEEDS: [u64; 12] = [1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13];
 
 /// Names of all programs whose recordings are kept.
 pub fn names() -> Vec<String> {
@@ -29,10 +41,27 @@ pub fn names() -> Vec<String> {
     written.chain(random).collect()
 }
 
-/// The program of this name; `random-N` is the random one of seed N.
+/// Names of the programs whose recordings are in a folder, in order.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn recorded(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for file in std::fs::read_dir(folder)? {
+        let name = file?.file_name().to_string_lossy().into_owned();
+        names.extend(name.strip_suffix(".xz").map(str::to_string));
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The program of this name; `random-N` and `mixed-N` are the random ones of seed N.
 pub fn named(name: &str) -> Option<Program> {
     if let Some(seed) = name.strip_prefix("random-") {
         return Some(super::random::program(seed.parse().ok()?));
+    }
+    if let Some(seed) = name.strip_prefix("mixed-") {
+        return Some(super::mixed::program(seed.parse().ok()?));
     }
     PROGRAMS.iter().find(|row| row.0 == name).map(|row| row.1())
 }

@@ -9,7 +9,11 @@ use iced_x86::code_asm::*;
 use spec::paging::PRESENT;
 
 /// One random instruction and what it needs, given the ring.
-fn instruction(a: &mut CodeAssembler, random: &mut Random, ring: usize) -> Result<(), IcedError> {
+pub(super) fn instruction(
+    a: &mut CodeAssembler,
+    random: &mut Random,
+    ring: usize,
+) -> Result<(), IcedError> {
     let registers = [
         gpr32::eax,
         gpr32::ecx,

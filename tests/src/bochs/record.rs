@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 /// Names of the registers in a trace, in the order of their numbers.
 const GENERAL: [&str; 8] = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi"];
-/// A program that takes longer has gone astray: Bochs traces some thousand instructions a second.
-const LONGEST: Duration = Duration::from_secs(600);
+/// A program whose trace does not grow for so long has stopped: Bochs traces some thousand instructions a second.
+const LONGEST_SILENCE: Duration = Duration::from_secs(60);
+/// A program with a longer trace runs in circles: that of 64 KB of code has some ten million bytes.
+const LONGEST_TRACE: u64 = 200_000_000;
 /// Bits of EFLAGS as the trace names them, in capitals when they are set; IOPL stands for itself.
 const FLAGS: [(&str, u32); 15] = [
     ("id", 21),
@@ -30,19 +32,39 @@ const FLAGS: [(&str, u32); 15] = [
     ("pf", 2),
 ];
 
+/// What this host lacks to run Bochs, if anything.
+pub fn missing() -> Option<String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there =
+        |name: &str| std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
+    let lacks = [("bochs", "bochs bochs-term"), ("script", "bsdutils")];
+    let (name, packages) = lacks.into_iter().find(|(name, _)| !is_there(name))?;
+    Some(format!(
+        "no `{name}` in PATH (Debian: apt-get install {packages})"
+    ))
+}
+
 /// Bochs's rows from the program's start to its end.
 ///
 /// # Errors
 /// No Bochs, or a run that does not come to the end.
 pub fn record(program: &Program) -> anyhow::Result<Vec<Row>> {
+    record_until(program, || false)
+}
+
+/// The same, as long as nothing asks to stop.
+///
+/// # Errors
+/// As [`record`], and when it was asked to stop.
+pub fn record_until(program: &Program, stop: impl Fn() -> bool) -> anyhow::Result<Vec<Row>> {
     let folder = std::env::temp_dir().join(format!("sysgate-bochs-{}", std::process::id()));
     std::fs::create_dir_all(&folder).context("cannot create a folder for Bochs")?;
-    let result = run(program, &folder);
+    let result = run(program, &folder, stop);
     let _ = std::fs::remove_dir_all(&folder);
     rows(&result?, program)
 }
 
-fn run(program: &Program, folder: &Path) -> anyhow::Result<String> {
+fn run(program: &Program, folder: &Path, stop: impl Fn() -> bool) -> anyhow::Result<String> {
     let file = |name: &str| folder.join(name);
     std::fs::write(file("rom.bin"), &program.rom)?;
     // The processor is the first with SYSENTER. Nothing may depend on the host's time.
@@ -51,6 +73,7 @@ fn run(program: &Program, folder: &Path) -> anyhow::Result<String> {
          romimage: file={}\n\
          cpu: model=p2_klamath, count=1, ips=50000000, reset_on_triple_fault=0\n\
          megs: {}\n\
+         com1: enabled=1, mode=null\n\
          clock: sync=none, time0=1298246400\n\
          log: {}\n\
          panic: action=report\nerror: action=report\ninfo: action=ignore\n",
@@ -70,27 +93,36 @@ fn run(program: &Program, folder: &Path) -> anyhow::Result<String> {
         file("bochsrc").display(),
         file("commands").display()
     );
-    let mut script = Command::new("script")
+    let mut script = Command::new("script");
+    script
         .args(["-q", "-c", &bochs])
         .arg(file("output"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::null());
+    // Ctrl-C is for us: it is `stop` that ends Bochs.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut script, 0);
+    let mut script = script
         .spawn()
         .context("cannot start `script`, in whose terminal Bochs runs (Debian: bsdutils)")?;
-    let begin = Instant::now();
+    let mut grown = (Instant::now(), 0);
     let status = loop {
         if let Some(status) = script.try_wait()? {
             break status;
         }
-        if begin.elapsed() > LONGEST {
+        let bytes = std::fs::metadata(file("output")).map_or(0, |data| data.len());
+        if bytes > grown.1 {
+            grown = (Instant::now(), bytes);
+        }
+        let is_astray = grown.0.elapsed() > LONGEST_SILENCE || bytes > LONGEST_TRACE;
+        let stopped = stop();
+        if stopped || is_astray {
             // Bochs goes with its terminal.
             script.kill()?;
             script.wait()?;
-            bail!(
-                "Bochs has not come to the end of the program in {} s",
-                LONGEST.as_secs()
-            );
+            ensure!(!stopped, "stopped before Bochs was at the end");
+            bail!("Bochs has gone astray: its trace has {bytes} bytes and no end");
         }
         std::thread::sleep(Duration::from_millis(20));
     };
@@ -120,6 +152,8 @@ fn rows(output: &str, program: &Program) -> anyhow::Result<Vec<Row>> {
                     .iter()
                     .all(|(name, _)| flags.to_lowercase().contains(name))
             );
+        } else if line.ends_with("??? (physical address not available)") {
+            // What cannot be fetched is no instruction: the page fault follows.
         } else if let Some(instruction) = line.strip_prefix("(0).[") {
             // `(0).[12] [0x0000000fe071] f000:000000000000e071 (unk. ctxt): mov ax, cs ; 8cc8`
             let address = instruction

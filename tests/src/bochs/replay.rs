@@ -1,14 +1,16 @@
 //! Runs a program on the machine and compares the state before each instruction with the recorded one.
 
-use super::system::{Program, RAM_BYTES};
+use super::system::{Program, RAM_BYTES, ROM, ROM_BYTES};
 use super::trace::Row;
 use iced_x86::{Decoder, DecoderOptions, Mnemonic, Register};
 use sim::machine::{Machine, MachineConfig, Stop};
-use sim::trace::{Instructions, Write, disassemble};
+use sim::trace::{Instruction, Instructions, Write, disassemble};
 
 /// EFLAGS that are compared: all that the processor has but RF, which lives between two instructions only.
 const COMPARED: u32 = 0x0026_7FD5;
 const CYCLES: u64 = 200_000;
+/// A program with more instructions runs in circles.
+const MOST_ROWS: usize = 400_000;
 
 /// How a comparison ended.
 #[derive(Debug)]
@@ -17,6 +19,9 @@ pub struct Report {
     pub equal: usize,
     /// What is not, if anything.
     pub difference: Option<String>,
+    /// The program stored to the ROM, and what is behind was not compared: the core may load the new bytes once, from its store
+    /// buffer.
+    pub is_cut: bool,
 }
 
 /// Runs and compares; random wait states from `wait_seed`.
@@ -24,14 +29,7 @@ pub struct Report {
 /// # Panics
 /// If there is no machine.
 pub fn replay(program: &Program, rows: &[Row], wait_seed: Option<u64>) -> Report {
-    let mut machine = Machine::new(MachineConfig {
-        ram_bytes: RAM_BYTES,
-        rom: program.rom.clone(),
-        wait_seed,
-        keep_ports: false,
-        ..MachineConfig::default()
-    })
-    .expect("a machine");
+    let mut machine = machine(program, wait_seed);
     let mut instructions = Instructions::default();
     let mut state = Row::default();
     // Bits of EFLAGS that the last instruction to write them left undefined.
@@ -40,9 +38,12 @@ pub fn replay(program: &Program, rows: &[Row], wait_seed: Option<u64>) -> Report
     let mut last = String::new();
     let mut started = false;
     let mut repeated = None;
+    let mut switched = false;
     loop {
         let stop = machine.run(CYCLES);
-        for retired in machine.drain_retired() {
+        let retirements = machine.drain_retired();
+        let is_waiting = retirements.is_empty();
+        for retired in retirements {
             let Some(instruction) = instructions.push(&retired) else {
                 continue;
             };
@@ -60,12 +61,31 @@ pub fn replay(program: &Program, rows: &[Row], wait_seed: Option<u64>) -> Report
                 return Report {
                     equal: rows.len(),
                     difference: None,
+                    is_cut: false,
                 };
             };
-            state.eip = own.eip;
-            state.cs = instruction.cs.into();
-            state.eflags = instruction.eflags_before;
+            before(&mut state, &instruction);
             started |= own.eip == program.start;
+            // The record of a transfer that switched tasks has the address that the new task begins at.
+            let bytes = &own.bytes[..usize::from(own.length).min(15)];
+            if started
+                && instruction.delivered.is_none()
+                && transfers_far(bytes)
+                && is_at(program, row, bytes)
+            {
+                (state.eip, state.cs) = (row.eip, row.cs);
+            }
+            let at_it = (state.eip, state.cs) == (row.eip, row.cs);
+            // What began a task switch whose new task then faulted has no record of its own: the fault is the new task's.
+            let (number, row) = match expected.clone().nth(1) {
+                Some((number, next))
+                    if switched && !at_it && (state.eip, state.cs) == (next.eip, next.cs) =>
+                {
+                    expected.next();
+                    (number, next)
+                }
+                _ => (number, row),
+            };
             let at_it = (state.eip, state.cs) == (row.eip, row.cs);
             // The record of an exception or interrupt is that of an instruction only if this one faulted.
             let is_instruction = instruction.delivered.is_none() || at_it;
@@ -77,11 +97,14 @@ pub fn replay(program: &Program, rows: &[Row], wait_seed: Option<u64>) -> Report
                             "before instruction {number} at {:x}:{:08x}: {what}\nbehind {last}",
                             row.cs, row.eip
                         )),
+                        is_cut: false,
                     };
                 }
                 expected.next();
             }
             let length = usize::from(own.length).min(15);
+            switched =
+                instruction.delivered.is_some() && !at_it && transfers_far(&own.bytes[..length]);
             last = format!(
                 "{:x}:{:08x} {}{}",
                 state.cs,
@@ -91,20 +114,13 @@ pub fn replay(program: &Program, rows: &[Row], wait_seed: Option<u64>) -> Report
                     .delivered
                     .map_or(String::new(), |event| format!(", which raises {event:x?}"))
             );
-            let mut written: Vec<(u8, u32)> = Vec::new();
-            for write in &instruction.writes {
-                if let Write::Register(register, data) = *write {
-                    written.push((register & 7, data));
-                }
-            }
-            // Of POP ESP the trace has the value before the increment, which it replaces.
-            if pops_esp(&own.bytes[..length])
-                && let Some(popped) = written.iter().position(|row| row.0 == 4)
-            {
-                written.truncate(popped + 1);
-            }
-            for (register, data) in written {
-                state.general[usize::from(register)] = data;
+            after(&mut state, &instruction);
+            if started && stores_to_rom(&instruction) {
+                return Report {
+                    equal: rows.len() - expected.len(),
+                    difference: None,
+                    is_cut: true,
+                };
             }
             if started && is_repeated(&own.bytes[..length]) {
                 repeated = Some((state.cs, state.eip));
@@ -113,7 +129,7 @@ pub fn replay(program: &Program, rows: &[Row], wait_seed: Option<u64>) -> Report
                 undefined = undefined_after(&own.bytes[..length], own.mode & 8 != 0, undefined);
             }
         }
-        if stop != Stop::Cycles {
+        if stop != Stop::Cycles || is_waiting {
             let left = expected.len();
             return Report {
                 equal: rows.len() - left,
@@ -123,8 +139,91 @@ pub fn replay(program: &Program, rows: &[Row], wait_seed: Option<u64>) -> Report
                         "the machine stopped ({stop:?}) behind {last}; {left} instructions are left"
                     )
                 }),
+                is_cut: false,
             };
         }
+    }
+}
+
+/// The state before every instruction and event of a program, as the machine has it without wait states.
+///
+/// # Errors
+/// How it ended, if not at the program's end.
+///
+/// # Panics
+/// If there is no machine.
+pub fn rows_of_machine(program: &Program) -> Result<Vec<Row>, String> {
+    let mut machine = machine(program, None);
+    let mut instructions = Instructions::default();
+    let mut state = Row::default();
+    let mut rows = Vec::new();
+    loop {
+        let stop = machine.run(CYCLES);
+        let retirements = machine.drain_retired();
+        let is_waiting = retirements.is_empty() || rows.len() > MOST_ROWS;
+        for retired in retirements {
+            let Some(instruction) = instructions.push(&retired) else {
+                continue;
+            };
+            before(&mut state, &instruction);
+            if !rows.is_empty() || state.eip == program.start {
+                rows.push(state);
+            }
+            if state.eip == program.end - 1 {
+                return Ok(rows);
+            }
+            after(&mut state, &instruction);
+        }
+        if stop != Stop::Cycles || is_waiting {
+            let begin = rows.len().saturating_sub(8);
+            let last: Vec<String> = rows[begin..]
+                .iter()
+                .map(|row| format!("{:x}:{:08x}", row.cs, row.eip))
+                .collect();
+            let last = last.join(" ");
+            return Err(format!(
+                "the machine stopped ({stop:?}) behind {} instructions, the last at {last}",
+                rows.len()
+            ));
+        }
+    }
+}
+
+fn machine(program: &Program, wait_seed: Option<u64>) -> Machine {
+    Machine::new(MachineConfig {
+        ram_bytes: RAM_BYTES,
+        rom: program.rom.clone(),
+        wait_seed,
+        keep_ports: false,
+        ..MachineConfig::default()
+    })
+    .expect("a machine")
+}
+
+/// What is known before an instruction besides its general registers.
+fn before(state: &mut Row, instruction: &Instruction) {
+    state.eip = instruction.retired.eip;
+    state.cs = instruction.cs.into();
+    state.eflags = instruction.eflags_before;
+}
+
+/// The general registers behind an instruction.
+fn after(state: &mut Row, instruction: &Instruction) {
+    let own = &instruction.retired;
+    let mut written: Vec<(u8, u32)> = Vec::new();
+    for write in &instruction.writes {
+        if let Write::Register(register, data) = *write {
+            written.push((register & 7, data));
+        }
+    }
+    // Of POP ESP the trace has the value before the increment, which it replaces.
+    if pops_esp(&own.bytes[..usize::from(own.length).min(15)])
+        && let Some(popped) = written.iter().position(|row| row.0 == 4)
+    {
+        written.truncate(popped + 1);
+    }
+    for (register, data) in written {
+        state.general[usize::from(register)] = data;
     }
 }
 
@@ -153,10 +252,39 @@ fn difference(state: &Row, row: &Row, undefined: u32) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
+fn stores_to_rom(instruction: &Instruction) -> bool {
+    let rom = ROM..ROM + ROM_BYTES as u32;
+    let is_there =
+        |write: &Write| matches!(write, Write::Store(linear, ..) if rom.contains(linear));
+    instruction.writes.iter().any(is_there)
+}
+
 /// Whether these are the bytes of POP ESP.
 fn pops_esp(bytes: &[u8]) -> bool {
     let instruction = Decoder::new(32, bytes, DecoderOptions::NONE).decode();
     instruction.mnemonic() == Mnemonic::Pop && instruction.op0_register() == Register::ESP
+}
+
+/// Whether an instruction has these bytes where a row of flat code, or of code whose base is the ROM, has it.
+fn is_at(program: &Program, row: &Row, bytes: &[u8]) -> bool {
+    let offset = if row.eip < ROM_BYTES as u32 {
+        row.eip
+    } else {
+        row.eip.wrapping_sub(ROM)
+    };
+    let found = program.rom.get(offset as usize..);
+    found.is_some_and(|found| found.starts_with(bytes))
+}
+
+/// Whether these are the bytes of an instruction that can switch tasks.
+fn transfers_far(bytes: &[u8]) -> bool {
+    let instruction = Decoder::new(32, bytes, DecoderOptions::NONE).decode();
+    let is_far = instruction.is_jmp_far() || instruction.is_call_far();
+    is_far
+        || matches!(
+            instruction.mnemonic(),
+            Mnemonic::Int | Mnemonic::Iret | Mnemonic::Iretd
+        )
 }
 
 /// Whether these are the bytes of a string instruction with a repeat prefix.

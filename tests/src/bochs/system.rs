@@ -69,6 +69,72 @@ pub struct System {
     at: u32,
 }
 
+/// Bytes of the jump over what lies beside the path.
+const JUMP_BYTES: u32 = 5;
+
+/// Where a case runs, for [`System::case_in`].
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Selector of its code, or its segment in virtual-8086 mode.
+    pub code: u16,
+    /// Linear address of offset 0 there.
+    pub base: u32,
+    /// 16 or 32.
+    pub bits: u32,
+    /// EFLAGS.
+    pub flags: u32,
+    /// Selector of DS and ES, except in virtual-8086 mode.
+    pub data: u16,
+    /// SS and ESP, except in ring 0.
+    pub stack: Option<(u16, u32)>,
+    /// ES, DS, FS and GS in virtual-8086 mode.
+    pub segments: Option<[u16; 4]>,
+}
+
+/// EFLAGS.VM.
+const VIRTUAL: u32 = 1 << 17;
+
+impl Place {
+    /// Flat code of a ring.
+    pub fn ring(ring: usize, flags: u32) -> Self {
+        Place {
+            code: CODE[ring],
+            base: 0,
+            bits: 32,
+            flags: flags | 2,
+            data: DATA_SEGMENT[3],
+            stack: (ring != 0).then_some((DATA_SEGMENT[ring], STACKS[ring])),
+            segments: None,
+        }
+    }
+
+    /// Virtual-8086 mode: CS is where the ROM is, SS:SP ring 3's stack, DS:0 [`DATA`].
+    pub fn virtual_8086(flags: u32) -> Self {
+        let data = (DATA >> 4) as u16;
+        Place {
+            code: (ROM >> 4) as u16,
+            base: ROM,
+            bits: 16,
+            flags: flags | 2 | VIRTUAL,
+            data: DATA_SEGMENT[3],
+            stack: Some((((STACKS[3] - VIRTUAL_SP) >> 4) as u16, VIRTUAL_SP)),
+            segments: Some([data + 0x10, data, data + 0x20, 0]),
+        }
+    }
+}
+
+/// SP of [`Place::virtual_8086`].
+pub const VIRTUAL_SP: u32 = 0x8000;
+
+/// A place for a descriptor.
+#[derive(Debug, Clone, Copy)]
+pub enum Table {
+    /// The GDT's entry of this selector.
+    Global(u16),
+    /// The IDT's entry of this vector.
+    Interrupt(u8),
+}
+
 /// A finished system.
 #[derive(Debug, Clone)]
 pub struct Program {
@@ -90,7 +156,8 @@ fn assemble(
     asm.assemble(address.into()).expect("an encoding")
 }
 
-const fn descriptor(base: u32, limit: u32, access: u32, flags: u32) -> u64 {
+/// A descriptor of a segment: `flags` are its bits 55:52.
+pub const fn descriptor(base: u32, limit: u32, access: u32, flags: u32) -> u64 {
     let (base, limit) = (base as u64, limit as u64);
     limit & 0xFFFF
         | (base & 0xFF_FFFF) << 16
@@ -100,7 +167,8 @@ const fn descriptor(base: u32, limit: u32, access: u32, flags: u32) -> u64 {
         | (base >> 24) << 56
 }
 
-fn gate(selector: u16, offset: u32, access: u64) -> u64 {
+/// A gate without parameters.
+pub fn gate(selector: u16, offset: u32, access: u64) -> u64 {
     u64::from(offset & 0xFFFF)
         | u64::from(selector) << 16
         | access << 40
@@ -140,7 +208,7 @@ fn gdt() -> Vec<u64> {
 }
 
 /// Entry for the vector in a table of handlers; those above the exceptions share the last ones.
-fn handler(vector: u8) -> u32 {
+pub fn handler(vector: u8) -> u32 {
     let slot = if vector < 0x20 {
         vector
     } else {
@@ -362,6 +430,7 @@ impl System {
             assemble(32, at, &|a| {
                 // Long forms, so that the two passes are as long as each other.
                 a.mov(dword_ptr(RECOVER), next)?;
+                load_data(a, DATA_SEGMENT[3])?;
                 if ring != 0 {
                     a.push(u32::from(DATA_SEGMENT[ring]))?;
                     a.push(STACKS[ring])?;
@@ -385,6 +454,91 @@ impl System {
         self.append(&inner);
     }
 
+    /// A case somewhere else than in a flat ring; its code has the bits of its place.
+    pub fn case_in(
+        &mut self,
+        place: &Place,
+        code: impl Fn(&mut CodeAssembler) -> Result<(), IcedError>,
+    ) {
+        let at = self.at;
+        let laid = |next: u32, body: u32| {
+            assemble(32, at, &|a| {
+                // Bytes of their own: both passes are as long as each other.
+                let push = |a: &mut CodeAssembler, value: u32| {
+                    a.db(&[0x68])?;
+                    a.db(&value.to_le_bytes())
+                };
+                a.mov(dword_ptr(RECOVER), next)?;
+                load_data(a, place.data)?;
+                for &selector in place.segments.iter().flatten().rev() {
+                    push(a, selector.into())?;
+                }
+                if let Some((segment, top)) = place.stack {
+                    push(a, segment.into())?;
+                    push(a, top)?;
+                }
+                push(a, place.flags)?;
+                push(a, place.code.into())?;
+                push(a, body - place.base)?;
+                a.iretd()
+            })
+        };
+        let entry = laid(0xF_FFFF, 0xF_FFFF);
+        let body = at + entry.len() as u32;
+        let inner = assemble(place.bits, body - place.base, &|a| {
+            code(a)?;
+            a.int(i32::from(vector::COMPLETED))
+        });
+        let next = body + inner.len() as u32;
+        let entry = laid(next, body);
+        self.append(&entry);
+        self.append(&inner);
+    }
+
+    /// Code beside the path of the program; returns its linear address, which `base` makes an offset.
+    pub fn routine(
+        &mut self,
+        bits: u32,
+        base: u32,
+        code: impl Fn(&mut CodeAssembler) -> Result<(), IcedError>,
+    ) -> u32 {
+        let at = self.at + JUMP_BYTES;
+        let bytes = assemble(bits, at - base, &code);
+        self.beside(&bytes)
+    }
+
+    /// Bytes beside the path of the program; returns their linear address.
+    pub fn beside(&mut self, bytes: &[u8]) -> u32 {
+        let jump = (bytes.len() as u32).to_le_bytes();
+        self.append(&[&[0xE9], &jump[..]].concat());
+        let at = self.at;
+        self.append(bytes);
+        at
+    }
+
+    /// Writes a descriptor of the GDT, or of the IDT by its vector, from here on.
+    pub fn entry(&mut self, table: Table, value: u64) {
+        let at = match table {
+            Table::Global(selector) => GDT + u32::from(selector & 0xFFF8),
+            Table::Interrupt(vector) => IDT + 8 * u32::from(vector),
+        };
+        self.code(|a| {
+            a.mov(dword_ptr(at), value as u32)?;
+            a.mov(dword_ptr(at + 4), (value >> 32) as u32)
+        });
+    }
+
+    /// Loads eight doublewords from an address into the registers: their values are then seen. ESP gets none of them.
+    pub fn show(&mut self, addresses: &[u32]) {
+        self.code(|a| {
+            for &address in addresses {
+                a.mov(esp, address)?;
+                a.popad()?;
+            }
+            a.mov(esp, STACKS[0])
+        });
+    }
+
     /// The finished program.
     pub fn finish(mut self) -> Program {
         let end = self.at;
@@ -401,6 +555,13 @@ impl Default for System {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// DS and ES for a case. An outer ring keeps them only if it may use them.
+fn load_data(a: &mut CodeAssembler, selector: u16) -> Result<(), IcedError> {
+    a.mov(eax, u32::from(selector))?;
+    a.mov(ds, eax)?;
+    a.mov(es, eax)
 }
 
 /// In: vector, error code and the processor's frame on the stack. Shows all of it in registers and goes on in ring 0.

@@ -43,7 +43,13 @@ impl Row {
 }
 
 /// FNV-1a, which is the same everywhere.
-struct Fnv(u64);
+pub struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Fnv(0xCBF2_9CE4_8422_2325)
+    }
+}
 
 impl Hasher for Fnv {
     fn finish(&self) -> u64 {
@@ -57,7 +63,7 @@ impl Hasher for Fnv {
 }
 
 fn hash(rom: &[u8]) -> u64 {
-    let mut hasher = Fnv(0xCBF2_9CE4_8422_2325);
+    let mut hasher = Fnv::default();
     hasher.write(rom);
     hasher.finish()
 }

@@ -89,6 +89,7 @@ pub fn field(value: Predecoded) -> Field {
 
 /// The compiled decoder.
 pub struct Model {
+    name: String,
     program: PathBuf,
 }
 
@@ -117,7 +118,16 @@ impl Model {
             .replace("BYTE_MARKS", &marks.join(", "));
         fs::write(folder.join("driver.cpp"), driver).expect("the folder can be written");
         let program = verilator::build(&folder, "predecode", &["design.sv"], "driver.cpp");
-        Model { program }
+        Model {
+            name: name.to_string(),
+            program,
+        }
+    }
+
+    /// Removes the compiled program and what it was made of.
+    pub fn remove(self) {
+        let name = self.name;
+        let _ = fs::remove_dir_all(verilator::folder(&name));
     }
 
     /// Decodes each string of bytes.

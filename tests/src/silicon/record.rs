@@ -75,7 +75,7 @@ pub fn record(seed: u64, per_encoding: usize, only: Option<&str>) -> anyhow::Res
     use crate::random::Random;
     use std::sync::Arc;
 
-    let mut random = Random::new(seed);
+    let mut random = Random::silent(seed);
     let mut host = host::Host::new(&ldt::random(&mut random))?;
     let environment = Arc::new(Environment::segmented(host.ldt().to_vec(), random.word()));
     let mut generator = generate::Generator::new(random, environment);

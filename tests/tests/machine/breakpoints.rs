@@ -46,6 +46,8 @@ fn counting_handler(guest: &mut Guest) {
     let at = guest.gate_target() + 0x100;
     guest.place(at, 32, |a| {
         a.inc(dword_ptr(COUNT).ss())?;
+        // Else the breakpoint comes again.
+        a.or(dword_ptr(esp + 8), flags::RF as i32)?;
         a.iretd()
     });
     guest.gate(
@@ -79,7 +81,7 @@ fn an_instruction_breakpoint_faults_before_the_instruction() {
                 assert_eq!(guest.run(), Stop::Halted);
                 let event = guest.event().expect("an event");
                 assert_eq!((event.vector, event.eip), (exceptions::DB, at));
-                assert_eq!(event.eflags, flags::RESET | flags::RF);
+                assert_eq!(event.eflags, flags::RESET, "RF as it was");
                 assert_eq!(guest.peek(DATA), 0, "nothing has happened");
                 assert!(guest.is_alive());
             }

@@ -252,3 +252,32 @@ fn random_programs_end_as_when_they_are_single_stepped() {
     }
     println!("{completed} of {PROGRAMS} programs ran to their end");
 }
+
+/// A taken micro-branch puts back the ESP that ran ahead of it.
+#[test]
+fn esp_written_right_before_a_micro_branch_stays_written() {
+    for mut guest in Guest::of_every_timing() {
+        for ring in [0, 3] {
+            let mut end = |compared: i32| {
+                guest.begin(ring);
+                let stack = guest.get(4);
+                guest.program(|a| {
+                    a.mov(eax, compared)?;
+                    a.mov(dword_ptr(ebx), 5)?;
+                    a.mov(esp, stack as i32 - 32)?;
+                    a.cmpxchg(dword_ptr(ebx), ecx)?;
+                    a.push(0x1234)?;
+                    a.mov(esp, stack as i32 - 64)?;
+                    a.cmpxchg(edx, ecx)?;
+                    a.push(0x5678)
+                });
+                assert_eq!(guest.run(), Stop::Halted);
+                assert_eq!(guest.peek(stack - 36), 0x1234, "ring {ring}, {compared}");
+                assert_eq!(guest.peek(stack - 68), 0x5678, "ring {ring}, {compared}");
+            };
+            // Equal, and not.
+            end(5);
+            end(6);
+        }
+    }
+}

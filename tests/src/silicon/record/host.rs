@@ -209,8 +209,12 @@ unsafe extern "C" {
     fn silicon_seen(seen: *mut Seen);
 }
 
+/// Signals that end a run. Their handler would run on the stack of the case that they interrupt.
+const KEPT_WAITING: [c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+
 /// The one recording processor of this process: its memory is mapped and its signals are handled.
 pub struct Host {
+    signals_before: libc::sigset_t,
     code: *mut u8,
     window: *mut u8,
     signal_stack: Vec<u8>,
@@ -273,7 +277,19 @@ impl Host {
         map(READ_ONLY_PAGE as usize, PAGE, libc::PROT_READ, None)?;
         map(FRAME_PAGE, 2 * PAGE, writable, None)?;
 
+        // SAFETY: both sets are plain numbers, and sigemptyset makes one of the first.
+        let signals_before = unsafe {
+            let mut waiting: libc::sigset_t = std::mem::zeroed();
+            let mut before: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&mut waiting);
+            for signal in KEPT_WAITING {
+                libc::sigaddset(&mut waiting, signal);
+            }
+            libc::pthread_sigmask(libc::SIG_BLOCK, &waiting, &mut before);
+            before
+        };
         let mut host = Host {
+            signals_before,
             code,
             window,
             signal_stack: vec![0; SIGNAL_STACK_BYTES],
@@ -465,8 +481,11 @@ impl Drop for Host {
             ss_flags: libc::SS_DISABLE,
             ss_size: 0,
         };
-        // SAFETY: the stack was ours.
-        unsafe { libc::sigaltstack(&off, ptr::null_mut()) };
+        // SAFETY: the stack was ours, and the mask was this thread's.
+        unsafe {
+            libc::sigaltstack(&off, ptr::null_mut());
+            libc::pthread_sigmask(libc::SIG_SETMASK, &self.signals_before, ptr::null_mut());
+        }
     }
 }
 
