@@ -512,6 +512,10 @@ fn place_handlers(guest: &mut Guest, handler: Handler) {
             }
             a.popad()?;
             a.add(esp, 8)?;
+            if !skips {
+                // Else an instruction breakpoint comes again.
+                a.or(dword_ptr(esp + 8), flags::RF as i32)?;
+            }
             a.iretd()
         });
     }
