@@ -156,20 +156,23 @@ fn what_a_difference_names_repeats_its_case() {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupted_shard_writes_a_whole_report() {
+fn ctrl_c_lets_a_shard_and_its_models_write_a_whole_report() {
+    use std::os::unix::process::CommandExt;
     let folder = folder("interrupt");
     let out = folder.join("report.json");
     let mut child = Command::new(PROOF)
         .args(["campaign", "--seed", "9", "--minutes", "10", "--out"])
         .arg(&out)
+        .process_group(0)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .expect("proof can be started");
     std::thread::sleep(Duration::from_millis(1500));
     let begin = Instant::now();
-    let id = child.id().to_string();
-    let kill = Command::new("kill").args(["-INT", &id]).status();
+    // A terminal sends Ctrl-C to the whole process group.
+    let group = format!("-{}", child.id());
+    let kill = Command::new("kill").args(["-INT", "--", &group]).status();
     assert!(kill.expect("kill").success());
     let status = child.wait().expect("it ends");
     assert!(begin.elapsed() < Duration::from_secs(60));

@@ -6,6 +6,7 @@ use hdl::decode::predecode::Predecode;
 use rust_hdl_core::prelude::{Block, Synth};
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -136,6 +137,8 @@ impl Model {
     /// If the program cannot be run or does not answer.
     pub fn answer(&self, questions: &[Question]) -> Vec<Answer> {
         let mut child = Command::new(&self.program)
+            // Ctrl-C is for us alone: what has been asked is answered.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
