@@ -37,6 +37,8 @@ pub struct FetchTranslation {
     pub walk_fault_present: Signal<In, Bit>,
     // state: no walk may begin before a look-up has shown what the last one brought
     settling_reg: DFF<Bit>,
+    // state: the flush of the clock before, which is known late in its clock
+    forget_reg: DFF<Bit>,
     // state: the fault of the last walk
     fault_reg: DFF<Bit>,
     present_reg: DFF<Bit>,
@@ -53,6 +55,7 @@ impl Logic for FetchTranslation {
             self,
             clock,
             settling_reg,
+            forget_reg,
             fault_reg,
             present_reg,
             linear_reg,
@@ -68,7 +71,9 @@ impl Logic for FetchTranslation {
                 | bit_cast::<32, 12>(self.lookup_linear.val().get_bits::<12>(0));
         }
         self.fetch_cacheable.next = !(self.paging.val() & self.tlb_uncached.val());
+        self.forget_reg.d.next = self.forget.val();
         self.fault_here.next = self.fault_reg.q.val()
+            & !self.forget_reg.q.val()
             & (self.linear_reg.q.val() == self.fetch_linear.val())
             & (self.user_reg.q.val() == self.fetch_user.val());
         self.fetch_fault.next = self.fault_here.val();
@@ -87,7 +92,7 @@ impl Logic for FetchTranslation {
             self.fault_reg.d.next = true;
             self.present_reg.d.next = self.walk_fault_present.val();
         }
-        if self.reset.val() | self.forget.val() {
+        if self.reset.val() {
             self.fault_reg.d.next = false;
         }
     }
