@@ -12,10 +12,10 @@ use iced_x86::code_asm::*;
 use spec::flags;
 use spec::paging::PRESENT;
 
-/// The vector that leads to a task.
-const TASK: i32 = 0x87;
-/// The vectors of gates of 16 bits, whose handler returns.
-const NARROW_GATE: i32 = 0x86;
+/// The vector that leads to a task. `random` draws neither it nor the next.
+const TASK: i32 = 0x8C;
+/// The vector of a gate of 16 bits, whose handler returns: from flat code it would return into empty memory.
+const NARROW_GATE: i32 = 0x8B;
 
 /// What a piece runs in, as far as its instructions depend on it.
 #[derive(Clone, Copy, PartialEq)]

@@ -78,9 +78,9 @@ pub fn replay(program: &Program, rows: &[Row], wait_seed: Option<u64>) -> Report
             // What began a task switch whose new task then faulted has no record of its own: the fault is the new task's. Its row is
             // compared but for its address.
             let (number, row) = match (switched.take(), expected.clone().nth(1)) {
+                (None, _) => (number, row),
                 (Some(began), Some((next_number, next)))
-                    if (state.eip, state.cs) != (row.eip, row.cs)
-                        && (state.eip, state.cs) == (next.eip, next.cs) =>
+                    if (state.eip, state.cs) == (next.eip, next.cs) =>
                 {
                     let began = Row {
                         eip: row.eip,
@@ -92,7 +92,7 @@ pub fn replay(program: &Program, rows: &[Row], wait_seed: Option<u64>) -> Report
                     expected.next();
                     (next_number, next)
                 }
-                _ => (number, row),
+                _ => return differs(number, row, "the new task did not fault in Bochs", &last),
             };
             let at_it = (state.eip, state.cs) == (row.eip, row.cs);
             // The record of an exception or interrupt is that of an instruction only if this one faulted.
