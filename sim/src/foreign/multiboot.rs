@@ -1,7 +1,7 @@
 //! Multiboot, version 1: finds the header, loads the segments, and tells the kernel what it was given.
 
 use super::elf::{self, Segment};
-use super::{Entry, Fields, INFORMATION_END, Kernel, Loads, PAGE, read16, read32, usable};
+use super::{Entry, Fields, INFORMATION_END, Kernel, Loads, PAGE, read32, usable};
 
 /// What the header begins with; it lies in the first [`SEARCHED`] bytes, at a multiple of 4.
 const HEADER_MAGIC: u32 = 0x1BAD_B002;

@@ -109,6 +109,17 @@ fn a_shadowed_rom_can_be_written() {
 }
 
 #[test]
+fn a_text_display_is_shown_at_the_end_if_wanted() {
+    let folder = Folder::new("screen");
+    let rom = folder.write("bios.rom", &bios::rom());
+    let cells: Vec<u8> = b"a text".iter().flat_map(|&code| [code, 7]).collect();
+    let load = format!("{}@b80a2", folder.write("cells", &cells).display());
+    let output = run("--bios", &rom, &["--screen", "--load", &load]);
+    let shown = text(&output.stdout);
+    assert!(shown.ends_with("\n\n a text\n"), "{shown}");
+}
+
+#[test]
 fn a_multiboot_kernel_pages_and_is_interrupted() {
     let folder = Folder::new("multiboot");
     let file = folder.write("kernel.elf", &kernel::elf());
