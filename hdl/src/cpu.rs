@@ -3,7 +3,9 @@
 //! ```text
 //! fetch ─ predecode ─ issue ─ address ─ memory ─ execute (retires)
 //! ```
-use crate::decode::{handover::Handover, issue::Issue, predecode::Predecode};
+use crate::decode::{
+    buffer::InstructionBuffer, handover::Handover, issue::Issue, predecode::Predecode,
+};
 use crate::execute::ExecuteStage;
 use crate::fetch::{Fetch, RecentWords, Training};
 use crate::hazard::Hazard;
@@ -118,6 +120,7 @@ pub struct Cpu {
     training: Training,
     recent_words: RecentWords,
     predecode: Predecode,
+    buffer: InstructionBuffer,
     issue: Issue,
     handover: Handover,
     address: AddressStage,
@@ -181,6 +184,7 @@ impl Logic for Cpu {
             training,
             recent_words,
             predecode,
+            buffer,
             issue,
             handover,
             address,
@@ -197,7 +201,7 @@ impl Logic for Cpu {
         self.address_op.next = self.address.micro_op.val();
         self.memory_op.next = self.memory.micro_op.val();
         self.op.next = self.execute.micro_op.val();
-        self.found.next = self.predecode.predecoded.val();
+        self.found.next = self.buffer.next_predecoded.val();
         self.real_mode.next = !self.system.cr0.val().get_bit(0);
         self.virtual_mode.next = self.state.eflags.val().get_bit(17);
         self.real_segments.next =
@@ -285,17 +289,29 @@ impl Logic for Cpu {
         self.predecode.fetch_fault_linear.next = self.fetch.fetch_fault_linear.val();
         self.predecode.code32.next = self.state.code32.val();
         self.predecode.flush.next = self.hazard.flush_front.val();
-        self.predecode.advance.next = self.issue.decode_advance.val();
+        self.predecode.advance.next = self.buffer.vacant.val();
+
+        // buffer
+        self.buffer.reset.next = self.reset.val();
+        self.buffer.found.next = self.predecode.found.val();
+        self.buffer.predecoded.next = self.predecode.predecoded.val();
+        self.buffer.row_index.next = self.predecode.row_index.val();
+        self.buffer.bytes.next = self.predecode.bytes.val();
+        self.buffer.follows.next = self.predecode.follows.val();
+        self.buffer.target_eip.next = self.fetch.target_eip.val();
+        self.buffer.miscut.next = self.predecode.miscut.val();
+        self.buffer.takes.next = self.issue.takes_found.val();
+        self.buffer.flush.next = self.hazard.flush_front.val();
 
         // issue
         self.issue.reset.next = self.reset.val();
-        self.issue.found.next = self.predecode.found.val();
+        self.issue.found.next = self.buffer.next_found.val();
         self.issue.found_predecoded.next = self.found.val();
-        self.issue.found_row_index.next = self.predecode.row_index.val();
-        self.issue.found_bytes.next = self.predecode.bytes.val();
-        self.issue.found_follows.next = self.predecode.follows.val();
-        self.issue.found_target_eip.next = self.fetch.target_eip.val();
-        self.issue.found_miscut.next = self.predecode.miscut.val();
+        self.issue.found_row_index.next = self.buffer.next_row_index.val();
+        self.issue.found_bytes.next = self.buffer.next_bytes.val();
+        self.issue.found_follows.next = self.buffer.next_follows.val();
+        self.issue.found_target_eip.next = self.buffer.next_target_eip.val();
+        self.issue.found_miscut.next = self.buffer.next_miscut.val();
         self.issue.advance.next = self.hazard.issue_leaves.val();
         self.issue.flush.next = self.hazard.flush_issue.val();
         self.issue.micro_redirect.next = self.execute.micro_redirect.val();
@@ -403,6 +419,7 @@ impl Logic for Cpu {
         self.data.tlb_flush_local.next = self.system.flush_local_translations.val();
         self.data.tlb_flush_linear.next = self.invalidates_page.val();
         self.data.tlb_flush_address.next = self.execute.linear_address.val();
+        self.data.fetch_stop.next = self.hazard.fetch_stop.val();
         self.data.fetch_valid.next = self.fetch.translate_valid.val();
         self.data.fetch_linear.next = self.fetch.translate_linear.val();
         self.data.fetch_lookup.next = self.fetch.lookup_linear.val();
@@ -447,6 +464,7 @@ impl Logic for Cpu {
         self.execute.sysenter_eip.next = self.system.sysenter_eip.val();
         self.execute.msr_unknown.next = self.system.msr_unknown.val();
         self.execute.check_fault.next = self.check.fault.val();
+        self.execute.check_store_fault.next = self.check.store_fault.val();
         self.execute.check_refused.next = self.check.refused.val();
         self.execute.check_vector.next = self.check.fault_vector.val();
         self.execute.check_code.next = self.check.fault_code.val();
@@ -479,7 +497,8 @@ impl Logic for Cpu {
         self.hazard.issue_busy.next = self.issue.busy.val();
         self.hazard.issue_miscut.next = self.issue.miscut.val();
         self.hazard.fetch_repeats.next = self.fetch.word_repeats.val();
-        self.hazard.decode_found.next = self.predecode.found.val();
+        self.hazard.fetch_outstanding.next = self.fetch.word_outstanding.val();
+        self.hazard.decode_found.next = self.buffer.next_found.val();
         self.hazard.handover_held.next = self.handover.held.val();
         self.hazard.handover_control.next = self.handover.held_control.val();
         self.hazard.address_valid.next = self.address.valid.val();
@@ -752,7 +771,7 @@ impl Logic for Cpu {
 
         // pipeline port
         self.pipeline_fetch_bytes.next = self.fetch.window_bytes.val();
-        self.pipeline_decode_valid.next = self.predecode.found.val();
+        self.pipeline_decode_valid.next = self.buffer.next_found.val();
         self.pipeline_issue_valid.next = self.issue.issue_valid.val();
         self.pipeline_address_valid.next = self.address.valid.val();
         self.pipeline_memory_valid.next = self.memory.valid.val();

@@ -1,8 +1,10 @@
 //! The netlist that synthesis makes does what the Verilog does. `docs/fpga.md` tells how long it takes.
 
 use firmware::Gate;
+use sim::board::synthesis::{Synthesis, Top};
 use sim::image::Image;
 use sim::machine::{Machine, MachineConfig, Stop};
+use spec::clock::CLOCK_HZ;
 use std::path::{Path, PathBuf};
 use tests::netlist::{Gates, Outcome, TEXT, difference, program};
 
@@ -65,4 +67,21 @@ fn the_netlist_of_the_board_sends_in_each_clock_what_its_verilog_sends() {
     let image = Image::build(Gate::Sysenter).unwrap();
     let gates = Gates::of_board(&folder("gates-board"), &image.rom).unwrap();
     compare(&gates, &image.rom);
+}
+
+#[test]
+#[ignore = "places and routes the board twice, see docs/fpga.md"]
+fn a_routed_board_whose_rom_is_replaced_has_the_bitstream_of_a_full_rebuild() {
+    let rom = Image::build(Gate::Sysenter).unwrap().rom;
+    let board = |name: &str| Synthesis::new(Top::Ulx3s, CLOCK_HZ, &folder(name)).unwrap();
+    let bitstream = |synthesis: Synthesis| {
+        synthesis.netlist().unwrap();
+        println!("{:?}", synthesis.route(1).unwrap());
+        let [bitstream, _] = synthesis.pack(1, &rom).unwrap();
+        std::fs::read(bitstream).unwrap()
+    };
+    let rebuilt = bitstream(board("rebuilt").with_rom(&rom).unwrap());
+    let replaced = bitstream(board("replaced"));
+    println!("{} bytes", rebuilt.len());
+    assert!(replaced == rebuilt);
 }

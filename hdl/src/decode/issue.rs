@@ -8,7 +8,7 @@ use crate::prelude::*;
 pub struct Issue {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
-    // from predecode
+    // from the buffer
     pub found: Signal<In, Bit>,
     pub found_predecoded: Signal<In, Predecoded>,
     pub found_row_index: Signal<In, Bits<11>>,
@@ -40,8 +40,8 @@ pub struct Issue {
     pub event_has_error_code: Signal<In, Bit>,
     pub stack32: Signal<In, Bit>,
     pub code_limit: Signal<In, Bits<32>>,
-    // to predecode
-    pub decode_advance: Signal<Out, Bit>,
+    // to the buffer
+    pub takes_found: Signal<Out, Bit>,
     // to the address stage
     pub issue_valid: Signal<Out, Bit>,
     /// The micro-op is the last, or would be in another mode: it waits for micro-branches.
@@ -213,8 +213,8 @@ impl Logic for Issue {
         self.left_out.next = self.static_taken.val() & !self.in_routine.q.val();
         // A micro-op that faults flushes what comes behind it, so nothing here waits to know whether it does.
         self.last.next = self.word.val().last & !self.static_taken.val();
-        // Predecode goes on in the clock in which the last one leaves; after the rare ones that look at the mode first, a
-        // clock later.
+        // The next instruction comes in the clock in which the last one leaves; after the rare ones that look at the mode
+        // first, a clock later.
         self.surely_last.next = self.word.val().last
             & ((self.word.val().static_condition == StaticCondition::Never)
                 | ((self.word.val().static_condition == StaticCondition::OperandSize16)
@@ -596,9 +596,9 @@ impl Logic for Issue {
         self.issue_valid.next = self.micro_valid.val() & !self.miscut.val();
         self.busy.next = self.micro_valid.val();
         self.leaves.next = self.issue_valid.val() & self.advance.val();
-        self.decode_advance.next =
+        self.takes_found.next =
             (!self.micro_valid.val()) | (self.leaves.val() & self.surely_last.val());
-        self.takes.next = self.found.val() & self.decode_advance.val() & !self.flush.val();
+        self.takes.next = self.found.val() & self.takes_found.val() & !self.flush.val();
         self.predicts.next =
             (self.leaves.val() & self.believed.val() & !self.agrees.val()) | self.miscut.val();
         self.may_predict.next =
@@ -630,6 +630,9 @@ impl Logic for Issue {
         }
         if self.takes.val() {
             self.valid.d.next = true;
+        }
+        // What is held without being valid does not matter, so whether anything is found need not be known here.
+        if self.takes_found.val() {
             self.instruction.d.next = self.found_predecoded.val();
             self.instruction_bytes.d.next = self.found_bytes.val();
             self.follows.d.next = self.found_follows.val();
@@ -638,7 +641,7 @@ impl Logic for Issue {
             self.row_index.d.next = self.found_row_index.val();
         }
         if self.predicts.val() | self.flush.val() {
-            // Predecode is flushed in the same clock; what it shows is from the wrong path.
+            // The buffer is flushed in the same clock; what it shows is from the wrong path.
             self.valid.d.next = false;
         }
         if self.flush.val() {
@@ -677,9 +680,9 @@ impl Logic for Issue {
             self.first.d.next = true;
         }
         // What is read without an instruction does not matter: nothing is valid then.
-        self.row_micro.enable.next = self.decode_advance.val();
+        self.row_micro.enable.next = self.takes_found.val();
         self.row_micro.address.next = self.found_row_index.val();
-        self.row_decode.enable.next = self.decode_advance.val();
+        self.row_decode.enable.next = self.takes_found.val();
         self.row_decode.address.next = self.found_row_index.val();
         self.microcode.enable.next = self.rom_enable.val();
         self.microcode.address.next = self.rom_address.val();

@@ -1,4 +1,5 @@
 //! From bytes to micro-ops: lengths and fields in the first clock, micro-ops in the second.
+pub mod buffer;
 pub mod handover;
 pub mod issue;
 pub mod length;

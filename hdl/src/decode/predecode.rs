@@ -27,13 +27,13 @@ pub struct Predecode {
     pub code32: Signal<In, Bit>,
     // from hazard
     pub flush: Signal<In, Bit>,
-    /// The second decode clock takes what is found here.
+    /// The instruction buffer has room for what is found here.
     pub advance: Signal<In, Bit>,
     // to fetch
     pub consume: Signal<Out, Bit>,
     pub consume_bytes: Signal<Out, Bits<4>>,
     pub consume_cut: Signal<Out, Bit>,
-    // to issue
+    // to the instruction buffer
     pub found: Signal<Out, Bit>,
     pub predecoded: Signal<Out, Predecoded>,
     /// Row of the opcode ROM.

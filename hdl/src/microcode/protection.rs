@@ -73,16 +73,12 @@ fn question(routines: &mut Assembler, name: &str, rule: Check, result: Vec<Step>
     routines.routine(
         &part("within"),
         [
-            // A limit of 64 KB or more holds every selector.
-            step(ExecuteOp::Shr)
+            // A limit of 2 GB or more holds every selector.
+            nothing()
                 .a(T2)
-                .constant(16)
-                .branch(Condition::NotZero, &part("descriptor")),
+                .branch(Condition::Negative, &part("descriptor")),
             step(ExecuteOp::Sub).a(T2).b(T1).to(T2),
-            step(ExecuteOp::Shr)
-                .a(T2)
-                .constant(31)
-                .branch(Condition::NotZero, "refused"),
+            nothing().a(T2).branch(Condition::Negative, "refused"),
         ],
     );
     routines.routine(
@@ -160,10 +156,7 @@ fn adjust_level(routines: &mut Assembler) {
                 step(ExecuteOp::And).a(T0).constant(3).to(T1),
                 step(ExecuteOp::And).a(Reg).constant(3).to(T2),
                 step(ExecuteOp::Sub).a(T1).b(T2).to(T3),
-                step(ExecuteOp::Shr)
-                    .a(T3)
-                    .constant(31)
-                    .branch(Condition::NotZero, &adjust),
+                nothing().a(T3).branch(Condition::Negative, &adjust),
                 nothing().goto("refused"),
             ],
         );

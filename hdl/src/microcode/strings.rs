@@ -247,9 +247,9 @@ fn block(
     };
 
     let mut steps = vec![
-        step(ExecuteOp::Shr)
+        step(ExecuteOp::And)
             .a(Ecx)
-            .constant((BLOCK / element).ilog2() as i32)
+            .constant(-(BLOCK / element))
             .width(Address)
             .boundary()
             .branch(Condition::Zero, each),

@@ -111,7 +111,7 @@ impl Synthesis {
         })
     }
 
-    /// Puts this ROM into the board's netlist itself, for simulation: [`Self::pack`] cannot replace it.
+    /// Puts this ROM into the board's netlist itself: a full rebuild, in which [`Self::pack`] cannot replace it.
     ///
     /// # Errors
     /// A ROM of another size.
@@ -273,31 +273,42 @@ impl Synthesis {
         Ok(Routed { seed, report })
     }
 
-    /// Puts a ROM into the routed design and packs it: the paths of the bitstream and of its SVF.
+    /// Puts a ROM into the routed design, unless it was built with it, and packs the design: the paths of the bitstream and
+    /// of its SVF.
     ///
     /// # Errors
-    /// A ROM of another size, a design that was not routed, what the tools say.
+    /// A ROM of another size or other than the one built in, a design that was not routed, what the tools say.
     pub fn pack(&self, seed: u64, rom: &[u8]) -> Result<[PathBuf; 2], String> {
         let config = format!("routed-{seed}.config");
-        if !self.path(&config).is_file() || !self.path("random.hex").is_file() {
+        let replaceable = self.rom.is_some() || self.path("random.hex").is_file();
+        if !self.path(&config).is_file() || !replaceable {
             return Err(format!(
                 "{} has no routed design of seed {seed}; run `sysgate synth --board ulx3s-85f` without --firmware-only first",
                 self.folder.display()
             ));
         }
         let words = rom_words(rom)?;
-        self.write("firmware.hex", &words)?;
         let arguments = |text: &str| text.split(' ').map(String::from).collect::<Vec<_>>();
-        let with_firmware = format!("-i {config} -o firmware.config -f random.hex -t firmware.hex");
-        self.tools.run(
-            Tool::Ecpbram,
-            "ecpbram",
-            &self.folder,
-            &arguments(&with_firmware),
-        )?;
-        let pack = "--compress --svf making.svf firmware.config making.bit";
+        let packed = match &self.rom {
+            Some(built_in) if *built_in == words => config.as_str(),
+            Some(_) => {
+                return Err(format!(
+                    "the design in {} was built with another ROM, which cannot be replaced",
+                    self.folder.display()
+                ));
+            }
+            None => {
+                self.write("firmware.hex", &words)?;
+                let replace =
+                    format!("-i {config} -o firmware.config -f random.hex -t firmware.hex");
+                self.tools
+                    .run(Tool::Ecpbram, "ecpbram", &self.folder, &arguments(&replace))?;
+                "firmware.config"
+            }
+        };
+        let pack = format!("--compress --svf making.svf {packed} making.bit");
         self.tools
-            .run(Tool::Ecppack, "ecppack", &self.folder, &arguments(pack))?;
+            .run(Tool::Ecppack, "ecppack", &self.folder, &arguments(&pack))?;
         self.rename("making.bit", "ulx3s.bit")?;
         self.rename("making.svf", "ulx3s.svf")?;
         Ok([self.path("ulx3s.bit"), self.path("ulx3s.svf")])
