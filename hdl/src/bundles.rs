@@ -354,8 +354,6 @@ pub enum Condition {
     /// The result is zero at its width / is not.
     Zero,
     NotZero,
-    /// Bit 31 of operand a is set.
-    Negative,
     /// Operand a is a null selector.
     NullSelector,
     /// The descriptor latch has its accessed bit clear.

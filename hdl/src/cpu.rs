@@ -419,7 +419,6 @@ impl Logic for Cpu {
         self.data.tlb_flush_local.next = self.system.flush_local_translations.val();
         self.data.tlb_flush_linear.next = self.invalidates_page.val();
         self.data.tlb_flush_address.next = self.execute.linear_address.val();
-        self.data.fetch_stop.next = self.hazard.fetch_stop.val();
         self.data.fetch_valid.next = self.fetch.translate_valid.val();
         self.data.fetch_linear.next = self.fetch.translate_linear.val();
         self.data.fetch_lookup.next = self.fetch.lookup_linear.val();
@@ -464,7 +463,6 @@ impl Logic for Cpu {
         self.execute.sysenter_eip.next = self.system.sysenter_eip.val();
         self.execute.msr_unknown.next = self.system.msr_unknown.val();
         self.execute.check_fault.next = self.check.fault.val();
-        self.execute.check_store_fault.next = self.check.store_fault.val();
         self.execute.check_refused.next = self.check.refused.val();
         self.execute.check_vector.next = self.check.fault_vector.val();
         self.execute.check_code.next = self.check.fault_code.val();
@@ -497,7 +495,6 @@ impl Logic for Cpu {
         self.hazard.issue_busy.next = self.issue.busy.val();
         self.hazard.issue_miscut.next = self.issue.miscut.val();
         self.hazard.fetch_repeats.next = self.fetch.word_repeats.val();
-        self.hazard.fetch_outstanding.next = self.fetch.word_outstanding.val();
         self.hazard.decode_found.next = self.buffer.next_found.val();
         self.hazard.handover_held.next = self.handover.held.val();
         self.hazard.handover_control.next = self.handover.held_control.val();

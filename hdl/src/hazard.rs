@@ -77,8 +77,6 @@ pub struct Hazard {
     // fetch
     /// It asks for a word again.
     pub fetch_repeats: Signal<In, Bit>,
-    /// A word is on its way to it.
-    pub fetch_outstanding: Signal<In, Bit>,
     // decode
     pub decode_found: Signal<In, Bit>,
     // between issue and address
@@ -139,7 +137,7 @@ pub struct Hazard {
     /// The redirect is a call's, which returns to this linear address.
     pub fetch_calls: Signal<Out, Bit>,
     pub fetch_returns_to: Signal<Out, Bits<32>>,
-    /// Nothing older is under way, not even a word of code, so what fetch asks for will be needed.
+    /// Nothing older is under way, so what fetch asks for will be needed.
     pub fetch_certain: Signal<Out, Bit>,
     /// Reasons to wait, in the order of `spec::pipeline::STALL_REASONS`.
     pub stalls: Signal<Out, Bits<16>>,
@@ -277,8 +275,7 @@ impl Logic for Hazard {
             self.return_eip.next = self.execute_op.val().next_eip;
         }
         self.fetch_returns_to.next = self.code_base.val() + self.return_eip.val();
-        self.fetch_certain.next = !(self.fetch_outstanding.val()
-            | self.issue_busy.val()
+        self.fetch_certain.next = !(self.issue_busy.val()
             | self.decode_found.val()
             | self.handover_held.val()
             | self.address_valid.val()

@@ -136,7 +136,12 @@ impl Case {
 
     /// The name of the program that it runs, if it is one of whole programs.
     pub fn program(&self) -> Option<String> {
-        matches!(self.oracle, Oracle::Bochs | Oracle::Wait).then(|| format!("random-{}", self.seed))
+        let kind = if self.seed & 1 == 0 {
+            "random"
+        } else {
+            "mixed"
+        };
+        matches!(self.oracle, Oracle::Bochs | Oracle::Wait).then(|| format!("{kind}-{}", self.seed))
     }
 
     /// That program.

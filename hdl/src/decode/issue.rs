@@ -630,9 +630,6 @@ impl Logic for Issue {
         }
         if self.takes.val() {
             self.valid.d.next = true;
-        }
-        // What is held without being valid does not matter, so whether anything is found need not be known here.
-        if self.takes_found.val() {
             self.instruction.d.next = self.found_predecoded.val();
             self.instruction_bytes.d.next = self.found_bytes.val();
             self.follows.d.next = self.found_follows.val();

@@ -35,8 +35,6 @@ pub struct ExecuteStage {
     pub msr_unknown: Signal<In, Bit>,
     pub sysenter_eip: Signal<In, Bits<32>>,
     pub check_fault: Signal<In, Bit>,
-    /// Of a micro-op that stores.
-    pub check_store_fault: Signal<In, Bit>,
     pub check_refused: Signal<In, Bit>,
     pub check_vector: Signal<In, Bits<5>>,
     pub check_code: Signal<In, Bits<16>>,
@@ -194,7 +192,6 @@ pub struct ExecuteStage {
     /// What is found without the target of a near jump.
     early_fault: Signal<Local, Bit>,
     execute_fault: Signal<Local, Bit>,
-    store_fault: Signal<Local, Bit>,
     execute_vector: Signal<Local, Bits<5>>,
     execute_code: Signal<Local, Bits<16>>,
     target_fault: Signal<Local, Bit>,
@@ -359,9 +356,6 @@ impl Logic for ExecuteStage {
             }
             Condition::NotZero => {
                 self.condition_holds.next = !self.unit.late_zero.val();
-            }
-            Condition::Negative => {
-                self.condition_holds.next = self.operands.late_a.val().get_bit(31);
             }
             Condition::NullSelector => {
                 self.condition_holds.next = self.is_null.val();
@@ -552,12 +546,9 @@ impl Logic for ExecuteStage {
         self.changed_code.next =
             self.changed_code_reg.q.val() | (self.is_store.val() & self.changes_code.val());
         self.code_changed.next = self.changed_code.val();
-        // Of the faults of execution, a micro-op that stores has these alone.
-        self.store_fault.next = self.check_store_fault.val()
-            | ((self.indirect.val() | (self.op.val().control == Control::JumpRelative))
-                & self.beyond_limit.val());
-        self.store_valid.next =
-            self.computed.val() & self.is_store.val() & !(self.void.val() | self.store_fault.val());
+        self.store_valid.next = self.computed.val()
+            & self.is_store.val()
+            & !(self.void.val() | self.execute_fault.val());
         self.moves.next = self.computed.val() & (self.store_ready.val() | !self.is_store.val());
         self.done.next = self.moves.val() & !(self.void.val() | self.execute_fault.val());
         self.retires.next = self.done.val();

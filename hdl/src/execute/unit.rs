@@ -204,10 +204,11 @@ impl Logic for ExecuteUnit {
         self.nonzero.next = bit_cast::<8, 1>(self.others_in_width.val().any().into());
         self.alu.counts.next = self.result_mask.val();
         self.late_alu.counts.next = self.result_mask.val();
-        self.late_zero.next = !self.late_alu.nonzero.val().any();
+        self.late_zero.next = !self.others_in_width.val().any();
         if self.prepared.val().from_alu {
             self.in_width.next = self.alu.result.val() & self.result_mask.val();
             self.nonzero.next = self.alu.nonzero.val();
+            self.late_zero.next = !self.late_alu.nonzero.val().any();
         }
         self.result.next = self.in_width.val();
 

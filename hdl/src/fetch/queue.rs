@@ -89,8 +89,6 @@ pub struct Fetch {
     /// The word that was asked for in the clock before, if one was.
     pub word_linear: Signal<Out, Bits<32>>,
     pub word_asked: Signal<Out, Bit>,
-    /// A word is on its way that will count, unless there is a redirect.
-    pub word_outstanding: Signal<Out, Bit>,
     /// Of the aligned word that waits for a translation, from a register, for walks and faults.
     pub translate_linear: Signal<Out, Bits<32>>,
     pub translate_valid: Signal<Out, Bit>,
@@ -241,7 +239,6 @@ impl Logic for Fetch {
         self.answered.next = self.outstanding.q.val() & !self.instruction_wait.val();
         self.word_linear.next = self.asked_linear.q.val();
         self.word_asked.next = self.asked.q.val();
-        self.word_outstanding.next = self.outstanding.q.val() & !self.stale.q.val();
         self.repeats.next = self.fresh.q.val() & (self.asked_early.val() | self.missed.q.val());
         self.word_repeats.next = self.fresh.q.val() & self.asked_early.val();
         self.arrives.next = self.answered.val() & !(self.stale.q.val() | self.repeats.val());

@@ -28,9 +28,6 @@ pub struct ReturnStack {
     pub return_retires: Signal<In, Bit>,
     /// The same behind the one that retires.
     pub retire_redirects: Signal<In, Bit>,
-    // state: the push of the clock before, which is known late in its clock, goes to memory
-    pushed_reg: DFF<Bit>,
-    pushed_linear_reg: DFF<Bits<32>>,
     // units
     fetched: StackPointer,
     issued: StackPointer,
@@ -43,7 +40,6 @@ pub struct ReturnStack {
 impl Logic for ReturnStack {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, pushed_reg, pushed_linear_reg);
         clock!(self, clock, fetched, issued, retired, addresses);
         self.retired.reset.next = self.reset.val();
         self.retired.push.next = self.call_retires.val();
@@ -67,16 +63,11 @@ impl Logic for ReturnStack {
 
         self.addresses.read_index.next = self.fetched.top.val();
         self.top.next = self.addresses.read_linear.val();
-        if self.pushed_reg.q.val() {
-            self.top.next = self.pushed_linear_reg.q.val();
-        }
         self.there.next = self.fetched.depth.val() != 0;
         // The place of a call behind which fetch is redirected is counted in what is loaded.
-        self.pushed_reg.d.next = self.push.val() & !self.reset.val();
-        self.pushed_linear_reg.d.next = self.push_linear.val();
-        self.addresses.write.next = self.pushed_reg.q.val();
-        self.addresses.write_index.next = self.fetched.top.val();
-        self.addresses.write_linear.next = self.pushed_linear_reg.q.val();
+        self.addresses.write.next = self.push.val();
+        self.addresses.write_index.next = self.fetched.next_top.val();
+        self.addresses.write_linear.next = self.push_linear.val();
     }
 }
 

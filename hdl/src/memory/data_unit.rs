@@ -85,8 +85,6 @@ pub struct DataUnit {
     pub tlb_flush_linear: Signal<In, Bit>,
     pub tlb_flush_address: Signal<In, Bits<32>>,
     // fetch
-    /// Fetch stops, because an event begins or the core is halted.
-    pub fetch_stop: Signal<In, Bit>,
     /// Fetch asks for the translation of `fetch_linear`, from a register.
     pub fetch_valid: Signal<In, Bit>,
     pub fetch_linear: Signal<In, Bits<32>>,
@@ -98,7 +96,7 @@ pub struct DataUnit {
     pub fetch_user: Signal<In, Bit>,
     /// What is at `fetch_lookup` will: another level if a far transfer goes there.
     pub fetch_lookup_user: Signal<In, Bit>,
-    /// The pipeline is empty and no word is on its way, so the fetch is certain and its page may be walked.
+    /// The pipeline is empty, so the fetch is certain and its page may be walked.
     pub fetch_walk_permitted: Signal<In, Bit>,
     /// `fetch_physical`, of `fetch_lookup`, is valid and may be fetched from.
     pub fetch_hit: Signal<Out, Bit>,
@@ -277,9 +275,9 @@ impl Logic for DataUnit {
         // Page walks, only for what is certain to happen; data first.
         self.walker.start.next = self.memory.walk_wanted.val() | self.fetch.walk_wanted.val();
         self.walker.start_fetch.next = !self.memory.walk_wanted.val();
-        self.walker.start_page.next = self.fetch.walk_linear.val().get_bits::<20>(12);
+        self.walker.start_page.next = self.fetch_linear.val().get_bits::<20>(12);
         self.walker.start_write.next = false;
-        self.walker.start_user.next = self.fetch.walk_user.val();
+        self.walker.start_user.next = self.fetch_user.val();
         if self.memory.walk_wanted.val() {
             self.walker.start_page.next = self.memory.lookup_page.val();
             self.walker.start_write.next = self.access_write.val();
@@ -327,7 +325,7 @@ impl Logic for DataUnit {
         self.instruction_tlb.flush_page.next = self.tlb_flush_address.val().get_bits::<20>(12);
 
         // Fetch.
-        self.fetch.forget.next = self.fetch_stop.val()
+        self.fetch.forget.next = self.flush.val()
             | self.tlb_flush.val()
             | self.tlb_flush_local.val()
             | self.tlb_flush_linear.val();

@@ -6,8 +6,7 @@ use crate::prelude::*;
 pub struct FetchTranslation {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
-    /// An event begins, the core stops, or translations are flushed: a remembered fault is forgotten. Nothing else can come
-    /// between, for a walk begins when nothing is under way.
+    /// The pipeline or the translations are flushed: a remembered fault is forgotten.
     pub forget: Signal<In, Bit>,
     /// All translations go in this clock: none counts.
     pub changing: Signal<In, Bit>,
@@ -29,19 +28,15 @@ pub struct FetchTranslation {
     pub tlb_uncached: Signal<In, Bit>,
     pub paging: Signal<In, Bit>,
     // to and from the walker
-    /// The fetch is certain, no word is on its way, and the walker is free.
+    /// The fetch is certain, and the walker is free.
     pub walk_permitted: Signal<In, Bit>,
     pub walking: Signal<In, Bit>,
     pub walk_wanted: Signal<Out, Bit>,
-    pub walk_linear: Signal<Out, Bits<32>>,
-    pub walk_user: Signal<Out, Bit>,
     /// The walk of a fetch ends in a page fault.
     pub walk_fault: Signal<In, Bit>,
     pub walk_fault_present: Signal<In, Bit>,
     // state: no walk may begin before a look-up has shown what the last one brought
     settling_reg: DFF<Bit>,
-    // state: the walk of `linear_reg` begins, a clock after it is found to be permitted, which is known late
-    wanted_reg: DFF<Bit>,
     // state: the fault of the last walk
     fault_reg: DFF<Bit>,
     present_reg: DFF<Bit>,
@@ -58,7 +53,6 @@ impl Logic for FetchTranslation {
             self,
             clock,
             settling_reg,
-            wanted_reg,
             fault_reg,
             present_reg,
             linear_reg,
@@ -81,17 +75,10 @@ impl Logic for FetchTranslation {
         self.fetch_fault_code.next = bit_cast::<3, 1>(self.present_reg.q.val().into())
             | (bit_cast::<3, 1>(self.fetch_user.val().into()) << 2);
         self.settling_reg.d.next = self.walking.val();
-        self.walk_wanted.next = self.wanted_reg.q.val();
-        self.walk_linear.next = self.linear_reg.q.val();
-        self.walk_user.next = self.user_reg.q.val();
-        self.wanted_reg.d.next = self.fetch_valid.val()
+        self.walk_wanted.next = self.fetch_valid.val()
             & self.walk_permitted.val()
-            & !(self.fault_here.val()
-                | self.settling_reg.q.val()
-                | self.wanted_reg.q.val()
-                | self.forget.val()
-                | self.reset.val());
-        if !(self.fault_here.val() | self.wanted_reg.q.val() | self.walking.val()) {
+            & !(self.fault_here.val() | self.settling_reg.q.val());
+        if self.walk_wanted.val() {
             self.linear_reg.d.next = self.fetch_linear.val();
             self.user_reg.d.next = self.fetch_user.val();
         }

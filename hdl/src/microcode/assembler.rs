@@ -308,28 +308,5 @@ fn resolve(step: &Step, labels: &HashMap<String, usize>) -> MicroInstruction {
         copies || word.b_source != BSource::System,
         "a system register can only be copied: {word:?}"
     );
-    // Zero is found early of what the ALU makes.
-    let for_zero = [
-        ExecuteOp::And,
-        ExecuteOp::Or,
-        ExecuteOp::Sub,
-        ExecuteOp::PassA,
-    ];
-    let asks_for_zero = matches!(word.condition, Condition::Zero | Condition::NotZero);
-    assert!(
-        for_zero.contains(&word.op) || !asks_for_zero,
-        "a branch on zero has one of {for_zero:?}: {word:?}"
-    );
-    // What `ExecuteStage` takes for a fault of a store.
-    let stores = matches!(word.memory, MemoryOp::Store | MemoryOp::Modify);
-    let may_store = matches!(
-        word.check,
-        Check::None | Check::PushFlags | Check::CodeTarget
-    ) && word.control != Control::SelectMsr
-        && !matches!(word.op, ExecuteOp::Div | ExecuteOp::Idiv);
-    assert!(
-        may_store || !stores,
-        "a store comes with no such check or operation: {word:?}"
-    );
     word
 }

@@ -73,12 +73,16 @@ fn question(routines: &mut Assembler, name: &str, rule: Check, result: Vec<Step>
     routines.routine(
         &part("within"),
         [
-            // A limit of 2 GB or more holds every selector.
-            nothing()
+            // A limit of 64 KB or more holds every selector.
+            step(ExecuteOp::Shr)
                 .a(T2)
-                .branch(Condition::Negative, &part("descriptor")),
+                .constant(16)
+                .branch(Condition::NotZero, &part("descriptor")),
             step(ExecuteOp::Sub).a(T2).b(T1).to(T2),
-            nothing().a(T2).branch(Condition::Negative, "refused"),
+            step(ExecuteOp::Shr)
+                .a(T2)
+                .constant(31)
+                .branch(Condition::NotZero, "refused"),
         ],
     );
     routines.routine(
@@ -156,7 +160,10 @@ fn adjust_level(routines: &mut Assembler) {
                 step(ExecuteOp::And).a(T0).constant(3).to(T1),
                 step(ExecuteOp::And).a(Reg).constant(3).to(T2),
                 step(ExecuteOp::Sub).a(T1).b(T2).to(T3),
-                nothing().a(T3).branch(Condition::Negative, &adjust),
+                step(ExecuteOp::Shr)
+                    .a(T3)
+                    .constant(31)
+                    .branch(Condition::NotZero, &adjust),
                 nothing().goto("refused"),
             ],
         );

@@ -247,9 +247,9 @@ fn block(
     };
 
     let mut steps = vec![
-        step(ExecuteOp::And)
+        step(ExecuteOp::Shr)
             .a(Ecx)
-            .constant(-(BLOCK / element))
+            .constant((BLOCK / element).ilog2() as i32)
             .width(Address)
             .boundary()
             .branch(Condition::Zero, each),

@@ -180,14 +180,15 @@ fn check(routines: &mut Assembler) {
     routines.routine(
         "task_switch_limit",
         [
-            // A limit of 2 GB or more holds every TSS.
-            nothing()
+            step(ExecuteOp::Shr)
                 .a(T4)
-                .branch(Condition::Negative, "task_switch_long"),
+                .constant(8)
+                .branch(Condition::NotZero, "task_switch_long"),
             step(ExecuteOp::Sub).a(T4).b(T5).to(T4),
-            nothing()
+            step(ExecuteOp::Shr)
                 .a(T4)
-                .branch(Condition::Negative, "task_switch_short"),
+                .constant(31)
+                .branch(Condition::NotZero, "task_switch_short"),
         ],
     );
     // T4 = EFLAGS to save
@@ -345,16 +346,15 @@ fn load(routines: &mut Assembler, layout: &Layout) {
     if !narrow {
         steps.extend([
             copy(T4).system(CR0),
-            nothing()
+            step(ExecuteOp::Shr)
                 .a(T4)
-                .branch(Condition::Negative, "task_load_paging"),
+                .constant(31)
+                .branch(Condition::Zero, "task_commit"),
+            write(CR3).b(T0),
         ]);
     }
     steps.push(nothing().goto("task_commit"));
     routines.routine(&format!("task_load{}", layout.name), steps);
-    if !narrow {
-        routines.routine("task_load_paging", [write(CR3).b(T0).goto("task_commit")]);
-    }
 }
 
 fn commit(routines: &mut Assembler) {

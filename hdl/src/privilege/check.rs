@@ -37,8 +37,6 @@ pub struct CheckUnit {
     pub external: Signal<In, Bit>,
     // out
     pub fault: Signal<Out, Bit>,
-    /// The same of the rules that come with a store, known earlier.
-    pub store_fault: Signal<Out, Bit>,
     pub fault_vector: Signal<Out, Bits<5>>,
     pub fault_code: Signal<Out, Bits<16>>,
     /// The rule is a question, and its answer is no.
@@ -363,10 +361,6 @@ impl Logic for CheckUnit {
                 self.fails.next = (!self.writable_data.val()) | self.hidden.val();
             }
         }
-        self.store_fault.next = ((self.rule.val() == Check::PushFlags)
-            & self.virtual_mode.val()
-            & (self.iopl.val() != 3))
-            | ((self.rule.val() == Check::CodeTarget) & (self.b.val() > self.code_limit.val()));
         self.refused.next = self.fails.val();
         self.fault.next = (self.fails.val() & !self.question.val()) | self.absent.val();
         if self.absent.val() & !self.fails.val() {

@@ -186,6 +186,14 @@ const STACKED: &[One] = &[
 
 /// Those of [`OPERANDS`] that read a far pointer.
 const FAR_POINTERS: std::ops::RangeInclusive<usize> = 38..=42;
+/// ARPL, which reads first and writes only what changes; Bochs asks for the right to write.
+const ARPL: usize = 49;
+/// Those of [`STACKED`] of which Bochs accesses two bytes and the core four, with what stands for them where the stack crosses a page.
+const SEGMENT_REGISTERS: [(usize, One); 3] = [
+    (15, |a, m| at_stack(a, m + 3, |a| a.db(&[0x66, 0x06]))),
+    (16, |a, m| at_stack(a, m + 1, |a| a.db(&[0x66, 0x07]))),
+    (17, |a, m| at_stack(a, m + 1, |a| a.db(&[0x66, 0x17]))),
+];
 
 fn at_stack(
     a: &mut CodeAssembler,
@@ -220,7 +228,14 @@ fn across(rights: &[(u32, u32)]) -> Program {
     });
     // Behind each case both pages allow everything.
     for &(first, second) in rights {
-        for (number, one) in OPERANDS.iter().chain(STACKED).enumerate() {
+        let mut stacked = STACKED.to_vec();
+        for (number, one) in SEGMENT_REGISTERS {
+            stacked[number] = one;
+        }
+        for (number, one) in OPERANDS.iter().chain(&stacked).enumerate() {
+            if number == ARPL && first & WRITABLE == 0 {
+                continue;
+            }
             // Of a far pointer Bochs reads the selector first: here it alone is in the second page.
             let address = if FAR_POINTERS.contains(&number) {
                 next - 4

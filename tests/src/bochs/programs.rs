@@ -34,11 +34,15 @@ pub const PROGRAMS: &[Row] = &[
 /// the ROM and load the same bytes at once, which the core takes from its store buffer.
 pub const RANDOM_SEEDS: [u64; 12] = [1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13];
 
+/// Seeds of the random programs in all modes that are recorded.
+pub const MIXED_SEEDS: [u64; 12] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+
 /// Names of all programs whose recordings are kept.
 pub fn names() -> Vec<String> {
     let written = PROGRAMS.iter().map(|row| row.0.to_string());
     let random = RANDOM_SEEDS.map(|seed| format!("random-{seed}"));
-    written.chain(random).collect()
+    let mixed = MIXED_SEEDS.map(|seed| format!("mixed-{seed}"));
+    written.chain(random).chain(mixed).collect()
 }
 
 /// Names of the programs whose recordings are in a folder, in order.

@@ -5,6 +5,7 @@ use super::trace::Row;
 use iced_x86::{Decoder, DecoderOptions, Mnemonic, Register};
 use sim::machine::{Machine, MachineConfig, Stop};
 use sim::trace::{Instruction, Instructions, Write, disassemble};
+use spec::registers;
 
 /// EFLAGS that are compared: all that the processor has but RF, which lives between two instructions only.
 const COMPARED: u32 = 0x0026_7FD5;
@@ -38,7 +39,8 @@ pub fn replay(program: &Program, rows: &[Row], wait_seed: Option<u64>) -> Report
     let mut last = String::new();
     let mut started = false;
     let mut repeated = None;
-    let mut switched = false;
+    // The state before what began a task switch, if the new task faulted at once.
+    let mut switched: Option<Row> = None;
     loop {
         let stop = machine.run(CYCLES);
         let retirements = machine.drain_retired();
@@ -66,45 +68,43 @@ pub fn replay(program: &Program, rows: &[Row], wait_seed: Option<u64>) -> Report
             };
             before(&mut state, &instruction);
             started |= own.eip == program.start;
-            // The record of a transfer that switched tasks has the address that the new task begins at.
+            let switches = switches_tasks(&instruction);
             let bytes = &own.bytes[..usize::from(own.length).min(15)];
-            if started
-                && instruction.delivered.is_none()
-                && transfers_far(bytes)
-                && is_at(program, row, bytes)
+            // The record of a transfer that switched tasks has the address that the new task begins at.
+            if started && switches && instruction.delivered.is_none() && is_at(program, row, bytes)
             {
                 (state.eip, state.cs) = (row.eip, row.cs);
             }
-            let at_it = (state.eip, state.cs) == (row.eip, row.cs);
-            // What began a task switch whose new task then faulted has no record of its own: the fault is the new task's.
-            let (number, row) = match expected.clone().nth(1) {
-                Some((number, next))
-                    if switched && !at_it && (state.eip, state.cs) == (next.eip, next.cs) =>
+            // What began a task switch whose new task then faulted has no record of its own: the fault is the new task's. Its row is
+            // compared but for its address.
+            let (number, row) = match (switched.take(), expected.clone().nth(1)) {
+                (None, _) => (number, row),
+                (Some(began), Some((next_number, next)))
+                    if (state.eip, state.cs) == (next.eip, next.cs) =>
                 {
+                    let began = Row {
+                        eip: row.eip,
+                        ..began
+                    };
+                    if let Some(what) = difference(&began, row, undefined) {
+                        return differs(number, row, &what, &last);
+                    }
                     expected.next();
-                    (number, next)
+                    (next_number, next)
                 }
-                _ => (number, row),
+                _ => return differs(number, row, "the new task did not fault in Bochs", &last),
             };
             let at_it = (state.eip, state.cs) == (row.eip, row.cs);
             // The record of an exception or interrupt is that of an instruction only if this one faulted.
             let is_instruction = instruction.delivered.is_none() || at_it;
             if started && is_instruction {
                 if let Some(what) = difference(&state, row, undefined) {
-                    return Report {
-                        equal: number,
-                        difference: Some(format!(
-                            "before instruction {number} at {:x}:{:08x}: {what}\nbehind {last}",
-                            row.cs, row.eip
-                        )),
-                        is_cut: false,
-                    };
+                    return differs(number, row, &what, &last);
                 }
                 expected.next();
             }
             let length = usize::from(own.length).min(15);
-            switched =
-                instruction.delivered.is_some() && !at_it && transfers_far(&own.bytes[..length]);
+            switched = (started && switches && !is_instruction).then_some(state);
             last = format!(
                 "{:x}:{:08x} {}{}",
                 state.cs,
@@ -227,6 +227,18 @@ fn after(state: &mut Row, instruction: &Instruction) {
     }
 }
 
+/// The report of a difference before an instruction.
+fn differs(number: usize, row: &Row, what: &str, last: &str) -> Report {
+    Report {
+        equal: number,
+        difference: Some(format!(
+            "before instruction {number} at {:x}:{:08x}: {what}\nbehind {last}",
+            row.cs, row.eip
+        )),
+        is_cut: false,
+    }
+}
+
 fn difference(state: &Row, row: &Row, undefined: u32) -> Option<String> {
     const NAMES: [&str; 8] = ["eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"];
     let mut parts: Vec<String> = Vec::new();
@@ -276,15 +288,11 @@ fn is_at(program: &Program, row: &Row, bytes: &[u8]) -> bool {
     found.is_some_and(|found| found.starts_with(bytes))
 }
 
-/// Whether these are the bytes of an instruction that can switch tasks.
-fn transfers_far(bytes: &[u8]) -> bool {
-    let instruction = Decoder::new(32, bytes, DecoderOptions::NONE).decode();
-    let is_far = instruction.is_jmp_far() || instruction.is_call_far();
-    is_far
-        || matches!(
-            instruction.mnemonic(),
-            Mnemonic::Int | Mnemonic::Iret | Mnemonic::Iretd
-        )
+/// Whether a task switch is among what an instruction or event did; LTR looks like one.
+fn switches_tasks(instruction: &Instruction) -> bool {
+    const TASK_REGISTER: u8 = registers::SELECTOR + registers::TR;
+    let is_switch = |write: &Write| matches!(write, Write::System(TASK_REGISTER, _));
+    instruction.writes.iter().any(is_switch)
 }
 
 /// Whether these are the bytes of a string instruction with a repeat prefix.

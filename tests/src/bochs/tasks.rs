@@ -114,7 +114,6 @@ impl Tasks {
             a.mov(eax, u32::from(DATA_SEGMENT[0]))?;
             a.mov(ds, eax)?;
             a.mov(es, eax)?;
-            a.mov(ss, eax)?;
             a.xor(eax, eax)?;
             a.mov(fs, eax)?;
             a.mov(gs, eax)?;
@@ -229,6 +228,12 @@ impl Tasks {
     /// Shows what a switch has left in tables and registers, and brings the first task back.
     pub fn restore(&self, system: &mut System, shown: bool, task: usize) {
         let at = tss_of(task);
+        system.code(|a| {
+            // A handler of the same ring leaves SS, whose base may not be zero: that of ring 0 stands in the first task's TSS.
+            a.mov(eax, ss)?;
+            a.mov(ss, word_ptr(TSS + 8))?;
+            a.mov(esp, STACKS[0])
+        });
         if shown {
             system.code(|a| {
                 a.mov(eax, cr0)?;
