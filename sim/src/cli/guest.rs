@@ -24,7 +24,7 @@ pub struct GuestArguments {
     /// Boot the image in this folder, as `sysgate image --out` writes it
     #[arg(long, value_name = "DIR", conflicts_with = "bios")]
     image: Option<PathBuf>,
-    /// A kernel to start: multiboot (version 1; ELF or flat) or a Linux bzImage
+    /// A kernel to start: multiboot (version 1; ELF or flat) or Linux, as bzImage or vmlinux
     #[arg(long, value_name = "FILE", conflicts_with_all = ["bios", "image"])]
     kernel: Option<PathBuf>,
     /// The kernel's command line

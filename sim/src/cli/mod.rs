@@ -24,6 +24,8 @@ mod pipeline;
 #[cfg(feature = "model")]
 mod run;
 #[cfg(feature = "model")]
+mod screen;
+#[cfg(feature = "model")]
 mod session;
 #[cfg(feature = "model")]
 mod synth;

@@ -31,6 +31,9 @@ pub struct RunArguments {
     /// What RAM is made of
     #[arg(long, value_enum, default_value_t = MemoryArgument::Bram)]
     memory: MemoryArgument,
+    /// At the end, print what lies in a text display's memory (80 by 25 characters at B8000h)
+    #[arg(long)]
+    screen: bool,
     /// End after this many clock cycles
     #[arg(long, value_name = "N")]
     max_cycles: Option<u64>,
@@ -81,6 +84,12 @@ impl RunArguments {
                 let line = self.arguments.join(" ");
                 self.guest.kernel_setup(&file.path, &file.bytes, &line)?
             }
+            Some(_) if self.screen => {
+                return Err(Failure::new(
+                    exit::USAGE,
+                    "--screen is for kernels and ROMs; what a program writes is on stdout",
+                ));
+            }
             Some(file) => {
                 let run = own::Run {
                     arguments: &self.arguments,
@@ -101,6 +110,9 @@ impl RunArguments {
             Some(Stop::Halted) => eprintln!("halted at {}", end.place),
             Some(Stop::Reset) => eprintln!("the guest asked for a reset at {}", end.place),
             _ => {}
+        }
+        if self.screen {
+            session::show(end.screen.as_bytes())?;
         }
         list_unknown_ports(&end);
         end.code(hang_cycles)

@@ -1,7 +1,7 @@
 //! A run of the machine with everything that watches it: console, logs, waveform, Ctrl-C.
 
 use super::wave::{Window, Windows};
-use super::{Failure, exit, interrupted};
+use super::{Failure, exit, interrupted, screen};
 use crate::files;
 use crate::machine::{Machine, MachineConfig, Stop, UnknownPort};
 use crate::symbols::Symbols;
@@ -75,6 +75,8 @@ pub struct End {
     pub console: Vec<u8>,
     /// Ports that the guest has used and no device has.
     pub unknown_ports: Vec<UnknownPort>,
+    /// What a text display would show.
+    pub screen: String,
     /// For every window around a symbol, the cycles at which it was reached.
     input: Vec<(u64, Vec<u8>)>,
     windows: Windows,
@@ -233,6 +235,7 @@ pub fn run(
         memory_fault: machine.memory_fault(),
         console,
         unknown_ports: machine.unknown_ports(),
+        screen: screen::text(&machine),
         input,
         windows,
     };

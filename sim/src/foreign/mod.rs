@@ -1,5 +1,6 @@
 //! Kernels that nobody here wrote, started as a PC's boot loader does: what lies in RAM, and a ROM that enters them.
 
+mod elf;
 mod linux;
 mod multiboot;
 
@@ -29,7 +30,7 @@ const PAGE: u32 = spec::paging::PAGE_BYTES;
 pub struct Kernel<'a> {
     /// Its file's name, for messages.
     pub name: &'a Path,
-    /// A multiboot (version 1) kernel, ELF or flat, or a Linux bzImage.
+    /// A multiboot (version 1) kernel, ELF or flat, or Linux, a bzImage or what it unpacks, the ELF file vmlinux.
     pub file: &'a [u8],
     /// The command line.
     pub append: &'a str,
@@ -71,7 +72,9 @@ pub fn is_linux(file: &[u8]) -> bool {
 /// What is wrong with the file, or what does not fit.
 pub fn start(kernel: &Kernel) -> Result<Started, String> {
     let (loads, entry) = if linux::is_bzimage(kernel.file) {
-        linux::load(kernel)?
+        linux::load_bzimage(kernel)?
+    } else if !multiboot::is_multiboot(kernel.file) && linux::is_vmlinux(kernel.file) {
+        linux::load_vmlinux(kernel)?
     } else {
         multiboot::load(kernel)?
     };

@@ -1,6 +1,7 @@
 //! Multiboot, version 1: finds the header, loads the segments, and tells the kernel what it was given.
 
-use super::{Entry, Fields, INFORMATION_END, Kernel, Loads, PAGE, read16, read32, usable};
+use super::elf::{self, Segment};
+use super::{Entry, Fields, INFORMATION_END, Kernel, Loads, PAGE, read32, usable};
 
 /// What the header begins with; it lies in the first [`SEARCHED`] bytes, at a multiple of 4.
 const HEADER_MAGIC: u32 = 0x1BAD_B002;
@@ -23,12 +24,6 @@ mod information {
     pub const BYTES: usize = 0x78;
 }
 
-struct Segment {
-    address: u32,
-    bytes: Vec<u8>,
-    memory_bytes: u32,
-}
-
 /// What lies in RAM, and the kernel's first registers.
 pub fn load(kernel: &Kernel) -> Result<(Loads, Entry), String> {
     let file = kernel.file;
@@ -43,16 +38,15 @@ pub fn load(kernel: &Kernel) -> Result<(Loads, Entry), String> {
     let (segments, eip) = if flags & HAS_ADDRESSES != 0 {
         flat(kernel, header)?
     } else {
-        elf(kernel)?
+        if !elf::is_elf(file) {
+            return Err(kernel.bad("has a multiboot header without addresses, and is no ELF file"));
+        }
+        elf::load(kernel)?
     };
     for segment in &segments {
         kernel.must_fit("its segments", segment.address, segment.memory_bytes.into())?;
     }
-    let range = |segment: &Segment| {
-        let first = u64::from(segment.address);
-        first..first + u64::from(segment.memory_bytes)
-    };
-    let end = segments.iter().map(|segment| range(segment).end).max();
+    let end = segments.iter().map(|segment| segment.range().end).max();
     let module_at = (end.unwrap_or(0) as u32)
         .max(super::HIGH_MEMORY)
         .next_multiple_of(PAGE);
@@ -68,7 +62,7 @@ pub fn load(kernel: &Kernel) -> Result<(Loads, Entry), String> {
         let block = u64::from(address)..u64::from(address + block_bytes);
         segments
             .iter()
-            .map(range)
+            .map(Segment::range)
             .all(|taken| taken.end <= block.start || block.end <= taken.start)
     };
     let address = (1..)
@@ -97,9 +91,13 @@ pub fn load(kernel: &Kernel) -> Result<(Loads, Entry), String> {
     Ok((loads, entry))
 }
 
+/// Whether the file has the header.
+pub fn is_multiboot(file: &[u8]) -> bool {
+    find_header(file).is_some()
+}
+
 /// Offset of the header.
-fn header(kernel: &Kernel) -> Result<usize, String> {
-    let file = kernel.file;
+fn find_header(file: &[u8]) -> Option<usize> {
     let searched = file.len().min(SEARCHED);
     let is_header = |&at: &usize| {
         let words = [0, 4, 8].map(|offset| read32(file, at + offset));
@@ -108,12 +106,19 @@ fn header(kernel: &Kernel) -> Result<usize, String> {
         };
         HEADER_MAGIC.wrapping_add(flags).wrapping_add(checksum) == 0
     };
-    (0..searched).step_by(4).find(is_header).ok_or_else(|| {
+    (0..searched).step_by(4).find(is_header)
+}
+
+/// Offset of the header, or what the file is instead.
+fn header(kernel: &Kernel) -> Result<usize, String> {
+    let file = kernel.file;
+    find_header(file).ok_or_else(|| {
         kernel.bad(match file.starts_with(b"MZ") {
             true => "is a PE file and no kernel: a PE32 program is run without --kernel",
             false => {
-                "is none of these: a PE32 program (`MZ` at its beginning), a Linux bzImage (`HdrS` at 202h), a multiboot kernel \
-                 (1BADB002h with its checksum in the first 8 KB); a ROM is run with --bios, a flat binary is placed with --load"
+                "is none of these: a PE32 program (`MZ` at its beginning), a Linux bzImage (`HdrS` at 202h) or vmlinux (an ELF \
+                 file that says `Linux version`), a multiboot kernel (1BADB002h with its checksum in the first 8 KB); a ROM is \
+                 run with --bios, a flat binary is placed with --load"
             }
         })
     })
@@ -153,74 +158,6 @@ fn flat(kernel: &Kernel, header: usize) -> Result<(Vec<Segment>, u32), String> {
         memory_bytes,
     };
     Ok((vec![segment], eip))
-}
-
-/// The loadable segments of an ELF file at their physical addresses, and the physical entry point.
-fn elf(kernel: &Kernel) -> Result<(Vec<Segment>, u32), String> {
-    const CLASS_32: u8 = 1;
-    const LITTLE_ENDIAN: u8 = 1;
-    const EXECUTABLE: u16 = 2;
-    const MACHINE_386: u16 = 3;
-    const LOADABLE: u32 = 1;
-    let file = kernel.file;
-    let truncated = || kernel.bad("is truncated: the ELF headers point beyond its end");
-    if !file.starts_with(b"\x7FELF") {
-        return Err(kernel.bad("has a multiboot header without addresses, and is no ELF file"));
-    }
-    let kind = (file.get(4), file.get(5), read16(file, 16), read16(file, 18));
-    if kind
-        != (
-            Some(&CLASS_32),
-            Some(&LITTLE_ENDIAN),
-            Some(EXECUTABLE),
-            Some(MACHINE_386),
-        )
-    {
-        return Err(
-            kernel.bad("is an ELF file, but no little-endian 32-bit executable for the 386")
-        );
-    }
-    let word = |at| read32(file, at).ok_or_else(truncated);
-    let half = |at| read16(file, at).ok_or_else(truncated);
-    let (entry, headers) = (word(24)?, word(28)? as usize);
-    let (header_bytes, count) = (usize::from(half(42)?), usize::from(half(44)?));
-    let mut segments = Vec::new();
-    let mut eip = entry;
-    for number in 0..count {
-        let at = headers + number * header_bytes;
-        if word(at)? != LOADABLE {
-            continue;
-        }
-        let [offset, virtual_address, address, file_bytes, memory_bytes] = [
-            word(at + 4)?,
-            word(at + 8)?,
-            word(at + 12)?,
-            word(at + 16)?,
-            word(at + 20)?,
-        ];
-        let bytes = (offset as usize)
-            .checked_add(file_bytes as usize)
-            .and_then(|end| file.get(offset as usize..end))
-            .ok_or_else(truncated)?;
-        if memory_bytes < file_bytes {
-            return Err(kernel.bad("has a segment that is larger in the file than in memory"));
-        }
-        // An entry point above the physical addresses is a virtual one.
-        if entry.wrapping_sub(virtual_address) < memory_bytes {
-            eip = entry.wrapping_sub(virtual_address).wrapping_add(address);
-        }
-        if memory_bytes != 0 {
-            segments.push(Segment {
-                address,
-                bytes: bytes.to_vec(),
-                memory_bytes,
-            });
-        }
-    }
-    if segments.is_empty() {
-        return Err(kernel.bad("has no segment to load"));
-    }
-    Ok((segments, eip))
 }
 
 /// Fills the information for its place in memory; strings and tables lie behind it. Returns all its bytes.

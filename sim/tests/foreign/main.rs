@@ -109,6 +109,17 @@ fn a_shadowed_rom_can_be_written() {
 }
 
 #[test]
+fn a_text_display_is_shown_at_the_end_if_wanted() {
+    let folder = Folder::new("screen");
+    let rom = folder.write("bios.rom", &bios::rom());
+    let cells: Vec<u8> = b"a text".iter().flat_map(|&code| [code, 7]).collect();
+    let load = format!("{}@b80a2", folder.write("cells", &cells).display());
+    let output = run("--bios", &rom, &["--screen", "--load", &load]);
+    let shown = text(&output.stdout);
+    assert!(shown.ends_with("\n\n a text\n"), "{shown}");
+}
+
+#[test]
 fn a_multiboot_kernel_pages_and_is_interrupted() {
     let folder = Folder::new("multiboot");
     let file = folder.write("kernel.elf", &kernel::elf());
@@ -133,7 +144,21 @@ fn a_multiboot_kernel_pages_and_is_interrupted() {
     assert_eq!(messages, "", "no port that nobody has, no test code");
 }
 
-/// A bzImage whose kernel copies the first byte of the command line and of the disk to the exit port's two bytes.
+/// Code that a Linux boot loader enters: it adds up what it was given, and writes the sum to the exit port.
+#[rustfmt::skip]
+const LINUX: &[u8] = &[
+    0x8B, 0x86, 0x28, 0x02, 0x00, 0x00, // mov eax,[esi+228h]
+    0x8A, 0x18, // mov bl,[eax]
+    0x8B, 0x86, 0x18, 0x02, 0x00, 0x00, // mov eax,[esi+218h]
+    0x02, 0x18, // add bl,[eax]
+    0x02, 0x9E, 0xE8, 0x01, 0x00, 0x00, // add bl,[esi+1E8h]: ranges of memory
+    0x8C, 0xC8, 0x00, 0xC3, // mov eax,cs; add bl,al
+    0x8C, 0xD8, 0x00, 0xC3, // mov eax,ds; add bl,al
+    0x88, 0xD8, 0xE6, 0xF4, // mov al,bl; out F4h,al
+    0xF4,
+];
+
+/// A bzImage with this code.
 fn bzimage() -> Vec<u8> {
     let mut file = vec![0u8; 5 * 512];
     let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
@@ -147,26 +172,47 @@ fn bzimage() -> Vec<u8> {
     put(0x22C, &0x7FFF_FFFFu32.to_le_bytes());
     put(0x238, &255u32.to_le_bytes());
     put(0x260, &0x0020_0000u32.to_le_bytes());
-    let code = [
-        0x8B, 0x86, 0x28, 0x02, 0x00, 0x00, // mov eax,[esi+228h]
-        0x8A, 0x18, // mov bl,[eax]
-        0x8B, 0x86, 0x18, 0x02, 0x00, 0x00, // mov eax,[esi+218h]
-        0x02, 0x18, // add bl,[eax]
-        0x02, 0x9E, 0xE8, 0x01, 0x00, 0x00, // add bl,[esi+1E8h]: ranges of memory
-        0x8C, 0xC8, 0x00, 0xC3, // mov eax,cs; add bl,al
-        0x8C, 0xD8, 0x00, 0xC3, // mov eax,ds; add bl,al
-        0x88, 0xD8, 0xE6, 0xF4, // mov al,bl; out F4h,al
-        0xF4,
-    ];
-    file.extend(code);
+    file.extend(LINUX);
     file.resize(5 * 512 + 64, 0);
     file
 }
 
+/// What bzImage unpacks: an ELF file without any header of Linux's, linked 3 GB above `address`, with this code and kernel's version.
+fn vmlinux(address: u32) -> Vec<u8> {
+    const HIGH: u32 = 0xC000_0000;
+    let header_bytes = 52 + 32u32;
+    let bytes = [LINUX, b"Linux version 5.10\0"].concat();
+    let mut elf = vec![0x7F, b'E', b'L', b'F', 1, 1, 1];
+    elf.resize(16, 0);
+    let halves = |elf: &mut Vec<u8>, halves: &[u16]| {
+        elf.extend(halves.iter().flat_map(|half| half.to_le_bytes()));
+    };
+    let words = |elf: &mut Vec<u8>, words: &[u32]| {
+        elf.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    };
+    halves(&mut elf, &[2, 3]);
+    words(&mut elf, &[1, address, 52, 0, 0]);
+    halves(&mut elf, &[52, 32, 1, 0, 0, 0]);
+    let length = bytes.len() as u32;
+    words(&mut elf, &[1, header_bytes, address + HIGH, address]);
+    words(&mut elf, &[length, length + 0x1000, 7, 4]);
+    elf.extend(bytes);
+    elf
+}
+
+#[test]
+fn a_vmlinux_is_entered_like_the_bzimage_that_it_comes_from() {
+    is_told_line_disk_and_memory("vmlinux", &vmlinux(0x10_0000));
+}
+
 #[test]
 fn a_bzimage_is_entered_by_the_32_bit_protocol() {
-    let folder = Folder::new("bzimage");
-    let file = folder.write("bzImage", &bzimage());
+    is_told_line_disk_and_memory("bzImage", &bzimage());
+}
+
+fn is_told_line_disk_and_memory(name: &str, kernel: &[u8]) {
+    let folder = Folder::new(name);
+    let file = folder.write(name, kernel);
     let disk = folder.write("disk", &[3; 5000]);
     let arguments = [
         "--ram",
@@ -266,6 +312,18 @@ fn files_that_are_no_kernels_are_refused_with_a_reason() {
             bzimage(),
             &["--ram", "2M"],
             "needs RAM up to 300000h for itself",
+        ),
+        (
+            "vmlinux low",
+            vmlinux(0x8_0000),
+            &[],
+            "has a segment at 80000h, and only from 100000h on",
+        ),
+        (
+            "vmlinux ram",
+            vmlinux(0x0100_0000),
+            &["--ram", "16M"],
+            "needs RAM up to 1001",
         ),
         (
             "old",
