@@ -30,9 +30,10 @@ pub const PROGRAMS: &[Row] = &[
     ("words", super::words::words),
 ];
 
-/// Seeds of the random programs that are recorded beside the hand-written ones. Those of 0 and 7 are not among them: they store to
+/// Seeds of the random programs that are recorded beside the hand-written ones; in 60 a string instruction ends in a double fault
+/// behind its first turn. Those of 0 and 7 are not among them: they store to
 /// the ROM and load the same bytes at once, which the core takes from its store buffer.
-pub const RANDOM_SEEDS: [u64; 12] = [1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13];
+pub const RANDOM_SEEDS: [u64; 13] = [1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 60];
 
 /// Seeds of the random programs in all modes that are recorded.
 pub const MIXED_SEEDS: [u64; 12] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];

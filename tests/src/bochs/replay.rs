@@ -122,7 +122,12 @@ pub fn replay(program: &Program, rows: &[Row], wait_seed: Option<u64>) -> Report
                     is_cut: true,
                 };
             }
-            if started && is_repeated(&own.bytes[..length]) {
+            // The record of a double fault has no bytes.
+            let code = match own.length {
+                0 if is_instruction => code_at(program, row).unwrap_or_default(),
+                _ => &own.bytes[..length],
+            };
+            if started && is_repeated(code) {
                 repeated = Some((state.cs, state.eip));
             }
             if instruction.delivered.is_none() {
@@ -279,13 +284,17 @@ fn pops_esp(bytes: &[u8]) -> bool {
 
 /// Whether an instruction has these bytes where a row of flat code, or of code whose base is the ROM, has it.
 fn is_at(program: &Program, row: &Row, bytes: &[u8]) -> bool {
+    code_at(program, row).is_some_and(|found| found.starts_with(bytes))
+}
+
+/// The program from there on.
+fn code_at<'a>(program: &'a Program, row: &Row) -> Option<&'a [u8]> {
     let offset = if row.eip < ROM_BYTES as u32 {
         row.eip
     } else {
         row.eip.wrapping_sub(ROM)
     };
-    let found = program.rom.get(offset as usize..);
-    found.is_some_and(|found| found.starts_with(bytes))
+    program.rom.get(offset as usize..)
 }
 
 /// Whether a task switch is among what an instruction or event did; LTR looks like one.
