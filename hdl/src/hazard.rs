@@ -121,7 +121,7 @@ pub struct Hazard {
     pub issue_leaves: Signal<Out, Bit>,
     /// Address, memory and execute drop what they hold.
     pub flush_back: Signal<Out, Bit>,
-    /// Predecode and fetch drop what they hold.
+    /// Predecode, the instruction buffer and fetch drop what they hold.
     pub flush_front: Signal<Out, Bit>,
     /// Issue drops its instruction.
     pub flush_issue: Signal<Out, Bit>,

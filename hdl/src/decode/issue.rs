@@ -41,6 +41,7 @@ pub struct Issue {
     pub stack32: Signal<In, Bit>,
     pub code_limit: Signal<In, Bits<32>>,
     // to the buffer
+    /// Takes what is found at the end of this clock, if anything is.
     pub takes_found: Signal<Out, Bit>,
     // to the address stage
     pub issue_valid: Signal<Out, Bit>,
